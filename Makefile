@@ -1,0 +1,45 @@
+# `make run` and `make test` set up all they need. `make help` says what else there is.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PACKAGES := libs/common services/ingest services/resizer services/publisher deploy/standalone
+RUN := .venv/run
+TEST := .venv/test
+export PYTHON ?= python3
+
+.PHONY: help run test lint format lock clean
+
+help: ## say what can be made
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+run: $(RUN)/.ready ## run everything in one process, on SERVICE_PORT (8080), with its data in ./data
+	@exec $(RUN)/bin/python -m standalone
+
+test: $(TEST)/.ready ## run all tests, with servers of their own; ARGS='-k name' chooses
+	@$(TEST)/bin/python -m tests.support.install
+	@$(TEST)/bin/python -m pytest -n 4 $(ARGS)
+
+lint: $(TEST)/.ready ## check form, types and walls
+	@$(TEST)/bin/ruff check .
+	@$(TEST)/bin/ruff format --check .
+	@$(TEST)/bin/mypy libs services deploy tests
+	@$(TEST)/bin/lint-imports
+
+format: $(TEST)/.ready ## put the code into form
+	@$(TEST)/bin/ruff check --fix-only .
+	@$(TEST)/bin/ruff format .
+
+lock: $(TEST)/.ready ## write the lock files anew; UPGRADE=1 takes the newest versions
+	@deploy/lock
+
+clean: ## remove what was set up, but no data
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUN)/.ready: deploy/standalone/requirements.lock deploy/venv $(addsuffix /pyproject.toml,$(PACKAGES))
+	@echo "setting up $(RUN) (once)"
+	@deploy/venv $(RUN) $< $(PACKAGES)
+
+$(TEST)/.ready: tests/requirements.lock deploy/venv $(addsuffix /pyproject.toml,$(PACKAGES))
+	@echo "setting up $(TEST) (once)"
+	@deploy/venv $(TEST) $< $(PACKAGES)

@@ -1,0 +1,1 @@
+"""The embedded default: all services in one process, over the in-process bus and local folders."""

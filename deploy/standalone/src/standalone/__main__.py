@@ -1,0 +1,48 @@
+"""`python -m standalone`: the whole image backend, without a server."""
+
+import os
+from contextlib import AsyncExitStack
+
+import structlog
+
+from common.embedded import EmbeddedBus
+from common.service import Service, main, open_buckets, run
+from common.settings import read_settings
+from ingest.bootstrap import ingest
+from publisher.bootstrap import publisher
+from resizer.bootstrap import resizer
+from standalone.settings import DEFAULTS, StandaloneSettings
+
+log = structlog.get_logger()
+
+
+async def start() -> None:
+    """Run until SIGTERM."""
+    given = {key: value for key, value in os.environ.items() if value.strip()}
+    settings = read_settings(StandaloneSettings, DEFAULTS | given)
+    if "API_SECRET_KEY" not in given:
+        log.warning(
+            "API_SECRET_KEY is not set: anybody who knows the default can publish", default=DEFAULTS["API_SECRET_KEY"]
+        )
+    bus = EmbeddedBus()
+    async with AsyncExitStack() as stack:
+        buckets = await stack.enter_async_context(open_buckets(settings))
+        services = [
+            await stack.enter_async_context(ingest(settings, bus=bus, buckets=buckets)),
+            await stack.enter_async_context(resizer(settings, bus=bus, buckets=buckets)),
+            await stack.enter_async_context(publisher(settings, bus=bus, buckets=buckets, settle_all=True)),
+        ]
+        await run(_together(services), bus=bus, buckets=buckets, settings=settings)
+
+
+def _together(services: list[Service]) -> Service:
+    return Service(
+        name="standalone",
+        routes=tuple(route for service in services for route in service.routes),
+        subscriptions=tuple(subscription for service in services for subscription in service.subscriptions),
+        background=tuple(task for service in services for task in service.background),
+    )
+
+
+if __name__ == "__main__":
+    main("standalone", start)

@@ -1,0 +1,1 @@
+"""What the services share. Services never import one another, only this."""

@@ -1,0 +1,56 @@
+"""The faults that cross module walls. Adapters translate a library's own exceptions into these, once."""
+
+from enum import StrEnum
+
+
+class Transient(Exception):
+    """May succeed later: the bus tries the event again."""
+
+
+class Permanent(Exception):
+    """Will fail again in the same way: the bus puts the event aside."""
+
+
+class StorageFault(Transient):
+    """The store did not do what it was asked: unreachable, refused, full, or the bucket itself is missing."""
+
+
+class NoSuchKey(Transient):
+    """The store answered, and holds nothing under this key. Transient, as the object may just have been moved."""
+
+
+class KeyTaken(Transient):
+    """An exclusive write found an object under its key."""
+
+
+class BusFault(Transient):
+    """The broker did not confirm a message. It may have arrived all the same: send it again under the same id."""
+
+
+class ImageFault(StrEnum):
+    """Why an image cannot be used, as records, events and metrics spell it."""
+
+    UNSUPPORTED = "unsupported"
+    BROKEN = "broken"
+    TOO_LARGE = "too-large"
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    CRASHED = "crashed"
+    GAVE_UP = "gave-up"
+
+
+class ImageError(Permanent):
+    """The image itself is at fault, and will be next time too."""
+
+    def __init__(self, fault: ImageFault, reason: str) -> None:
+        super().__init__(reason)
+        self.fault = fault
+        self.reason = reason
+
+
+class SettingsError(Exception):
+    """Settings that cannot be honoured; one line for each, naming the variable and what was expected."""
+
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines

@@ -1,0 +1,132 @@
+"""The events, in CloudEvents 1.0 form: immutable, versioned, and only ever added to.
+
+An event says where to look; the buckets hold the truth. So any of them may be lost, doubled or reordered.
+A field that a reader does not know is ignored, and a new field has a default, so that old and new services
+can run side by side. A change that breaks readers gets a new `dataschema`.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from common.errors import Permanent
+from common.images.names import ImageKey
+from common.images.records import Failure, Stage
+
+
+class Lane(StrEnum):
+    """Which queue of the resizer an event waits in. Bulk work never delays an upload."""
+
+    LIVE = "live"
+
+
+class Data(BaseModel):
+    """What an event carries besides its subject."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class LaneData(Data):
+    """The payload of events that ask the resizer for work."""
+
+    lane: Lane = Lane.LIVE
+
+
+class StageData(Data):
+    """The payload of events about one stage's variants."""
+
+    stage: Stage = Stage.BASE
+    configuration: str
+
+
+class FailureData(StageData):
+    """The payload of a failure: its class and reason, as in the record."""
+
+    failed: Failure
+
+
+class _Event(BaseModel):
+    """The CloudEvents attributes. `subject` is the image's key; `source` the service that emits.
+
+    Attributes: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str = Field(default_factory=lambda: str(uuid4()), min_length=1)
+    source: str = Field(min_length=1)
+    time: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    subject: ImageKey
+    datacontenttype: Literal["application/json"] = "application/json"
+
+
+class ImageUploaded(_Event):
+    """An original is stored, and owes thumbnails."""
+
+    type: Literal["ImageUploaded"] = "ImageUploaded"
+    dataschema: Literal["urn:image-backend:ImageUploaded:1"] = "urn:image-backend:ImageUploaded:1"
+    data: LaneData = LaneData()
+
+
+class ThumbnailsRequested(_Event):
+    """The buckets owe thumbnails for an original that was stored earlier."""
+
+    type: Literal["ThumbnailsRequested"] = "ThumbnailsRequested"
+    dataschema: Literal["urn:image-backend:ThumbnailsRequested:1"] = "urn:image-backend:ThumbnailsRequested:1"
+    data: LaneData = LaneData()
+
+
+class ThumbnailsReady(_Event):
+    """A stage's variants and its record are stored."""
+
+    type: Literal["ThumbnailsReady"] = "ThumbnailsReady"
+    dataschema: Literal["urn:image-backend:ThumbnailsReady:1"] = "urn:image-backend:ThumbnailsReady:1"
+    data: StageData
+
+
+class ThumbnailsFailed(_Event):
+    """A stage's variants cannot be made; the record says why."""
+
+    type: Literal["ThumbnailsFailed"] = "ThumbnailsFailed"
+    dataschema: Literal["urn:image-backend:ThumbnailsFailed:1"] = "urn:image-backend:ThumbnailsFailed:1"
+    data: FailureData
+
+
+class ActivationRequested(_Event):
+    """Somebody wants the image public."""
+
+    type: Literal["ActivationRequested"] = "ActivationRequested"
+    dataschema: Literal["urn:image-backend:ActivationRequested:1"] = "urn:image-backend:ActivationRequested:1"
+    data: Data = Data()
+
+
+class ImageActivated(_Event):
+    """The original is public, and so is what was there of its thumbnails."""
+
+    type: Literal["ImageActivated"] = "ImageActivated"
+    dataschema: Literal["urn:image-backend:ImageActivated:1"] = "urn:image-backend:ImageActivated:1"
+    data: Data = Data()
+
+
+Event = ImageUploaded | ThumbnailsRequested | ThumbnailsReady | ThumbnailsFailed | ActivationRequested | ImageActivated
+
+CONTENT_TYPE = "application/cloudevents+json"
+_ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+
+
+def encode(event: Event) -> bytes:
+    """The event as CloudEvents structured JSON."""
+    return event.model_dump_json().encode()
+
+
+def decode(body: bytes) -> Event:
+    """The event in `body`. Raises Permanent when it is none that is known here, saying what is wrong with it."""
+    try:
+        return _ADAPTER.validate_json(body)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()[:5])
+        raise Permanent(f"not an event that is known here: {found}") from error

@@ -1,0 +1,132 @@
+"""The application around a service's routes: errors, counts, logs and health."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from common import metrics
+from common.errors import StorageFault, Transient
+from common.http.answers import MAX_BODY, Refused, failure
+from common.http.cors import cors
+from common.settings import HttpSettings, Settings
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Health:
+    """What `/readyz` tells. `storage` raises when it does not answer; `broker` says what is wrong, or None."""
+
+    storage: Callable[[], Awaitable[None]]
+    broker: Callable[[], str | None]
+    needs_broker: bool = False
+    draining: bool = field(default=False)
+
+    async def report(self) -> tuple[bool, dict[str, object]]:
+        """Whether the service is ready, and the state of all it depends on."""
+        storage = None
+        try:
+            await self.storage()
+        except StorageFault as fault:
+            storage = str(fault)
+        broker = self.broker()
+        ready = storage is None and not self.draining and (broker is None or not self.needs_broker)
+        body = {"ready": ready, "storage": storage or "ok", "broker": broker or "ok"}
+        return ready, body | ({"stopping": True} if self.draining else {})
+
+
+def make_app(service: str, routes: Iterable[web.RouteDef], health: Health, settings: Settings) -> web.Application:
+    """The service's application: its own routes and those that all have, under the route prefix."""
+    prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
+    origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
+    app = web.Application(middlewares=(_observed(service), cors(origins), _errors), client_max_size=MAX_BODY)
+    for route in [*_common_routes(health), *routes]:
+        app.add_routes([web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)])
+    return app
+
+
+def make_metrics_app(path: str) -> web.Application:
+    """The application on METRICS_PORT."""
+
+    async def show(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.router.add_get(path, show)
+    return app
+
+
+def _common_routes(health: Health) -> list[web.RouteDef]:
+    async def ping(_: web.Request) -> web.Response:
+        return web.Response(text="Pong!")
+
+    async def alive(_: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def ready(_: web.Request) -> web.Response:
+        is_ready, body = await health.report()
+        return web.json_response(body, status=200 if is_ready else 503)
+
+    return [web.get("/ping", ping), web.get("/livez", alive), web.get("/readyz", ready)]
+
+
+@web.middleware
+async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ConnectionError:
+        raise  # the client is gone: nobody to answer
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        return _not_served(request, error)
+    except Refused as error:
+        return failure(error.status, str(error))
+    except Transient as error:
+        log.exception("a request failed for now", path=request.path)
+        return failure(503, f"not possible just now, try again: {type(error).__name__}")
+    except Exception:
+        # A client must get an answer, and never a stack trace.
+        log.exception("a request met a defect", path=request.path)
+        return failure(500, "internal error")
+
+
+def _not_served(request: web.Request, error: web.HTTPException) -> web.Response:
+    if isinstance(error, web.HTTPRequestEntityTooLarge):
+        return failure(413, f"the body is larger than {MAX_BODY} bytes")
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        answer = failure(405, f"{request.method} {request.path}: expected {allowed}")
+        answer.headers["Allow"] = allowed
+        return answer
+    return failure(error.status, f"{request.method} {request.path}: {error.reason}")
+
+
+def _observed(service: str) -> Middleware:
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        start = time.monotonic()
+        resource = request.match_info.route.resource
+        route = resource.canonical if resource else "unknown"
+        response = await handler(request)
+        seconds = time.monotonic() - start
+        method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
+        metrics.HTTP_REQUESTS.labels(service, method, route, response.status).inc()
+        metrics.HTTP_SECONDS.labels(service, route).observe(seconds)
+        if not route.endswith(("/ping", "/livez", "/readyz")):
+            log.info(
+                "answered",
+                method=request.method,
+                path=request.path,
+                status=response.status,
+                ms=round(seconds * 1000, 1),
+            )
+        return response
+
+    return observe

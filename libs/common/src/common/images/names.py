@@ -1,0 +1,111 @@
+"""Names and keys.
+
+An image is known by the key of its original, `NAME.EXT`. `NAME` is the second it was uploaded in, an underscore and
+digits: ten from a cryptographic source in new names, one to ten in old ones.
+"""
+
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+MAX_KEY_LENGTH = 30  # what the site's API accepts
+_KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<format>jpg|png|gif|svg)")
+_OBJECT = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*)?(?P<ending>\.[a-z]+(\.json)?)")
+_ENDINGS = frozenset({".jpg", ".png", ".gif", ".svg", ".json"})
+
+
+class Format(StrEnum):
+    """The formats that are accepted, spelt as their file extensions."""
+
+    JPG = "jpg"
+    PNG = "png"
+    GIF = "gif"
+    SVG = "svg"
+
+
+CONTENT_TYPES = {
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+    ".json": "application/json",
+}
+
+
+def content_type(key: str) -> str:
+    """The content type of what is stored under `key`, by its extension alone."""
+    return CONTENT_TYPES.get(key[key.rfind(".") :], "application/octet-stream")
+
+
+class BadName(ValueError):
+    """Not the name of an image."""
+
+
+@dataclass(frozen=True, order=True)
+class ImageKey:
+    """The key of an original: `1475660224_0882910455.jpg`."""
+
+    name: str
+    format: Format
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.format}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The key in `text`. Raises BadName, saying what was expected."""
+        match = _KEY.fullmatch(text) if len(text) <= MAX_KEY_LENGTH else None
+        if match is None:
+            shown = text if len(text) <= MAX_KEY_LENGTH * 2 else f"{text[: MAX_KEY_LENGTH * 2]}…"
+            raise BadName(
+                f"{shown!r} is not the name of an image: expected SECONDS_DIGITS.jpg, .png, .gif or .svg "
+                f"with 1 to 10 digits after the underscore, such as 1475660224_0882910455.jpg"
+            )
+        return cls(match["name"], Format(match["format"]))
+
+    @classmethod
+    def new(cls, image_format: Format) -> Self:
+        """A fresh key: the second it is now, and ten digits that nobody can guess."""
+        return cls(f"{int(time.time())}_{secrets.randbelow(10**10):010d}", image_format)
+
+    @property
+    def variant_format(self) -> Format:
+        """The format of the smaller versions: the original's, but pixels for an SVG."""
+        return Format.JPG if self.format is Format.SVG else self.format
+
+    def variant(self, suffix: str) -> str:
+        """The key of the smaller version with this suffix."""
+        return f"{self.name}{suffix}.{self.variant_format}"
+
+    @property
+    def tombstone(self) -> str:
+        """The key that says the image was deleted, in *incoming*."""
+        return f"tombstones/{self.name}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """In events and records a key is a string."""
+
+        def read(value: str) -> ImageKey:
+            return cls.parse(value)
+
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else read(str(value)),
+            serialization=core_schema.to_string_ser_schema(),
+        )
+
+
+def owner(key: str) -> str | None:
+    """The NAME of the image that an object belongs to, or None: `123_45BI.jpg` is of `123_45`, not of `123_4`."""
+    match = _OBJECT.fullmatch(key)
+    return match["name"] if match and _known(match["ending"]) else None
+
+
+def _known(ending: str) -> bool:
+    return ending in _ENDINGS

@@ -1,0 +1,40 @@
+"""Turning an original upright, as its EXIF asks. Runs in a decoding process."""
+
+from pydantic import BaseModel
+
+from common.errors import ImageError, ImageFault
+from common.images.names import Format
+from common.imaging.probe import header
+from common.imaging.protocol import Job
+
+# The original is kept for good, and this is the only time that it is encoded again.
+_QUALITY = 95
+
+# Previews inside the metadata would still lie on their side.
+_STALE = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
+
+
+class Upright(BaseModel):
+    """The turned image's width and height in pixels."""
+
+    width: int
+    height: int
+
+
+def orient(job: Job) -> tuple[Upright, list[bytes]]:
+    """The operation: one blob, the image turned upright, metadata kept, tag reset. Raises ImageError, pyvips.Error.
+
+    JPEG and PNG alone carry an orientation; asking it of others is refused.
+    """
+    found, image = header(job.path, job.limits)
+    if found.format not in (Format.JPG, Format.PNG):
+        raise ImageError(ImageFault.UNSUPPORTED, f"{found.format} images carry no orientation")
+    upright = image.copy_memory().autorot().copy()
+    for name in _STALE:
+        if upright.get_typeof(name):
+            upright.remove(name)
+    if found.format is Format.JPG:
+        data = upright.jpegsave_buffer(Q=_QUALITY, optimize_coding=True, keep="all")
+    else:
+        data = upright.pngsave_buffer(compression=6, keep="all")
+    return Upright(width=upright.width, height=upright.height), [data]

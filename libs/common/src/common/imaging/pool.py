@@ -1,0 +1,199 @@
+"""The pool of decoding processes.
+
+One bad image costs one failure: a process that crashes, hangs or takes too much is ended and replaced, and its
+neighbours go on. A crash is tried once more in a fresh process before it is held against the image, because a
+process can also fall to something that is not its fault.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Self, TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from common import metrics
+from common.errors import ImageError, ImageFault
+from common.imaging.protocol import LENGTH, MAX_BLOB, MAX_BLOBS, MAX_HEAD, Call, Job, Limits, Reply, pack
+
+log = structlog.get_logger()
+
+J = TypeVar("J", bound=Job)
+R = TypeVar("R", bound=BaseModel)
+
+# All that a decoding process gets to see of the environment: no settings, so no credentials.
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
+_VIPS = {
+    "VIPS_CONCURRENCY": "1",  # as many processes as cores, and no threads that fight over them
+    "VIPS_WARNING": "0",
+    "VIPS_MAX_COORD": "10000000",  # our own limit names the image's size, so let its header be read
+    "MALLOC_ARENA_MAX": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+class _Died(Exception):
+    """The process ended in the middle of a job, with this return code."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+class _Worker:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, limits: Limits) -> Self:
+        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _VIPS
+        return cls(
+            await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "common.imaging.worker",
+                str(limits.memory_mb),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                env=environment,
+                limit=MAX_HEAD,
+                start_new_session=True,  # a Ctrl-C in the terminal is for us; we then end what is ours
+            )
+        )
+
+    async def call(self, call: Call) -> tuple[Reply, list[bytes]]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.writelines(pack(call, []))
+            await stdin.drain()
+            (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
+            if length > MAX_HEAD:
+                raise _Died(None)
+            reply = Reply.model_validate_json(await stdout.readexactly(length))
+            if len(reply.blobs) > MAX_BLOBS or any(not 0 <= size <= MAX_BLOB for size in reply.blobs):
+                raise _Died(None)
+            return reply, [await stdout.readexactly(size) for size in reply.blobs]
+        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError, ValidationError) as error:
+            raise _Died(await self.end()) from error
+
+    async def end(self) -> int | None:
+        """End the process, if it has not ended by itself. Returns its return code."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        if self._process.returncode is None:
+            # One that closed its pipes is about to end by itself, and its own code says why.
+            try:
+                async with asyncio.timeout(0.2):
+                    await self._process.wait()
+            except TimeoutError:
+                self._process.kill()
+        return await self._process.wait()
+
+    async def kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+
+class Pool:
+    """Some processes that run one job each at a time."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, size: int, limits: Limits) -> AsyncIterator[Self]:
+        """A pool whose processes are already running; they are ended with the context."""
+        pool = cls(limits)
+        for started in await asyncio.gather(*(_Worker.start(limits) for _ in range(size))):
+            pool._idle.put_nowait(started)
+        try:
+            yield pool
+        finally:
+            while not pool._idle.empty():
+                if (worker := pool._idle.get_nowait()) is not None:
+                    await worker.kill()
+
+    async def run(
+        self, operation: Callable[[J], tuple[R, list[bytes]]], job: J, result: type[R]
+    ) -> tuple[R, list[bytes]]:
+        """Run the operation (a module's function) on the job in one of the processes.
+
+        Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
+        ended its process twice, or took more than the limits allow.
+        """
+        name = operation.__name__
+        try:
+            with metrics.IMAGING_SECONDS.labels(name).time():
+                reply, blobs = await self._attempts(operation, job)
+            _raise_fault(reply, name)
+            found = result.model_validate_json(reply.result or "")
+        except ImageError as error:
+            metrics.IMAGING_JOBS.labels(name, error.fault).inc()
+            raise
+        except ValidationError as error:
+            metrics.IMAGING_JOBS.labels(name, ImageFault.CRASHED).inc()
+            raise ImageError(ImageFault.CRASHED, "its decoder gave an answer that makes no sense") from error
+        metrics.IMAGING_JOBS.labels(name, "ok").inc()
+        return found, blobs
+
+    async def _attempts(self, operation: Callable[[J], tuple[R, list[bytes]]], job: J) -> tuple[Reply, list[bytes]]:
+        call = Call(
+            operation=f"{operation.__module__}:{operation.__name__}",
+            job=job.model_dump_json(),
+            cpu_seconds=self.limits.cpu_seconds,
+        )
+        try:
+            return await self._once(call)
+        except _Died as first:
+            if first.code == -signal.SIGXCPU:
+                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
+        try:
+            return await self._once(call)
+        except _Died as second:
+            if second.code == -signal.SIGXCPU:
+                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from second
+            raise ImageError(ImageFault.CRASHED, f"its decoder crashed twice ({_cause(second.code)})") from second
+
+    async def _once(self, call: Call) -> tuple[Reply, list[bytes]]:
+        worker = await self._idle.get()
+        healthy = False
+        try:
+            worker = worker or await _Worker.start(self.limits)
+            async with asyncio.timeout(self.limits.wall_seconds):
+                answer = await worker.call(call)
+            healthy = answer[0].fault is not ImageFault.MEMORY
+        except TimeoutError as error:
+            raise _too_slow(self.limits.wall_seconds, "by the clock") from error
+        else:
+            return answer
+        finally:
+            if not healthy and worker is not None:
+                metrics.IMAGING_DEATHS.inc()
+                await asyncio.shield(worker.kill())
+            self._idle.put_nowait(worker if healthy else None)
+
+
+def _raise_fault(reply: Reply, operation: str) -> None:
+    if reply.trace:
+        log.error("a decoding process met a defect", operation=operation, trace=reply.trace)
+    if reply.fault is not None:
+        raise ImageError(reply.fault, reply.reason)
+
+
+def _too_slow(seconds: float, of_what: str) -> ImageError:
+    return ImageError(ImageFault.TIMEOUT, f"it took longer than {seconds:g} s {of_what}")
+
+
+def _cause(code: int | None) -> str:
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return f"exit status {code}"

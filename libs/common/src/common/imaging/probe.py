@@ -1,0 +1,96 @@
+"""Reading an image's header: what it is, how large, how it lies. Runs in a decoding process."""
+
+import math
+from pathlib import Path
+
+import pyvips
+from pydantic import BaseModel
+
+from common.errors import ImageError, ImageFault
+from common.images.names import Format
+from common.imaging.protocol import Job, Limits
+
+SNIFF_BYTES = 4096
+_MAX_SVG = 16 << 20  # bytes; an SVG is read into memory
+
+
+class Header(BaseModel):
+    """What the header says. `width` and `height` are pixels as stored, `orientation` is EXIF's, 1 to 8."""
+
+    format: Format
+    width: int
+    height: int
+    frames: int
+    orientation: int
+
+    @property
+    def sideways(self) -> bool:
+        """Whether the upright image is as wide as the stored one is high."""
+        return self.orientation in range(5, 9)
+
+
+def sniff(head: bytes) -> Format | None:
+    """The format that the first bytes announce, or None for none that is accepted. Looks at SNIFF_BYTES at most."""
+    if head.startswith(b"\xff\xd8\xff"):
+        return Format.JPG
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return Format.PNG
+    if head.startswith((b"GIF87a", b"GIF89a")):
+        return Format.GIF
+    return Format.SVG if _is_svg(head[:SNIFF_BYTES]) else None
+
+
+def _is_svg(head: bytes) -> bool:
+    """Whether the first element, after declarations and comments, is <svg>."""
+    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    while rest.startswith((b"<?", b"<!")):
+        end = {b"<!--": b"-->", b"<?": b"?>"}.get(rest[:4] if rest.startswith(b"<!--") else rest[:2], b">")
+        if rest.startswith(b"<!DOCTYPE") and b"[" in rest.partition(b">")[0]:
+            end = b"]>"
+        _, found, rest = rest.partition(end)
+        if not found:
+            return b"<svg" in head  # a long comment or doctype: its loader decides
+        rest = rest.lstrip()
+    name = rest[1:].split(None, 1)[0].partition(b">")[0].partition(b"/")[0] if rest[:1] == b"<" and rest[1:] else b""
+    return name == b"svg" or name.endswith(b":svg")
+
+
+def load(path: Path, image_format: Format, **options: object) -> pyvips.Image:
+    """Open the image with its own format's loader and no other. Raises pyvips.Error, ImageError."""
+    if image_format is Format.SVG:
+        if path.stat().st_size > _MAX_SVG:
+            raise ImageError(ImageFault.TOO_LARGE, f"an SVG may have {_MAX_SVG >> 20} MiB at most")
+        # From a buffer only: with a file name, an SVG can draw in its neighbours and include other files.
+        return pyvips.Image.svgload_buffer(path.read_bytes(), **options)
+    loader = {Format.JPG: "jpegload", Format.PNG: "pngload", Format.GIF: "gifload"}[image_format]
+    return pyvips.Operation.call(loader, str(path), **options)
+
+
+def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
+    """The image's header and the lazily opened image. Raises ImageError when it is refused."""
+    with path.open("rb") as file:
+        found = sniff(file.read(SNIFF_BYTES))
+    if found is None:
+        raise ImageError(ImageFault.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
+    options = {"n": -1} if found is Format.GIF else {}
+    image = load(path, found, access="sequential", **options)
+    frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    height = image.get("page-height") if image.get_typeof("page-height") else image.height
+    _check(image.width, height, frames, limits)
+    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+    if orientation not in range(1, 9):
+        orientation = 1
+    return Header(format=found, width=image.width, height=height, frames=frames, orientation=orientation), image
+
+
+def _check(width: int, height: int, frames: int, limits: Limits) -> None:
+    if width * height * frames > limits.pixels:
+        size = " × ".join(f"{n:,}" for n in ((width, height, frames) if frames > 1 else (width, height)))
+        what = "pixels and frames" if frames > 1 else "pixels"
+        most = math.floor(limits.pixels / 1e4) / 100
+        raise ImageError(ImageFault.TOO_LARGE, f"it has {size} {what}; {most:,g} megapixels are the most")
+
+
+def probe(job: Job) -> tuple[Header, list[bytes]]:
+    """The operation: the header alone, nothing decoded beyond it."""
+    return header(job.path, job.limits)[0], []

@@ -1,0 +1,71 @@
+"""What the pool and a decoding process say to each other, over pipes.
+
+A message is a JSON head and binary blobs. Nothing that comes back from a decoding process is unpickled or trusted
+beyond its form: the bytes it worked on may have taken it over.
+"""
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from pydantic import BaseModel, ConfigDict
+
+from common.errors import ImageFault
+
+MAX_HEAD = 1 << 20  # bytes
+MAX_BLOBS = 64
+MAX_BLOB = 1 << 30  # bytes
+LENGTH = struct.Struct("!I")
+
+
+class Limits(BaseModel):
+    """What one image may take: megabytes of memory, seconds of CPU, seconds by the clock, pixels × frames."""
+
+    model_config = ConfigDict(frozen=True)
+
+    memory_mb: int = 1024
+    cpu_seconds: int = 60
+    wall_seconds: float = 120
+    pixels: int = 100_000_000
+
+
+class Job(BaseModel):
+    """What every operation is told; operations add fields of their own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: Path
+    limits: Limits
+
+
+class Call(BaseModel):
+    """One job for the process: `operation` is `module:function`, `job` the JSON of what it takes."""
+
+    operation: str
+    job: str
+    cpu_seconds: int
+
+
+class Reply(BaseModel):
+    """The end of one job: its result as JSON, or the fault; and how long each blob is that follows.
+
+    `trace` is the stack of a defect of ours.
+    """
+
+    result: str | None = None
+    fault: ImageFault | None = None
+    reason: str = ""
+    trace: str = ""
+    blobs: list[int] = []
+
+
+def pack(head: BaseModel, blobs: list[bytes]) -> list[bytes]:
+    """The message as pieces to be written one after another."""
+    body = head.model_dump_json().encode()
+    return [LENGTH.pack(len(body)), body, *blobs]
+
+
+def read_exactly(stream: BinaryIO, size: int) -> bytes | None:
+    """`size` bytes, or None where the stream ends first."""
+    data = stream.read(size)
+    return data if data is not None and len(data) == size else None

@@ -1,0 +1,84 @@
+"""The decoding process: started fresh, without credentials, under limits, and replaced when it dies.
+
+Run by the pool as `python -m common.imaging.worker MEMORY_MB`; it takes calls on standard input and answers on
+standard output until the input ends.
+"""
+
+import importlib
+import os
+import resource
+import sys
+import traceback
+from typing import BinaryIO
+
+import pyvips
+
+from common.errors import ImageError, ImageFault
+from common.imaging.protocol import LENGTH, Call, Reply, pack, read_exactly
+
+
+def main() -> None:
+    """Serve calls until standard input ends."""
+    calls = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints must not end up between the replies
+    _confine(int(sys.argv[1]))
+    while (call := _next(calls)) is not None:
+        reply, blobs = _perform(call)
+        for piece in pack(reply, blobs):
+            replies.write(piece)
+        replies.flush()
+
+
+def _confine(memory_mb: int) -> None:
+    memory = memory_mb << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pyvips.cache_set_max(0)
+    pyvips.block_untrusted_set(True)
+    # SVG is in the list of untrusted loaders, and is accepted all the same: only ever from a buffer, since a file
+    # name lets it read its neighbours.
+    pyvips.operation_block_set("VipsForeignLoadSvgBuffer", False)
+
+
+def _next(calls: BinaryIO) -> Call | None:
+    head = read_exactly(calls, LENGTH.size)
+    if head is None:
+        return None
+    body = read_exactly(calls, LENGTH.unpack(head)[0])
+    return None if body is None else Call.model_validate_json(body)
+
+
+def _perform(call: Call) -> tuple[Reply, list[bytes]]:
+    _allow_cpu(call.cpu_seconds)
+    try:
+        module, _, name = call.operation.partition(":")
+        operation = getattr(importlib.import_module(module), name)
+        result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job))
+    except ImageError as error:
+        return Reply(fault=error.fault, reason=error.reason), []
+    except MemoryError:
+        return Reply(fault=ImageFault.MEMORY, reason="it needs more memory than an image may take"), []
+    except pyvips.Error as error:
+        return Reply(fault=ImageFault.BROKEN, reason=explain(error)), []
+    except Exception:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
+        return Reply(fault=ImageFault.CRASHED, reason="a defect in its rendering", trace=traceback.format_exc()), []
+    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs]), blobs
+
+
+def explain(error: pyvips.Error) -> str:
+    """The library's last word on an image, in one line."""
+    lines = [line.strip() for line in str(error.detail or error.message).splitlines() if line.strip()]
+    return lines[-1] if lines else "it cannot be decoded"
+
+
+def _allow_cpu(seconds: int) -> None:
+    """Let the process use `seconds` more; the limit counts from its start. Rounded up to whole seconds."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + seconds + 1, hard))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Buckets as local folders.
+
+An object is written under a temporary name in the same file system, synced, renamed, and its folder synced: a crash
+or a full disk leaves no half of one under a key. Objects are never changed in place, so one file may safely have two
+names; copies are hard links where the file system has them.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Self, TypeVar
+from uuid import uuid4
+
+from common.errors import KeyTaken, NoSuchKey, StorageFault
+from common.storage import Entry, Storage
+
+TEMPORARY = ".tmp"
+_STALE = 3600  # seconds; no operation takes so long, so what is older was left by a crash
+_SAFE_KEY = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)?[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_BATCH = 1000
+
+T = TypeVar("T")
+
+
+class LocalStorage:
+    """One bucket in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._temporary = folder / TEMPORARY
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The bucket in `folder`, which is made where it is missing. Raises StorageFault."""
+        bucket = cls(folder)
+        with bucket._translated(""):
+            bucket._temporary.mkdir(parents=True, exist_ok=True)
+            for left in bucket._temporary.iterdir():
+                with suppress(FileNotFoundError):
+                    if time.time() - left.stat().st_ctime > _STALE:
+                        left.unlink()
+        return bucket
+
+    def path(self, key: str) -> Path:
+        """Where the object is. Raises StorageFault for a key that would lead out of the folder."""
+        if not _SAFE_KEY.fullmatch(key):
+            raise StorageFault(f"{key!r} is not a key that a folder can hold")
+        return self._folder / key
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, replacing what was there."""
+
+        def write(temporary: Path) -> None:
+            temporary.write_bytes(data)
+
+        await self._run(key, lambda: self._store(key, write, exclusive=False))
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        """Store the file's content under `key`: as a second name for it if possible, else as a copy."""
+
+        def write(temporary: Path) -> None:
+            _duplicate(path, temporary)
+
+        await self._run(key, lambda: self._store(key, write, exclusive=exclusive))
+
+    async def copy_from(self, source: Storage, key: str) -> None:
+        """Store another bucket's object here under the same key. Raises NoSuchKey."""
+        async with source.as_file(key) as path:
+            await self.put_file(key, path)
+
+    async def get(self, key: str) -> bytes:
+        """The object's content. Raises NoSuchKey."""
+        return await self._run(key, self.path(key).read_bytes)
+
+    @asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        """A second name for the object, which stays readable when the first is removed. Raises NoSuchKey."""
+        held = self._temporary / uuid4().hex
+        try:
+            await self._run(key, lambda: _duplicate(self.path(key), held))
+            yield held
+        finally:
+            await self._run(key, lambda: held.unlink(missing_ok=True))
+
+    async def stat(self, key: str) -> Entry | None:
+        """The object's entry, or None when the folder holds no such key."""
+        try:
+            found = await self._run(key, self.path(key).stat)
+        except NoSuchKey:
+            return None
+        return Entry(key, found.st_size, time.time() - found.st_mtime)
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine."""
+
+        def remove() -> None:
+            path = self.path(key)
+            path.unlink()
+            _sync_folder(path.parent)
+
+        with suppress(NoSuchKey):
+            await self._run(key, remove)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """Entries whose key starts with `prefix`, read a batch at a time."""
+        found = self._scan(prefix)
+        while batch := await self._run(prefix, lambda: list(islice(found, _BATCH))):
+            for entry in batch:
+                yield entry
+
+    async def check(self) -> None:
+        """Return if the folder can be written to."""
+
+        def touch() -> None:
+            probe = self._temporary / uuid4().hex
+            probe.touch()
+            probe.unlink()
+
+        await self._run("", touch)
+
+    def _scan(self, prefix: str) -> Iterator[Entry]:
+        parent, _, start = prefix.rpartition("/")
+        folder = self._folder / parent if parent else self._folder
+        if not folder.is_dir() and self._folder.is_dir():
+            return
+        with os.scandir(folder) as found:
+            for item in found:
+                if not item.name.startswith(start) or item.name.startswith(".") or not item.is_file():
+                    continue
+                with suppress(FileNotFoundError):  # removed since it was listed
+                    status = item.stat()
+                    key = f"{parent}/{item.name}" if parent else item.name
+                    yield Entry(key, status.st_size, time.time() - status.st_mtime)
+
+    def _store(self, key: str, write: Callable[[Path], None], *, exclusive: bool) -> None:
+        final = self.path(key)
+        temporary = self._temporary / uuid4().hex
+        try:
+            write(temporary)
+            _sync_file(temporary)
+            if final.parent != self._folder:
+                final.parent.mkdir(exist_ok=True)
+            if exclusive:
+                os.link(temporary, final)
+            else:
+                temporary.rename(final)
+            _sync_folder(final.parent)
+        except FileExistsError as error:
+            raise KeyTaken(key) from error
+        finally:
+            # Also after a rename: one between two names of the same file does nothing, and leaves both.
+            temporary.unlink(missing_ok=True)
+
+    async def _run(self, key: str, work: Callable[[], T]) -> T:
+        def translated() -> T:
+            with self._translated(key):
+                return work()
+
+        return await asyncio.to_thread(translated)
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if key and self._temporary.is_dir():
+                raise NoSuchKey(key) from error
+            raise StorageFault(f"the folder {self._folder} is missing") from error
+        except OSError as error:
+            raise StorageFault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
+
+
+def _duplicate(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

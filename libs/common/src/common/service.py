@@ -1,0 +1,167 @@
+"""The life of a service: wire it, wait for what is not up yet, run, and on SIGTERM finish what is in hand."""
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from common.bus import Bus, Subscription
+from common.errors import SettingsError, StorageFault
+from common.http import Health, make_app, make_metrics_app
+from common.local import LocalStorage
+from common.logs import configure_logs
+from common.rabbit import RabbitBus
+from common.s3 import S3Account, S3Storage, connect
+from common.settings import Backend, BrokerSettings, S3Variables, Settings
+from common.storage import Buckets
+
+log = structlog.get_logger()
+
+_STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service's wiring returns: all that the process has to run for it."""
+
+    name: str
+    routes: tuple[web.RouteDef, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    needs_broker: bool = False
+
+
+@asynccontextmanager
+async def open_buckets(settings: Settings) -> AsyncIterator[Buckets]:
+    """The two buckets that the settings name. Raises StorageFault for folders that cannot be made."""
+    _make_temporary(settings.temp_folder)
+    if settings.storage_backend is Backend.LOCAL:
+        assert settings.incoming_folder is not None
+        assert settings.active_folder is not None
+        yield Buckets(LocalStorage.open(settings.incoming_folder), LocalStorage.open(settings.active_folder))
+        return
+    async with AsyncExitStack() as stack:
+        clients: dict[S3Account, object] = {}
+
+        async def bucket(name: str | None, prefix: str | None, acl: str, cache_control: str) -> S3Storage:
+            assert name is not None
+            account = _account(prefix, settings.s3_signature_version)
+            if account not in clients:
+                clients[account] = await stack.enter_async_context(connect(account))
+            return S3Storage(
+                clients[account], account, name, acl=acl, cache_control=cache_control, temporary=settings.temp_folder
+            )
+
+        yield Buckets(
+            await bucket(settings.incoming_bucket, settings.incoming_prefix, "private", ""),
+            await bucket(settings.active_bucket, settings.active_prefix, "public-read", settings.cache_control),
+        )
+
+
+@asynccontextmanager
+async def open_bus(settings: BrokerSettings, service: str) -> AsyncIterator[RabbitBus]:
+    """The bus over RabbitMQ. It connects in the background: the broker need not be up yet."""
+    bus = RabbitBus(settings.rabbitmq_url, service)
+    bus.start()
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
+    """Run the service until SIGTERM or SIGINT, then drain it."""
+    health = Health(buckets.check, bus.trouble, service.needs_broker)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as http:
+        app = make_app(service.name, service.routes, health, settings)
+        await http.enter_async_context(_served(app, settings.service_port, settings.shutdown_timeout))
+        if not settings.disable_prometheus_metrics:
+            metrics_app = make_metrics_app(settings.metrics_path)
+            await http.enter_async_context(_served(metrics_app, settings.metrics_port, 1))
+        log.info("started", port=settings.service_port)
+        work = asyncio.create_task(_work(service, bus, buckets))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        health.draining = True
+        log.info("stopping: finishing what is in hand")
+        await asyncio.gather(http.aclose(), bus.drain(settings.shutdown_timeout))
+        stopped.cancel()
+        work.cancel()
+        with suppress(asyncio.CancelledError):
+            await work  # a background task may not end: if one did, its exception is the reason to stop
+    log.info("stopped")
+
+
+async def _work(service: Service, bus: Bus, buckets: Buckets) -> None:
+    await _wait_for_storage(buckets)
+    await bus.consume(service.subscriptions)
+    async with asyncio.TaskGroup() as tasks:
+        for task in service.background:
+            tasks.create_task(task())
+        await asyncio.Event().wait()
+
+
+async def _wait_for_storage(buckets: Buckets) -> None:
+    """Handling events without a store would only use up their attempts."""
+    said = ""
+    while True:
+        try:
+            await buckets.check()
+        except StorageFault as fault:
+            if str(fault) != said:
+                said = str(fault)
+                log.warning("waiting for the store", reason=said)
+            await asyncio.sleep(_STORAGE_PATIENCE)
+        else:
+            return
+
+
+@asynccontextmanager
+async def _served(app: web.Application, port: int, grace: float) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, port=port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
+    """The command of a service: exit 0 after a clean stop, 2 with a line for each setting that cannot be used."""
+    configure_logs(name)
+    try:
+        asyncio.run(start())
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"{name}: {line}", file=sys.stderr)
+        sys.exit(2)
+    except (StorageFault, OSError) as error:
+        print(f"{name}: cannot start: {error}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _account(prefix: str | None, signature_version: str) -> S3Account:
+    found = S3Variables.read(prefix)
+    return S3Account(found.endpoint, found.access_key_id, found.secret_key, found.default_region, signature_version)
+
+
+def _make_temporary(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            [f"TEMP_FOLDER {folder} cannot be used: {error.strerror} (expected a writable folder)"]
+        ) from error

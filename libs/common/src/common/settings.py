@@ -1,0 +1,192 @@
+"""Settings, from environment variables with the names that the existing backends use.
+
+An empty value is unset. Whatever is missing or malformed is collected and said at once, a line for each.
+"""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import structlog
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from yarl import URL
+
+from common.errors import SettingsError
+from common.images.sizes import Size, parse_sizes
+from common.imaging.protocol import Limits
+
+log = structlog.get_logger()
+
+OBSOLETE = ("PREFER_IDENTIFY_OVER_FILE", "THUMBNAILS_PUBLISH_DELAY", "BUCKET_DATABASE_URL")
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _boolean(value: object) -> object:
+    if isinstance(value, str):
+        if value.strip().lower() not in _BOOLEANS:
+            raise ValueError("expected 1, true, yes or on, or 0, false, no or off")
+        return _BOOLEANS[value.strip().lower()]
+    return value
+
+
+def _origins(value: object) -> object:
+    return (
+        tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _prefix(value: object) -> object:
+    if isinstance(value, str) and value:
+        value = "/" + value.strip("/")
+        if value == "/":
+            return ""
+    return value
+
+
+def _broker(value: object) -> object:
+    if isinstance(value, str):
+        url = URL(value)
+        if url.scheme not in ("amqp", "amqps") or not url.host:
+            raise ValueError("expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://")
+    return value
+
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0)]
+
+
+class Backend(StrEnum):
+    """Where the buckets are."""
+
+    LOCAL = "local"
+    S3 = "s3"
+
+
+class Settings(BaseModel):
+    """What every service reads. A field's variable is its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    service_port: Port = Field(8080, description="port of the HTTP endpoints")
+    metrics_port: Port = Field(8081, description="port of the metrics, and of nothing else")
+    metrics_path: Annotated[str, Field(pattern=r"^/")] = Field("/metrics", description="path of the metrics")
+    disable_prometheus_metrics: Boolean = Field(False, description="serve no metrics")
+    shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
+
+    storage_backend: Backend = Field(description="`local` (folders) or `s3`")
+    temp_folder: Path = Field(description="folder for uploads and fetched originals while they are in hand")
+    incoming_folder: Path | None = Field(None, description="`local`: folder of the private bucket")
+    active_folder: Path | None = Field(None, description="`local`: folder of the public bucket")
+    incoming_bucket: str | None = Field(None, description="`s3`: name of the private bucket")
+    active_bucket: str | None = Field(None, description="`s3`: name of the public bucket")
+    incoming_prefix: str | None = Field(
+        None, description="`s3`: PREFIX of the variables with the private bucket's account"
+    )
+    active_prefix: str | None = Field(
+        None, description="`s3`: PREFIX of the variables with the public bucket's account"
+    )
+    s3_signature_version: Literal["s3v4", "s3"] = Field("s3v4", description="`s3v4` or `s3`")
+    cache_control: str = Field("public, max-age=3600", description="`Cache-Control` of public images")
+
+
+class BrokerSettings(Settings):
+    """For services that talk over RabbitMQ."""
+
+    rabbitmq_url: Annotated[str, BeforeValidator(_broker)] = Field(description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`")
+
+
+class HttpSettings(Settings):
+    """For services that clients call."""
+
+    route_prefix: Annotated[str, BeforeValidator(_prefix)] = Field("", description="goes before every path")
+    allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
+        ("*",), description="origins whose pages may call, separated by commas, or `*`"
+    )
+
+
+class SizeSettings(Settings):
+    """For services that need to know which variants there are."""
+
+    resizing_config: Annotated[tuple[Size, ...], BeforeValidator(parse_sizes)] = Field(
+        default_factory=lambda: parse_sizes(None), description="the variants, as JSON (see below)"
+    )
+
+
+class ImagingSettings(Settings):
+    """For services that decode images. The limits are per image."""
+
+    max_pixels: Annotated[int, Field(gt=0)] = Field(100_000_000, description="most pixels × frames of an image")
+    image_memory_mb: Annotated[int, Field(ge=256)] = Field(1024, description="most memory for one image, in MiB")
+    image_cpu_seconds: Annotated[int, Field(gt=0)] = Field(60, description="most CPU time for one image")
+    image_wall_seconds: Seconds = Field(120.0, description="most time by the clock for one image")
+
+    @property
+    def limits(self) -> Limits:
+        """The limits as the decoding processes take them."""
+        return Limits(
+            memory_mb=self.image_memory_mb,
+            cpu_seconds=self.image_cpu_seconds,
+            wall_seconds=self.image_wall_seconds,
+            pixels=self.max_pixels,
+        )
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
+    """The settings in the environment. Raises SettingsError with a line for each that cannot be used."""
+    given = {key: value for key, value in (os.environ if environment is None else environment).items() if value.strip()}
+    for name in OBSOLETE:
+        if name in given:
+            log.warning("an obsolete setting is ignored", setting=name)
+    values: dict[str, Any] = {name: given[name.upper()] for name in kind.model_fields if name.upper() in given}
+    lines: list[str] = []
+    settings: S | None = None
+    try:
+        settings = kind.model_validate(values)
+    except ValidationError as error:
+        lines += [_line(kind, str(found["loc"][0]), found["msg"], found["input"]) for found in error.errors()]
+    lines += _missing_buckets(given)
+    if lines or settings is None:
+        raise SettingsError(lines)
+    return settings
+
+
+def _line(kind: type[Settings], name: str, message: str, value: object) -> str:
+    expected = (kind.model_fields[name].description or "").replace("`", "")
+    if message == "Field required":
+        return f"{name.upper()} is not set: expected {expected}"
+    shown = "" if "secret" in name or "url" in name else f" {value!r}"
+    return f"{name.upper()}{shown} cannot be used: {message.removeprefix('Value error, ')} ({expected})"
+
+
+def _missing_buckets(given: Mapping[str, str]) -> list[str]:
+    needed = {
+        "local": ("INCOMING_FOLDER", "ACTIVE_FOLDER"),
+        "s3": ("INCOMING_BUCKET", "ACTIVE_BUCKET"),
+    }.get(given.get("STORAGE_BACKEND", ""), ())
+    backend = given.get("STORAGE_BACKEND")
+    return [f"{name} is not set: STORAGE_BACKEND={backend} needs it" for name in needed if name not in given]
+
+
+class S3Variables(BaseModel):
+    """The account of one bucket, from the variables that begin with its prefix."""
+
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_key: str | None = None
+    default_region: str | None = None
+
+    @classmethod
+    def read(cls, prefix: str | None, environment: Mapping[str, str] | None = None) -> Self:
+        """The variables `<PREFIX>_ENDPOINT` and so on; without a prefix all are unset: AWS' own defaults count."""
+        variables = os.environ if environment is None else environment
+        if prefix is None:
+            return cls()
+        return cls(**{name: variables.get(f"{prefix}_{name.upper()}") or None for name in cls.model_fields})

@@ -1,0 +1,69 @@
+"""Buckets as services see them: a small protocol with two implementations, `local` and `s3`.
+
+Objects appear under their key whole or not at all, and are replaced, never changed. Only NoSuchKey means absent; a
+missing bucket, a refusal or a time-out is a StorageFault.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+SVG = ".svg"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object as the store lists it. `age` is in seconds, by the store's own clock."""
+
+    key: str
+    bytes: int
+    age: float
+
+
+class Storage(Protocol):
+    """One bucket. Every method raises StorageFault when the store does not do what it is asked."""
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, replacing what was there."""
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        """Store the file's content, which must not be written to again.
+
+        With `exclusive`, raises KeyTaken where an object is there already (as far as the store can tell).
+        """
+
+    async def copy_from(self, source: "Storage", key: str) -> None:
+        """Store another bucket's object here under the same key. Raises NoSuchKey."""
+
+    async def get(self, key: str) -> bytes:
+        """The object's content. Raises NoSuchKey."""
+
+    def as_file(self, key: str) -> AbstractAsyncContextManager[Path]:
+        """The object's content as a file to read, for the time of the context. Raises NoSuchKey."""
+
+    async def stat(self, key: str) -> Entry | None:
+        """The object's entry, or None when the store holds no such key."""
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine."""
+
+    def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """Entries whose key starts with `prefix`, without those in a folder below; in no particular order."""
+
+    async def check(self) -> None:
+        """Return if the bucket can be reached."""
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """The two buckets: *incoming* is private, *active* public."""
+
+    incoming: Storage
+    active: Storage
+
+    async def check(self) -> None:
+        """Return if both can be reached, else raise StorageFault."""
+        await self.incoming.check()
+        await self.active.check()

@@ -1,0 +1,1 @@
+"""Takes uploads: checks, names and stores the original, and publishes ImageUploaded."""

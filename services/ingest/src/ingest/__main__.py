@@ -1,0 +1,21 @@
+"""`python -m ingest`: the service."""
+
+from common.service import main, open_buckets, open_bus, run
+from common.settings import read_settings
+from ingest.bootstrap import ingest
+from ingest.settings import IngestServiceSettings
+
+
+async def start() -> None:
+    """Run until SIGTERM."""
+    settings = read_settings(IngestServiceSettings)
+    async with (
+        open_buckets(settings) as buckets,
+        open_bus(settings, "ingest") as bus,
+        ingest(settings, bus=bus, buckets=buckets) as service,
+    ):
+        await run(service, bus=bus, buckets=buckets, settings=settings)
+
+
+if __name__ == "__main__":
+    main("ingest", start)

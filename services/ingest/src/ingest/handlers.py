@@ -1,0 +1,64 @@
+"""What becomes of an uploaded file: checked, turned upright, named, stored, announced."""
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+
+from common.errors import KeyTaken
+from common.events import ImageUploaded
+from common.images.names import ImageKey
+from common.imaging.orient import Upright, orient
+from common.imaging.pool import Pool
+from common.imaging.probe import Header, probe
+from common.imaging.protocol import Job
+from common.outbox import Outbox
+from common.storage import Storage
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Uploads:
+    """What taking an upload needs."""
+
+    incoming: Storage
+    outbox: Outbox
+    pool: Pool
+    auto_orient: bool
+
+
+async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
+    """Store the image in the file `path` under a fresh key and announce it.
+
+    Returns once the original is stored. Raises ImageError when the file is no image that is accepted, and
+    StorageFault; nothing is stored then.
+    """
+    job = Job(path=path, limits=uploads.pool.limits)
+    header, _ = await uploads.pool.run(probe, job, Header)
+    if uploads.auto_orient and header.orientation != 1:
+        _, (data,) = await uploads.pool.run(orient, job, Upright)
+        upright = path.with_name(f"{path.name}-{uuid4().hex}")
+        try:
+            await asyncio.to_thread(upright.write_bytes, data)
+            key = await _store(upright, header, uploads.incoming)
+        finally:
+            upright.unlink(missing_ok=True)
+    else:
+        key = await _store(path, header, uploads.incoming)
+    event = ImageUploaded(source="/ingest", subject=key)
+    log.info("original stored", image=str(key), event_id=event.id, width=header.width, height=header.height)
+    await uploads.outbox.send(event)
+    return key
+
+
+async def _store(path: Path, header: Header, incoming: Storage) -> ImageKey:
+    while True:
+        key = ImageKey.new(header.format)
+        try:
+            await incoming.put_file(str(key), path, exclusive=True)
+        except KeyTaken:
+            continue  # another upload of this very second drew the same ten digits
+        return key

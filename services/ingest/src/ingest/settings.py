@@ -1,0 +1,20 @@
+"""What ingest reads from the environment."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from common.settings import Boolean, BrokerSettings, HttpSettings, ImagingSettings, Seconds
+
+
+class IngestSettings(HttpSettings, ImagingSettings):
+    """The settings of the ingest service, whatever bus it runs on."""
+
+    auto_orient_original: Boolean = Field(False, description="turn originals upright as their EXIF asks")
+    max_upload_bytes: Annotated[int, Field(gt=0)] = Field(100 << 20, description="most bytes of an upload")
+    upload_timeout: Seconds = Field(300.0, description="seconds an upload may take as a whole")
+    upload_idle_timeout: Seconds = Field(30.0, description="seconds an upload may stand still")
+
+
+class IngestServiceSettings(IngestSettings, BrokerSettings):
+    """The settings of ingest as a service of its own."""

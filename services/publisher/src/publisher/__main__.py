@@ -1,0 +1,21 @@
+"""`python -m publisher`: the service."""
+
+from common.service import main, open_buckets, open_bus, run
+from common.settings import read_settings
+from publisher.bootstrap import publisher
+from publisher.settings import PublisherServiceSettings
+
+
+async def start() -> None:
+    """Run until SIGTERM."""
+    settings = read_settings(PublisherServiceSettings)
+    async with (
+        open_buckets(settings) as buckets,
+        open_bus(settings, "publisher") as bus,
+        publisher(settings, bus=bus, buckets=buckets) as service,
+    ):
+        await run(service, bus=bus, buckets=buckets, settings=settings)
+
+
+if __name__ == "__main__":
+    main("publisher", start)

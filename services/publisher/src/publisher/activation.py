@@ -1,0 +1,89 @@
+"""Making an image public: rules 3 and 4 of the bucket protocol.
+
+The order of the steps is what makes it safe against every other handler and a crash after any of them: write before
+you read, and look for the record before the thumbnails, because a record that was seen says that all of them exist.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import structlog
+
+from common.errors import NoSuchKey
+from common.images.names import ImageKey
+from common.images.records import Record, Stage, decode_record, record_key
+from common.images.sizes import Size
+from common.outbox import Outbox
+from common.storage import Buckets, Storage
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Activation:
+    """What activating needs. `ttl` is how many seconds after the upload an image can be activated."""
+
+    buckets: Buckets
+    outbox: Outbox
+    sizes: tuple[Size, ...]
+    ttl: float
+
+
+async def read_record(bucket: Storage, image: ImageKey, stage: Stage) -> Record | None:
+    """The stage's record in this bucket, or None where there is none."""
+    key = record_key(image, stage)
+    try:
+        return decode_record(await bucket.get(key), key)
+    except NoSuchKey:
+        return None
+
+
+async def is_deleted(image: ImageKey, *, buckets: Buckets) -> bool:
+    """Whether the image has a tombstone."""
+    return await buckets.incoming.stat(image.tombstone) is not None
+
+
+async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
+    """Copy the original to *active* if it is not there, and only then delete it from *incoming*. Raises NoSuchKey."""
+    key = str(image)
+    if await buckets.active.stat(key) is None:
+        await buckets.active.copy_from(buckets.incoming, key)
+    await buckets.incoming.delete(key)
+
+
+async def move_thumbnails(image: ImageKey, *, activation: Activation) -> None:
+    """Move what is there of each stage, its record last, and only one that was seen before its thumbnails."""
+    buckets = activation.buckets
+    for stage in Stage:
+        record = await read_record(buckets.incoming, image, stage)
+        known = record or await read_record(buckets.active, image, stage)
+        keys = {image.variant(size.suffix) for size in activation.sizes}
+        keys |= {variant.key for variant in known.variants} if known else set()
+        await asyncio.gather(*(_move(key, buckets) for key in keys))
+        if record is not None:
+            await _move(record_key(image, stage), buckets)
+
+
+async def take_back_if_deleted(image: ImageKey, *, activation: Activation) -> bool:
+    """After writing: if a tombstone is there by now, remove all of the image that this service may have moved."""
+    if not await is_deleted(image, buckets=activation.buckets):
+        return False
+    log.info("image was deleted meanwhile: taking it back")
+    keys = {str(image), *(record_key(image, stage) for stage in Stage)}
+    keys |= {image.variant(size.suffix) for size in activation.sizes}
+    await remove(keys, buckets=activation.buckets)
+    return True
+
+
+async def remove(keys: Iterable[str], *, buckets: Buckets) -> None:
+    """Delete the keys in both buckets."""
+    await asyncio.gather(*(bucket.delete(key) for key in keys for bucket in (buckets.incoming, buckets.active)))
+
+
+async def _move(key: str, buckets: Buckets) -> None:
+    try:
+        await buckets.active.copy_from(buckets.incoming, key)
+    except NoSuchKey:
+        return  # never written, or another handler has moved it
+    await buckets.incoming.delete(key)

@@ -1,0 +1,59 @@
+"""The only wiring of the publisher service."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from aiohttp import web
+
+from common.bus import Bus, Subscription
+from common.events import ActivationRequested, ThumbnailsFailed, ThumbnailsReady
+from common.local import LocalStorage
+from common.outbox import Outbox
+from common.service import Service
+from common.storage import Buckets
+from common.topology import PUBLISHER
+from publisher.activation import Activation
+from publisher.handlers import activation_requested, thumbnails_settled
+from publisher.reconcile import Reconciler
+from publisher.routes import active_route, publish_route
+from publisher.settings import PublisherSettings
+
+# Handlers only move objects: what bounds them is the store, not the machine.
+_SLOTS = 16
+_DEADLINE = 300.0  # seconds; well below the hour of grace that follows INCOMING_TTL
+
+
+@asynccontextmanager
+async def publisher(
+    settings: PublisherSettings, *, bus: Bus, buckets: Buckets, settle_all: bool = False
+) -> AsyncIterator[Service]:
+    """The service, ready to be run. With `settle_all` it first settles whatever both buckets owe."""
+    outbox = Outbox(bus)
+    activation = Activation(buckets=buckets, outbox=outbox, sizes=settings.resizing_config, ttl=settings.incoming_ttl)
+    reconciler = Reconciler(
+        activation,
+        bus=bus,
+        after=settings.reconcile_after,
+        interval=settings.reconcile_interval,
+        settle_all=settle_all,
+    )
+    subscription = Subscription(
+        PUBLISHER,
+        {
+            ActivationRequested: partial(activation_requested, activation=activation),
+            ThumbnailsReady: partial(thumbnails_settled, activation=activation),
+            ThumbnailsFailed: partial(thumbnails_settled, activation=activation),
+        },
+        slots=_SLOTS,
+        deadline=_DEADLINE,
+    )
+    routes = [web.post("/publish", publish_route(activation, settings.api_secret_key, settings.activation_wait))]
+    if isinstance(buckets.active, LocalStorage):
+        routes.append(web.get("/active/{key}", active_route(buckets.active, settings.cache_control)))
+    yield Service(
+        name="publisher",
+        routes=tuple(routes),
+        subscriptions=(subscription,),
+        background=(outbox.run, reconciler.run),
+    )

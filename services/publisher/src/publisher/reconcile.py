@@ -1,0 +1,156 @@
+"""Settling what the buckets owe when the event that would have done it was lost.
+
+By itself it looks at *incoming* alone, at images of some age, and only while the live queue is empty. A listing only
+says where to look: what is done is decided by a fresh look at the buckets. It leaves records of another configuration
+alone, and old images that have thumbnails and no record: half a million of them would be one storm.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from common import metrics
+from common.bus import Bus
+from common.errors import NoSuchKey, Transient
+from common.events import ThumbnailsRequested
+from common.images.names import BadName, Format, ImageKey, owner
+from common.images.records import Stage, record_key
+from common.storage import Storage
+from common.topology import RESIZER_LIVE
+from publisher.activation import (
+    Activation,
+    is_deleted,
+    move_original,
+    move_thumbnails,
+    read_record,
+    remove,
+    take_back_if_deleted,
+)
+
+log = structlog.get_logger()
+
+
+@dataclass
+class _Found:
+    """What a listing showed of one image. `age` is that of its youngest object, in seconds."""
+
+    age: float
+    original: ImageKey | None = None
+    others: set[str] = field(default_factory=set)
+
+
+class Reconciler:
+    """Looks every `interval` seconds for images older than `after` seconds to which something is owed."""
+
+    def __init__(self, activation: Activation, *, bus: Bus, after: float, interval: float, settle_all: bool) -> None:
+        self._activation = activation
+        self._buckets = activation.buckets
+        self._bus = bus
+        self._after = after
+        self._interval = interval
+        self._settle_all = settle_all
+        self._asked: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Settle for ever; with `settle_all`, first everything at once, however young, in both buckets."""
+        if self._settle_all:
+            await _guarded(self.settle_everything)
+        while True:
+            await asyncio.sleep(self._interval)
+            await _guarded(self.settle_incoming)
+
+    async def settle_everything(self) -> None:
+        """Whatever both buckets owe. For a process that has them to itself, and has just begun."""
+        for found in (await _survey(self._buckets.incoming)).values():
+            await self._settle(found)
+        for found in (await _survey(self._buckets.active)).values():
+            await self._settle_active(found)
+
+    async def settle_incoming(self) -> None:
+        """What *incoming* owes, if the resizers have nothing more urgent to do."""
+        if await self._bus.depth(RESIZER_LIVE):
+            return
+        images = await _survey(self._buckets.incoming)
+        self._asked = {name: when for name, when in self._asked.items() if name in images}
+        for found in images.values():
+            if found.age >= self._after:
+                await self._settle(found)
+
+    async def _settle(self, found: _Found) -> None:
+        image = found.original or await self._original_of(found)
+        if image is None:
+            log.info("removed what was left of an image that is gone", keys=sorted(found.others))
+            await remove(found.others, buckets=self._buckets)
+            _count("leftovers")
+            return
+        with structlog.contextvars.bound_contextvars(image=str(image)):
+            if await is_deleted(image, buckets=self._buckets):
+                await take_back_if_deleted(image, activation=self._activation)
+                _count("deletion")
+            elif await self._buckets.active.stat(str(image)) is not None:
+                log.info("finishing a move to the public bucket")
+                await move_original(image, buckets=self._buckets)
+                await move_thumbnails(image, activation=self._activation)
+                await take_back_if_deleted(image, activation=self._activation)
+                _count("move")
+            elif await read_record(self._buckets.incoming, image, Stage.BASE) is None:
+                await self._request(image)
+
+    async def _settle_active(self, found: _Found) -> None:
+        image = found.original
+        if image is None or record_key(image, Stage.BASE) in found.others:
+            return
+        variants = {image.variant(size.suffix) for size in self._activation.sizes}
+        if variants <= found.others and found.age > self._activation.ttl:
+            return  # the old backends wrote no records
+        if await read_record(self._buckets.active, image, Stage.BASE) is None:
+            await self._request(image)
+
+    async def _original_of(self, found: _Found) -> ImageKey | None:
+        """The public original that belongs to objects in *incoming*, or None where it is gone from both buckets."""
+        name = next(name for key in found.others if (name := owner(key)))
+        for image in (ImageKey(name, image_format) for image_format in Format):
+            for bucket in (self._buckets.incoming, self._buckets.active):
+                if await bucket.stat(str(image)) is not None:
+                    return image
+        return None
+
+    async def _request(self, image: ImageKey) -> None:
+        now = time.monotonic()
+        if now - self._asked.get(image.name, -self._after) < self._after:
+            return  # asked already: the event waits, or is being tried again
+        self._asked[image.name] = now
+        log.info("thumbnails are owed: requesting them", image=str(image))
+        await self._bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
+        _count("thumbnails")
+
+
+async def _survey(bucket: Storage) -> dict[str, _Found]:
+    images: dict[str, _Found] = {}
+    async for entry in bucket.entries():
+        name = owner(entry.key)
+        if name is None:
+            continue
+        found = images.setdefault(name, _Found(entry.age))
+        found.age = min(found.age, entry.age)
+        try:
+            found.original = ImageKey.parse(entry.key)
+        except BadName:
+            found.others.add(entry.key)
+    return images
+
+
+async def _guarded(look: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await look()
+    except NoSuchKey as fault:
+        log.info("an image was moved while it was looked at", key=str(fault))
+    except Transient as fault:
+        log.warning("what the buckets owe cannot be settled now", reason=str(fault))
+
+
+def _count(debt: str) -> None:
+    metrics.SETTLED.labels(debt).inc()

@@ -1,0 +1,27 @@
+"""What publisher reads from the environment."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from common.settings import BrokerSettings, HttpSettings, Seconds, SizeSettings
+
+
+class PublisherSettings(HttpSettings, SizeSettings):
+    """The settings of the publisher service, whatever bus it runs on."""
+
+    api_secret_key: Annotated[str, Field(min_length=1)] = Field(description="secret that the API server sends")
+    activation_wait: Annotated[float, Field(ge=0)] = Field(
+        2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
+    )
+    incoming_ttl: Annotated[float, Field(gt=0)] = Field(
+        86400.0, description="seconds after the upload in which an image can be activated"
+    )
+    reconcile_after: Annotated[float, Field(ge=0)] = Field(
+        600.0, description="age in seconds from which an original's debts are settled without an event"
+    )
+    reconcile_interval: Seconds = Field(60.0, description="seconds between two looks at what *incoming* owes")
+
+
+class PublisherServiceSettings(PublisherSettings, BrokerSettings):
+    """The settings of publisher as a service of its own."""

@@ -1,0 +1,21 @@
+"""`python -m resizer`: the service."""
+
+from common.service import main, open_buckets, open_bus, run
+from common.settings import read_settings
+from resizer.bootstrap import resizer
+from resizer.settings import ResizerServiceSettings
+
+
+async def start() -> None:
+    """Run until SIGTERM."""
+    settings = read_settings(ResizerServiceSettings)
+    async with (
+        open_buckets(settings) as buckets,
+        open_bus(settings, "resizer") as bus,
+        resizer(settings, buckets=buckets, bus=bus) as service,
+    ):
+        await run(service, bus=bus, buckets=buckets, settings=settings)
+
+
+if __name__ == "__main__":
+    main("resizer", start)
