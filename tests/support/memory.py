@@ -1,0 +1,59 @@
+"""A bucket in memory: the storage protocol for tests that need to stop between any two steps."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from common.errors import KeyTaken, NoSuchKey
+from common.storage import Entry, Storage
+
+
+class MemoryStorage:
+    """Objects in a dict. Passes the contract suite of the real ones."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self._written: dict[str, float] = {}
+
+    async def put(self, key: str, data: bytes) -> None:
+        self.objects[key] = data
+        self._written[key] = time.time()
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        if exclusive and key in self.objects:
+            raise KeyTaken(key)
+        await self.put(key, path.read_bytes())  # noqa: ASYNC240 - a file of a test
+
+    async def copy_from(self, source: Storage, key: str) -> None:
+        await self.put(key, await source.get(key))
+
+    async def get(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise NoSuchKey(key)
+        return self.objects[key]
+
+    @asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        data = await self.get(key)
+        with NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            yield Path(file.name)
+
+    async def stat(self, key: str) -> Entry | None:
+        if key not in self.objects:
+            return None
+        return Entry(key, len(self.objects[key]), time.time() - self._written[key])
+
+    async def delete(self, key: str) -> None:
+        self.objects.pop(key, None)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        for key in list(self.objects):
+            if key.startswith(prefix) and "/" not in key[len(prefix) :] and (entry := await self.stat(key)):
+                yield entry
+
+    async def check(self) -> None:
+        """Memory is always there."""

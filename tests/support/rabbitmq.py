@@ -1,0 +1,145 @@
+"""A real RabbitMQ, and a virtual host of its own for each test."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote
+from uuid import uuid4
+
+import aiohttp
+
+from tests.support.docker import ready, run_container
+from tests.support.servers import Addresses, Started, Unavailable, answers, free_port, launch, shared, wait_for
+
+IMAGE = os.environ.get("TEST_RABBITMQ_IMAGE", "rabbitmq:4.1-management")
+_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in /usr/sbin insists on its own user
+
+
+def broker() -> Addresses:
+    """The run's broker: `amqp` is HOST:PORT, `management` the address of its HTTP API; guest may do everything."""
+    return shared("rabbitmq", [_from_environment, _in_docker, _of_debian])
+
+
+def _from_environment(folder: Path) -> Started:
+    if "TEST_RABBITMQ" not in os.environ:
+        raise Unavailable("TEST_RABBITMQ and TEST_RABBITMQ_MANAGEMENT are not set")
+    return {"amqp": os.environ["TEST_RABBITMQ"], "management": os.environ["TEST_RABBITMQ_MANAGEMENT"]}, {}
+
+
+def _in_docker(folder: Path) -> Started:
+    identity, ports, _ = run_container(
+        IMAGE, [5672, 15672], {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
+    )
+    management = f"http://{ports[15672]}"
+    return ready(
+        identity, {"amqp": ports[5672], "management": management}, "RabbitMQ in Docker", lambda: answers(management)
+    )
+
+
+def _of_debian(folder: Path) -> Started:
+    if not _SERVER.exists():
+        raise Unavailable("Debian's rabbitmq-server is not installed")
+    folder.mkdir()
+    ports = {name: free_port() for name in ("amqp", "dist", "management")}
+    (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    (folder / "rabbitmq.conf").write_text(
+        f"listeners.tcp.default = 127.0.0.1:{ports['amqp']}\n"
+        f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {ports['management']}\n"
+        "disk_free_limit.absolute = 50MB\n"
+    )
+    environment = {
+        "HOME": str(folder),
+        "RABBITMQ_NODENAME": f"tests-{ports['amqp']}@localhost",
+        "RABBITMQ_DIST_PORT": str(ports["dist"]),
+        "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
+        "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
+        "RABBITMQ_MNESIA_BASE": str(folder / "mnesia"),
+        "RABBITMQ_MNESIA_DIR": str(folder / "mnesia" / "node"),
+        "RABBITMQ_LOG_BASE": str(folder / "log"),
+        "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
+        "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "feature_flags"),
+        "RABBITMQ_PLUGINS_EXPAND_DIR": str(folder / "plugins"),
+        # One Erlang scheduler is plenty, and leaves the cores to what is tested.
+        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+    }
+    command = [str(_SERVER)]
+    if os.geteuid() == 0:
+        shutil.chown(folder, "rabbitmq", "rabbitmq")
+        for path in folder.iterdir():
+            shutil.chown(path, "rabbitmq", "rabbitmq")
+        command = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups", *command]
+    process, stopper = launch(command, folder / "process", environment)
+    management = f"http://127.0.0.1:{ports['management']}"
+    wait_for("Debian's RabbitMQ", lambda: answers(management), process)
+    return {"amqp": f"127.0.0.1:{ports['amqp']}", "management": management}, stopper
+
+
+class VirtualHost:
+    """A broker of its own, as far as a test can tell."""
+
+    def __init__(self, name: str, addresses: Addresses) -> None:
+        self._name = name
+        self._addresses = addresses
+        self._api = aiohttp.ClientSession(headers={"Authorization": aiohttp.encode_basic_auth("guest", "guest")})
+
+    @property
+    def url(self) -> str:
+        """What RABBITMQ_URL is set to."""
+        return f"amqp://guest:guest@{self._addresses['amqp']}/{self._name}"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The broker's host and port."""
+        host, port = self._addresses["amqp"].split(":")
+        return host, int(port)
+
+    def url_through(self, port: int) -> str:
+        """The same broker, through something that listens on a local port."""
+        return f"amqp://guest:guest@127.0.0.1:{port}/{self._name}"
+
+    @classmethod
+    @asynccontextmanager
+    async def fresh(cls) -> AsyncIterator[Self]:
+        """A new virtual host, which goes with all that is in it."""
+        host = cls(f"test-{uuid4().hex[:12]}", broker())
+        async with host._api:
+            await host._create()
+            try:
+                yield host
+            finally:
+                await host._call("DELETE", f"vhosts/{host._name}")
+
+    async def _create(self) -> None:
+        await self._call("PUT", f"vhosts/{self._name}")
+        await self._call("PUT", f"permissions/{self._name}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
+
+    async def queues(self) -> dict[str, dict[str, object]]:
+        """All queues by name, as the management API describes them."""
+        found = await self._call("GET", f"queues/{self._name}")
+        assert isinstance(found, list)
+        return {queue["name"]: queue for queue in found}
+
+    async def put_message(self, queue: str, body: str, headers: dict[str, object] | None = None) -> None:
+        """Put any message at all straight into a queue."""
+        properties = {"delivery_mode": 2, "headers": headers or {}}
+        message = {"properties": properties, "routing_key": queue, "payload": body, "payload_encoding": "string"}
+        await self._call("POST", f"exchanges/{self._name}/amq.default/publish", message)
+
+    async def remove_queue(self, queue: str) -> None:
+        """Remove a queue, as an operator may by mistake."""
+        await self._call("DELETE", f"queues/{self._name}/{quote(queue)}")
+
+    async def messages(self, queue: str) -> list[dict[str, object]]:
+        """The messages of a queue; they stay."""
+        how = {"count": 100, "ackmode": "ack_requeue_true", "encoding": "auto"}
+        found = await self._call("POST", f"queues/{self._name}/{quote(queue)}/get", how)
+        assert isinstance(found, list)
+        return found
+
+    async def _call(self, method: str, path: str, body: object = None) -> object:
+        async with self._api.request(method, f"{self._addresses['management']}/api/{path}", json=body) as answer:
+            answer.raise_for_status()
+            return await answer.json() if answer.content_type == "application/json" and method != "PUT" else None
