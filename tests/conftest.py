@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 
 import pytest
-
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import begin_run, end_run

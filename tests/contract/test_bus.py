@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.support.eventually import eventually
+from tests.support.rabbitmq import VirtualHost
 
 from common.bus import Bus, Handler, Subscription
 from common.embedded import EmbeddedBus
@@ -13,8 +15,6 @@ from common.events import ActivationRequested, Event, ImageUploaded, ThumbnailsR
 from common.images.names import ImageKey
 from common.rabbit import RabbitBus
 from common.topology import PUBLISHER, RESIZER_LIVE
-from tests.support.eventually import eventually
-from tests.support.rabbitmq import VirtualHost
 
 DELAYS = (0.05, 0.1)
 

@@ -1,20 +1,20 @@
 """What every storage promises, shown on all of them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.support.memory import MemoryStorage
+from tests.support.s3 import TestBuckets
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.local import LocalStorage
 from common.s3 import S3Account, S3Storage, connect
 from common.storage import Buckets, Storage
-from tests.support.memory import MemoryStorage
-from tests.support.s3 import TestBuckets
 
 KEY = "1475660224_0882910455.jpg"
 CACHE = "public, max-age=77"
@@ -176,12 +176,12 @@ async def test_a_refusal_and_an_unreachable_store_are_faults(s3_buckets: TestBuc
                 assert "wrong" not in str(fault.value)
 
 
-def _attempts(bucket: Storage) -> list[Callable[[], object]]:
+def _attempts(bucket: Storage) -> list[Callable[[], Awaitable[object]]]:
     async def listing() -> None:
         async for _ in bucket.entries():
             pass
 
-    return [  # type: ignore[return-value]
+    return [
         lambda: bucket.stat(KEY),
         lambda: bucket.get(KEY),
         lambda: bucket.put(KEY, b"x"),
@@ -196,7 +196,9 @@ async def test_local_keys_cannot_lead_out_of_the_folder(local: Buckets) -> None:
             await local.incoming.get(key)
 
 
-async def test_a_full_disk_leaves_no_final_name(local: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_leaves_no_final_name(
+    local: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(_: object) -> None:
         raise OSError(28, "No space left on device")
 

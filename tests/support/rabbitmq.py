@@ -10,7 +10,6 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import aiohttp
-
 from tests.support.docker import ready, run_container
 from tests.support.servers import Addresses, Started, Unavailable, answers, free_port, launch, shared, wait_for
 
@@ -23,13 +22,13 @@ def broker() -> Addresses:
     return shared("rabbitmq", [_from_environment, _in_docker, _of_debian])
 
 
-def _from_environment(folder: Path) -> Started:
+def _from_environment(_: Path) -> Started:
     if "TEST_RABBITMQ" not in os.environ:
         raise Unavailable("TEST_RABBITMQ and TEST_RABBITMQ_MANAGEMENT are not set")
     return {"amqp": os.environ["TEST_RABBITMQ"], "management": os.environ["TEST_RABBITMQ_MANAGEMENT"]}, {}
 
 
-def _in_docker(folder: Path) -> Started:
+def _in_docker(_: Path) -> Started:
     identity, ports, _ = run_container(
         IMAGE, [5672, 15672], {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
     )

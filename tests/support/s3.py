@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
-from common.s3 import S3Account, connect
 from tests.support.docker import build, logs, ready, run_container
 from tests.support.servers import Addresses, Started, Unavailable, free_port, launch, shared, wait_for
+
+from common.s3 import S3Account, connect
 
 _CEPH = Path(__file__).parent / "ceph"
 _IMAGE = "image-backend-tests/ceph:1"
@@ -22,7 +23,7 @@ def s3_server() -> Addresses:
     return shared("s3", [_from_environment, _in_docker, _of_debian])
 
 
-def _from_environment(folder: Path) -> Started:
+def _from_environment(_: Path) -> Started:
     if "TEST_S3_ENDPOINT" not in os.environ:
         raise Unavailable("TEST_S3_ENDPOINT, TEST_S3_ACCESS_KEY and TEST_S3_SECRET_KEY are not set")
     return {
@@ -32,7 +33,7 @@ def _from_environment(folder: Path) -> Started:
     }, {}
 
 
-def _in_docker(folder: Path) -> Started:
+def _in_docker(_: Path) -> Started:
     build(_IMAGE, _CEPH)
     identity, ports, _ = run_container(_IMAGE, [7480], {})
     endpoint = f"http://{ports[7480]}"

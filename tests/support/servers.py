@@ -28,7 +28,7 @@ Stopper = dict[str, str]
 
 
 class Unavailable(Exception):
-    """This way of getting a server does not work here."""
+    """The way of getting a server that was tried does not work here."""
 
 
 def begin_run() -> None:

@@ -136,6 +136,7 @@ def _record(image: ImageKey, rendered: Rendered, blobs: list[bytes], size: int, 
         configuration=resizing.configuration,
         original=Original(key=image, width=rendered.width, height=rendered.height, frames=rendered.frames, bytes=size),
         variants=variants,
+        damaged=rendered.damaged,
         thumbhash=rendered.thumbhash,
         colour=rendered.colour,
     )

@@ -58,6 +58,7 @@ class Variant(_Model):
 class Record(_Model):
     """One stage's record. `configuration` is the hash of the sizes it was made for.
 
+    `damaged` says that the original's decoder complained, and the variants show what it could make out.
     `thumbhash` is base64 (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`.
     """
 
@@ -67,6 +68,7 @@ class Record(_Model):
     original: Original | None = None
     variants: tuple[Variant, ...] = ()
     failed: Failure | None = None
+    damaged: bool = False
     thumbhash: str | None = None
     colour: str | None = None
 

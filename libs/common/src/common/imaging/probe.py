@@ -83,6 +83,12 @@ def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
     return Header(format=found, width=image.width, height=height, frames=frames, orientation=orientation), image
 
 
+def explain(error: pyvips.Error) -> str:
+    """The library's last word on an image, in one line."""
+    lines = [line.strip() for line in str(error.detail or error.message).splitlines() if line.strip()]
+    return lines[-1] if lines else "it cannot be decoded"
+
+
 def _check(width: int, height: int, frames: int, limits: Limits) -> None:
     if width * height * frames > limits.pixels:
         size = " × ".join(f"{n:,}" for n in ((width, height, frames) if frames > 1 else (width, height)))

@@ -14,6 +14,7 @@ from typing import BinaryIO
 import pyvips
 
 from common.errors import ImageError, ImageFault
+from common.imaging.probe import explain
 from common.imaging.protocol import LENGTH, Call, Reply, pack, read_exactly
 
 
@@ -65,12 +66,6 @@ def _perform(call: Call) -> tuple[Reply, list[bytes]]:
     except Exception:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
         return Reply(fault=ImageFault.CRASHED, reason="a defect in its rendering", trace=traceback.format_exc()), []
     return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs]), blobs
-
-
-def explain(error: pyvips.Error) -> str:
-    """The library's last word on an image, in one line."""
-    lines = [line.strip() for line in str(error.detail or error.message).splitlines() if line.strip()]
-    return lines[-1] if lines else "it cannot be decoded"
 
 
 def _allow_cpu(seconds: int) -> None:

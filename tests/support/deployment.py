@@ -1,0 +1,206 @@
+"""The image backend as it is deployed: its services as processes of their own, for a test to use and to kill."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+from tests.support.eventually import eventually
+from tests.support.rabbitmq import VirtualHost
+from tests.support.s3 import TestBuckets, test_buckets
+from tests.support.servers import free_port
+
+from common.local import LocalStorage
+from common.s3 import S3Storage, connect
+from common.storage import Buckets, Storage
+
+SECRET = "secret-of-the-tests"
+KINDS = ("embedded", "rabbit-local", "rabbit-s3")
+
+
+class Process:
+    """One service process."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, url: str) -> None:
+        self.name = name
+        self.log = log
+        self.url = url
+        self._process = process
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
+    async def terminate(self) -> int:
+        """SIGTERM, and wait for the end. Returns the exit status."""
+        if self.running:
+            self._process.send_signal(signal.SIGTERM)
+        return await self._process.wait()
+
+    async def kill(self) -> None:
+        """SIGKILL: the worst moment for it is now."""
+        if self.running:
+            self._process.kill()
+        await self._process.wait()
+
+    def lines(self) -> list[dict[str, object]]:
+        """What it has logged so far."""
+        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+class Deployment:
+    """A running image backend. `base` says which settings differ from the tests' usual ones."""
+
+    def __init__(self, kind: str, folder: Path, http: aiohttp.ClientSession, buckets: Buckets) -> None:
+        self.kind = kind
+        self.folder = folder
+        self.http = http
+        self.buckets = buckets
+        self.environment: dict[str, str] = {}
+        self.vhost: VirtualHost | None = None
+        self.s3: TestBuckets | None = None
+        self.processes: dict[str, Process] = {}
+
+    @classmethod
+    @asynccontextmanager
+    async def prepared(cls, kind: str, folder: Path, **settings: str) -> AsyncIterator[Self]:
+        """Everything but the services themselves, which `start` starts; all of it goes with the context."""
+        async with AsyncExitStack() as stack:
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            s3 = await stack.enter_async_context(test_buckets()) if kind == "rabbit-s3" else None
+            buckets = await stack.enter_async_context(_s3(s3, folder)) if s3 else _local(folder)
+            deployment = cls(kind, folder, http, buckets)
+            deployment.s3 = s3
+            deployment.environment = {
+                "PATH": os.environ["PATH"],
+                "API_SECRET_KEY": SECRET,
+                "TEMP_FOLDER": str(folder / "temp"),
+                "ACTIVATION_WAIT": "0.5",
+                "RESIZER_WORKERS": "2",
+                **(s3.environment() if s3 else _local_settings(folder)),
+            }
+            if kind != "embedded":
+                deployment.vhost = await stack.enter_async_context(VirtualHost.fresh())
+                deployment.environment["RABBITMQ_URL"] = deployment.vhost.url
+            deployment.environment |= settings
+            stack.push_async_callback(deployment.end)
+            yield deployment
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The processes that make up this kind of deployment."""
+        return ("standalone",) if self.kind == "embedded" else ("ingest", "resizer", "publisher")
+
+    async def start(self, *names: str, **settings: str) -> None:
+        """Start these services (all of them by default), and wait until they are ready."""
+        started = [self.launch(name, **settings) for name in names or self.services]
+        for process in await asyncio.gather(*started):
+            await self.wait_ready(process)
+
+    async def launch(self, name: str, *, alias: str | None = None, **settings: str) -> Process:
+        """Start one service without waiting for it; `alias` tells a second one from the first."""
+        port, log = free_port(), self.folder / f"{alias or name}.log"
+        environment = self.environment | {"SERVICE_PORT": str(port), "METRICS_PORT": str(free_port())} | settings
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", name, env=environment, stderr=output, cwd=self.folder
+            )
+        self.processes[alias or name] = Process(name, process, log, f"http://127.0.0.1:{port}")
+        return self.processes[alias or name]
+
+    async def wait_ready(self, process: Process) -> None:
+        """Wait until `/readyz` says so."""
+
+        async def ready() -> bool:
+            assert process.running, process.log.read_text()
+            try:
+                async with self.http.get(f"{process.url}/readyz") as answer:
+                    return answer.status == 200
+            except aiohttp.ClientError:
+                return False
+
+        await eventually(ready, f"readiness of {process.name}")
+
+    async def end(self) -> None:
+        """Stop whatever still runs."""
+        for process in self.processes.values():
+            await process.kill()
+
+    def url(self, service: str) -> str:
+        """Where the service listens."""
+        return self.processes["standalone" if self.kind == "embedded" else service].url
+
+    async def upload(self, data: bytes, filename: str = "photo.jpg") -> tuple[int, dict[str, Any]]:
+        """`POST /upload`. Returns status and body."""
+        form = aiohttp.FormData()
+        form.add_field("file", io.BytesIO(data), filename=filename, content_type="application/octet-stream")
+        async with self.http.post(f"{self.url('ingest')}/upload", data=form) as answer:
+            return answer.status, await answer.json()
+
+    async def uploaded(self, data: bytes) -> str:
+        """The name of an upload that must succeed."""
+        status, body = await self.upload(data)
+        assert status == 200, body
+        filename: str = body["filename"]
+        return filename
+
+    async def publish(self, filename: object, secret: str = SECRET) -> tuple[int, dict[str, Any]]:
+        """`POST /publish`. Returns status and body."""
+        body = {"secret": secret, "filename": filename}
+        async with self.http.post(f"{self.url('publisher')}/publish", json=body) as answer:
+            return answer.status, await answer.json()
+
+    async def public(self, key: str) -> tuple[int, bytes]:
+        """What an anonymous visitor of the site gets for the key."""
+        url = self.s3.public_url(self.s3.active, key) if self.s3 else f"{self.url('publisher')}/active/{key}"
+        async with self.http.get(url) as answer:
+            return answer.status, await answer.read()
+
+    async def wait_for(self, bucket: Storage, key: str) -> None:
+        """Wait until the bucket holds the key."""
+        await eventually(lambda: bucket.stat(key), f"{key} in its bucket")
+
+
+async def keys(bucket: Storage) -> set[str]:
+    """All keys of the bucket."""
+    return {entry.key async for entry in bucket.entries()}
+
+
+def curl_upload(url: str, path: Path) -> str:
+    """Upload with curl, as the README does. Returns the new name."""
+    command = ["curl", "-sS", "-F", f"file=@{path}", f"{url}/upload"]
+    answer = subprocess.run(command, check=True, capture_output=True, timeout=60)
+    body = json.loads(answer.stdout)
+    assert body["success"] is True, body
+    filename: str = body["filename"]
+    return filename
+
+
+def _local(folder: Path) -> Buckets:
+    return Buckets(LocalStorage.open(folder / "incoming"), LocalStorage.open(folder / "active"))
+
+
+def _local_settings(folder: Path) -> dict[str, str]:
+    return {
+        "STORAGE_BACKEND": "local",
+        "INCOMING_FOLDER": str(folder / "incoming"),
+        "ACTIVE_FOLDER": str(folder / "active"),
+    }
+
+
+@asynccontextmanager
+async def _s3(s3: TestBuckets, folder: Path) -> AsyncIterator[Buckets]:
+    async with connect(s3.account) as client:
+        yield Buckets(
+            S3Storage(client, s3.account, s3.incoming, acl="private", cache_control="", temporary=folder),
+            S3Storage(client, s3.account, s3.active, acl="public-read", cache_control="", temporary=folder),
+        )
