@@ -29,10 +29,13 @@ KINDS = ("embedded", "rabbit-local", "rabbit-s3")
 class Process:
     """One service process."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, url: str) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process, log: Path, port: int, metrics_port: int
+    ) -> None:
         self.name = name
+        self.metrics_port = metrics_port
         self.log = log
-        self.url = url
+        self.url = f"http://127.0.0.1:{port}"
         self._process = process
 
     @property
@@ -108,13 +111,14 @@ class Deployment:
 
     async def launch(self, name: str, *, alias: str | None = None, **settings: str) -> Process:
         """Start one service without waiting for it; `alias` tells a second one from the first."""
-        port, log = free_port(), self.folder / f"{alias or name}.log"
-        environment = self.environment | {"SERVICE_PORT": str(port), "METRICS_PORT": str(free_port())} | settings
+        port, metrics_port, log = free_port(), free_port(), self.folder / f"{alias or name}.log"
+        ports = {"SERVICE_PORT": str(port), "METRICS_PORT": str(metrics_port)}
+        environment = self.environment | ports | settings
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", name, env=environment, stderr=output, cwd=self.folder
             )
-        self.processes[alias or name] = Process(name, process, log, f"http://127.0.0.1:{port}")
+        self.processes[alias or name] = Process(name, process, log, port, metrics_port)
         return self.processes[alias or name]
 
     async def wait_ready(self, process: Process) -> None:

@@ -20,8 +20,8 @@ def has_engine() -> bool:
     return found.returncode == 0
 
 
-def run_container(image: str, ports: list[int], environment: dict[str, str]) -> tuple[str, dict[int, str], str]:
-    """Start a container. Returns its id, HOST:PORT for each of its ports, and its host. Raises Unavailable."""
+def run_container(image: str, ports: list[int], environment: dict[str, str]) -> tuple[str, dict[int, str]]:
+    """Start a container. Returns its id, and HOST:PORT for each of its ports. Raises Unavailable."""
     if not has_engine():
         raise Unavailable("there is no Docker engine")
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - only where there is an engine
@@ -35,7 +35,7 @@ def run_container(image: str, ports: list[int], environment: dict[str, str]) -> 
         raise Unavailable(f"the image {image} cannot be run: {error}") from error
     host = container.get_container_host_ip()
     identity = container.get_wrapped_container().id
-    return identity, {port: f"{host}:{container.get_exposed_port(port)}" for port in ports}, host
+    return identity, {port: f"{host}:{container.get_exposed_port(port)}" for port in ports}
 
 
 def build(tag: str, folder: Path) -> None:

@@ -29,7 +29,7 @@ def _from_environment(_: Path) -> Started:
 
 
 def _in_docker(_: Path) -> Started:
-    identity, ports, _ = run_container(
+    identity, ports = run_container(
         IMAGE, [5672, 15672], {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
     )
     management = f"http://{ports[15672]}"

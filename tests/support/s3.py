@@ -35,7 +35,7 @@ def _from_environment(_: Path) -> Started:
 
 def _in_docker(_: Path) -> Started:
     build(_IMAGE, _CEPH)
-    identity, ports, _ = run_container(_IMAGE, [7480], {})
+    identity, ports = run_container(_IMAGE, [7480], {})
     endpoint = f"http://{ports[7480]}"
     return ready(identity, {"endpoint": endpoint, **_KEYS}, "Ceph in Docker", lambda: "ready" in logs(identity))
 

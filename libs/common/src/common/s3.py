@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import aiohttp
 import structlog
@@ -20,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import content_type
 from common.storage import SVG, Entry, Storage
+from common.temporary import temporary_file
 
 log = structlog.get_logger()
 
@@ -85,7 +85,7 @@ class S3Storage:
     @asynccontextmanager
     async def as_file(self, key: str) -> AsyncIterator[Path]:
         """The object's content, fetched into the temporary folder. Raises NoSuchKey."""
-        path = self._temporary / f"fetch-{uuid4().hex}"
+        path = temporary_file(self._temporary)
         try:
             await self._fetch(key, path)
             yield path

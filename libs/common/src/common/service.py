@@ -3,11 +3,9 @@
 import asyncio
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -21,6 +19,7 @@ from common.rabbit import RabbitBus
 from common.s3 import S3Account, S3Storage, connect
 from common.settings import Backend, BrokerSettings, S3Variables, Settings
 from common.storage import Buckets
+from common.temporary import prepare_temporary
 
 log = structlog.get_logger()
 
@@ -41,7 +40,7 @@ class Service:
 @asynccontextmanager
 async def open_buckets(settings: Settings) -> AsyncIterator[Buckets]:
     """The two buckets that the settings name. Raises StorageFault for folders that cannot be made."""
-    _make_temporary(settings.temp_folder)
+    prepare_temporary(settings.temp_folder)
     if settings.storage_backend is Backend.LOCAL:
         assert settings.incoming_folder is not None
         assert settings.active_folder is not None
@@ -154,14 +153,3 @@ def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
 def _account(prefix: str | None, signature_version: str) -> S3Account:
     found = S3Variables.read(prefix)
     return S3Account(found.endpoint, found.access_key_id, found.secret_key, found.default_region, signature_version)
-
-
-def _make_temporary(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise SettingsError(
-            [f"TEMP_FOLDER {folder} cannot be used: {error.strerror} (expected a writable folder)"]
-        ) from error

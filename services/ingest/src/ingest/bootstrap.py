@@ -13,7 +13,7 @@ from common.storage import Buckets
 from ingest.handlers import Uploads
 from ingest.routes import upload_route
 from ingest.settings import IngestSettings
-from ingest.upload import UploadLimits, clear_leftovers
+from ingest.upload import UploadLimits
 
 # Reading a header takes a millisecond: two processes serve some hundred uploads a second, and one bad image does
 # not make the others wait.
@@ -23,7 +23,6 @@ _WORKERS = 2
 @asynccontextmanager
 async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> AsyncIterator[Service]:
     """The service, ready to be run."""
-    clear_leftovers(settings.temp_folder)
     outbox = Outbox(bus)
     limits = UploadLimits(settings.max_upload_bytes, settings.upload_timeout, settings.upload_idle_timeout)
     async with Pool.open(_WORKERS, settings.limits) as pool:

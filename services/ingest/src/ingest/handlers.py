@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import structlog
 
@@ -16,6 +15,7 @@ from common.imaging.probe import Header, probe
 from common.imaging.protocol import Job
 from common.outbox import Outbox
 from common.storage import Storage
+from common.temporary import temporary_file
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
     header, _ = await uploads.pool.run(probe, job, Header)
     if uploads.auto_orient and header.orientation != 1:
         _, (data,) = await uploads.pool.run(orient, job, Upright)
-        upright = path.with_name(f"{path.name}-{uuid4().hex}")
+        upright = temporary_file(path.parent)
         try:
             await asyncio.to_thread(upright.write_bytes, data)
             key = await _store(upright, header, uploads.incoming)

@@ -1,12 +1,10 @@
 """Taking a multipart body from the network to a file, with a limit on everything a sender controls."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 from aiohttp import MultipartReader, web
 from aiohttp.multipart import BodyPartReader
@@ -14,12 +12,12 @@ from aiohttp.streams import StreamReader
 
 from common.errors import StorageFault
 from common.http import Refused
+from common.http.answers import MALFORMED
+from common.temporary import temporary_file
 
 MAX_PARTS = 16
 _OVERHEAD = 64 * 1024  # bytes around the file: part headers, boundaries, other fields
 _CHUNK = 256 * 1024
-_PREFIX = "upload-"
-_STALE = 3600  # seconds
 
 
 @dataclass(frozen=True)
@@ -84,14 +82,14 @@ async def received(request: web.Request, limits: UploadLimits, folder: Path) -> 
         )
     if request.content_length is not None and request.content_length > limits.bytes + _OVERHEAD:
         raise too_large(limits)
-    path = folder / f"{_PREFIX}{uuid4().hex}"
+    path = temporary_file(folder)
     try:
         try:
             async with asyncio.timeout(limits.seconds):
                 await _receive(request, limits, path)
         except TimeoutError as error:
             raise Refused(408, f"the upload took longer than {limits.seconds:g} s") from error
-        except (ValueError, AssertionError, KeyError, RuntimeError, web.RequestPayloadError) as error:
+        except MALFORMED as error:
             raise Refused(400, f"the multipart body cannot be read: {error}") from error
         except ConnectionError:
             raise
@@ -100,13 +98,6 @@ async def received(request: web.Request, limits: UploadLimits, folder: Path) -> 
         yield path
     finally:
         path.unlink(missing_ok=True)
-
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove what uploads left behind that a crash interrupted."""
-    for left in folder.glob(f"{_PREFIX}*"):
-        if time.time() - left.stat().st_mtime > _STALE:
-            left.unlink(missing_ok=True)
 
 
 async def _receive(request: web.Request, limits: UploadLimits, path: Path) -> None:

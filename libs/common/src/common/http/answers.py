@@ -4,7 +4,11 @@ import json
 from json import JSONDecodeError
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.multipart import BodyPartReader
+
+# What aiohttp's multipart reader raises on bytes that are no multipart body.
+MALFORMED = (ValueError, AssertionError, KeyError, RuntimeError, HttpProcessingError, web.RequestPayloadError)
 
 MAX_BODY = 64 * 1024  # bytes; for everything but uploads
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -59,7 +63,7 @@ async def _multipart(request: web.Request) -> dict[str, object]:
                     raise Refused(413, f"the body is larger than {MAX_BODY} bytes")
                 value += chunk
             _add(form, part.name, value.decode())
-    except (ValueError, AssertionError, KeyError, RuntimeError) as error:
+    except MALFORMED as error:
         raise Refused(400, f"the multipart body cannot be read: {error}") from error
     return form
 

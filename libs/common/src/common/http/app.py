@@ -81,7 +81,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ConnectionError:
-        raise  # the client is gone: nobody to answer
+        return failure(400, "the connection was lost before the body was complete")  # for the log: nobody is there
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise

@@ -1,0 +1,32 @@
+"""TEMP_FOLDER: files that live as long as a request or an event is in hand. Several services may share it."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+from common.errors import SettingsError
+
+_PREFIX = "image-backend-"
+_STALE = 3600  # seconds; nothing is in hand so long, so what is older was left by a crash
+
+
+def temporary_file(folder: Path) -> Path:
+    """A fresh name in the folder. Whoever asks for it removes the file."""
+    return folder / f"{_PREFIX}{uuid4().hex}"
+
+
+def prepare_temporary(folder: Path) -> None:
+    """Make the folder, see that it can be written to, and clear what a crash left. Raises SettingsError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = temporary_file(folder)
+        probe.touch()
+        probe.unlink()
+        for left in folder.glob(f"{_PREFIX}*"):
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _STALE:
+                    left.unlink()
+    except OSError as error:
+        expected = "expected a folder that can be written to"
+        raise SettingsError([f"TEMP_FOLDER {folder} cannot be used: {error.strerror} ({expected})"]) from error

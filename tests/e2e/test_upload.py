@@ -1,0 +1,222 @@
+"""`POST /upload` as browsers and attackers use it, on the embedded default."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import FormData
+
+from tests.support.deployment import Deployment, keys
+from tests.support.pictures import SVG, dimensions, opened, photo
+
+BOUNDARY = "limit-of-parts"
+HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n\r\n'.encode()
+TAIL = f"\r\n--{BOUNDARY}--\r\n".encode()
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    settings = {"MAX_UPLOAD_BYTES": "300000", "UPLOAD_TIMEOUT": "3", "UPLOAD_IDLE_TIMEOUT": "1"}
+    async with Deployment.prepared("embedded", tmp_path, **settings) as prepared:
+        yield prepared
+        if "standalone" in prepared.processes:
+            assert list((tmp_path / "temp").iterdir()) == [], "nothing stays in TEMP_FOLDER"
+            defects = [line for line in prepared.processes["standalone"].lines() if line.get("level") == "error"]
+            assert defects == []
+
+
+async def raw(deployment: Deployment, head: str, body: list[bytes], pause: float = 0) -> tuple[int, dict[str, object]]:
+    """Send bytes as they are, with pauses between the pieces. Returns status and body, (0, {}) for no answer."""
+    host, port = deployment.url("ingest").removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+        for piece in body:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)
+        headers = answer.decode().lower()
+        length = int(headers.split("content-length: ")[1].split("\r\n")[0])
+        return int(headers.split()[1]), json.loads(await reader.readexactly(length))
+    except ConnectionError:
+        return 0, {}
+    finally:
+        writer.close()
+
+
+def chunked(pieces: list[bytes]) -> list[bytes]:
+    return [b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces] + [b"0\r\n\r\n"]
+
+
+def multipart(extra: str) -> str:
+    return f"POST /upload HTTP/1.1\nHost: x\nContent-Type: multipart/form-data; boundary={BOUNDARY}\n{extra}"
+
+
+async def test_a_body_over_the_limit(deployment: Deployment) -> None:
+    await deployment.start()
+    large = [b"\xff\xd8\xff" + bytes(400_000)]
+    size = len(HEAD) + len(large[0]) + len(TAIL)
+    status, body = await raw(deployment, multipart(f"Content-Length: {size}"), [])
+    assert (status, "300000 bytes" in str(body["error"])) == (413, True), "without waiting for the body"
+    status, body = await raw(deployment, multipart("Transfer-Encoding: chunked"), chunked([HEAD, *large, TAIL]))
+    assert (status, "300000 bytes" in str(body["error"])) == (413, True), "without a length to go by"
+    endless = [b"no boundary ever\r\n" * 1000] * 40
+    status, _ = await raw(deployment, multipart("Transfer-Encoding: chunked"), chunked(endless))
+    assert status == 413, "before the first part"
+    assert await keys(deployment.buckets.incoming) == set()
+
+
+async def test_a_client_that_is_slow_or_gone(deployment: Deployment) -> None:
+    await deployment.start()
+    start = time.monotonic()
+    status, body = await raw(deployment, multipart("Content-Length: 9000"), [HEAD, b"\xff\xd8\xff"])
+    assert (status, "nothing was sent" in str(body["error"])) == (408, True)
+    drip = chunked([HEAD, *[b"x"] * 20])
+    status, body = await raw(deployment, multipart("Transfer-Encoding: chunked"), drip, pause=0.25)
+    assert (status, "longer than 3 s" in str(body.get("error"))) in ((408, True), (0, False))
+    assert time.monotonic() - start < 20
+    host, port = deployment.url("ingest").removeprefix("http://").split(":")
+    _, writer = await asyncio.open_connection(host, int(port))
+    writer.write(multipart("Content-Length: 9000").replace("\n", "\r\n").encode() + b"\r\n\r\n" + HEAD)
+    await writer.drain()
+    writer.transport.abort()
+    await asyncio.sleep(0.3)
+    assert (await deployment.upload(photo(300, 200)))[0] == 200
+
+
+async def test_bodies_that_are_no_upload(deployment: Deployment) -> None:
+    await deployment.start()
+    part = HEAD + photo(300, 200)
+    for pieces, words in (
+        ([part + b"\r\n", part + TAIL], "two file parts"),
+        ([HEAD.replace(b'; filename="x.jpg"', b"") + b"text" + TAIL], "expected a file part"),
+        ([HEAD.replace(b'"file"', b'"photo"') + b"text" + TAIL], "no file"),
+        ([TAIL], "no file"),
+        ([b""], ""),
+        ([b"garbage"], ""),
+        ([b"--%b\r\nbroken header\r\n\r\n" % BOUNDARY.encode()], ""),
+        ([HEAD.replace(b'name="file"', b'name="f%d"' % n) + b"x\r\n" for n in range(30)], "more than 16 parts"),
+        ([HEAD.replace(b"\r\n\r\n", b"\r\nX: " + b"y" * 20_000 + b"\r\n\r\n") + b"x" + TAIL], ""),
+        ([HEAD.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: nonsense\r\n\r\n") + b"x" + TAIL], ""),
+        ([HEAD.replace(b"\r\n\r\n", b"\r\nContent-Length: -5\r\n\r\n") + b"x" + TAIL], ""),
+    ):
+        body = b"".join(pieces)
+        status, answer = await raw(deployment, multipart(f"Content-Length: {len(body)}"), [body])
+        assert status == 400, (pieces, answer)
+        assert words in str(answer["error"])
+    for content_type in ("application/json", "text/plain", "multipart/form-data", "image/jpeg", "multipart/;;="):
+        head = f"POST /upload HTTP/1.1\nHost: x\nContent-Type: {content_type}\nContent-Length: 2"
+        status, answer = await raw(deployment, head, [b"{}"])
+        assert (status, "multipart" in str(answer["error"])) == (400, True), content_type
+    assert await keys(deployment.buckets.incoming) == set()
+
+
+async def test_the_format_is_what_the_bytes_say(deployment: Deployment) -> None:
+    await deployment.start()
+    status, body = await deployment.upload(photo(300, 200), "innocent.png")
+    assert status == 200
+    assert body["filename"].endswith(".jpg")
+    status, body = await deployment.upload(b"\xef\xbb\xbf<?xml version='1.0'?><!-- a map -->\n" + SVG, "x.jpg")
+    assert status == 200
+    assert body["filename"].endswith(".svg")
+    for data in (b"%PDF-1.4", b"II*\0", b"<html><svg/></html>", b"RIFF\0\0\0\0WEBP", b"\x1f\x8b\x08" + bytes(50)):
+        assert (await deployment.upload(data, "photo.jpg"))[0] == 400
+
+
+async def test_an_svg_cannot_read_files_nor_the_net(deployment: Deployment, tmp_path: Path) -> None:
+    await deployment.start()
+    secret = tmp_path / "secret.png"
+    secret.write_bytes(opened(photo(300, 200)).pngsave_buffer())
+    links = "".join(
+        f'<image href="{target}" width="300" height="200"/>' for target in (secret, f"file://{secret}", "secret.png")
+    )
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" width="300" height="200">{links}</svg>'
+    name = await deployment.uploaded(svg.encode())
+    await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
+    drawn = opened(await deployment.buckets.incoming.get(f"{name[:-4]}BI.jpg"))
+    assert drawn.min() > 250, "all white: nothing was read"
+
+
+@pytest.mark.parametrize(("setting", "upright"), [("1", True), ("", False)])
+async def test_originals_are_turned_upright_when_asked_for(
+    deployment: Deployment, setting: str, upright: bool  # noqa: FBT001
+) -> None:
+    await deployment.start(AUTO_ORIENT_ORIGINAL=setting)
+    plain, sideways = photo(600, 400), photo(600, 400, 6)
+    names = [await deployment.uploaded(data) for data in (plain, sideways)]
+    assert await deployment.buckets.incoming.get(names[0]) == plain, "nothing to turn, so nothing is changed"
+    stored = await deployment.buckets.incoming.get(names[1])
+    assert (stored == sideways) is not upright
+    if upright:
+        image = opened(stored)
+        assert dimensions(stored) == (400, 600)
+        assert image.get("orientation") == 1 if image.get_typeof("orientation") else True
+        assert "Camera of the tests" in image.get("exif-ifd0-Model"), "the metadata is kept"
+        assert image.getpoint(390, 10)[0] > 200
+    await deployment.wait_for(deployment.buckets.incoming, f"{names[1][:-4]}.json")
+    assert dimensions(await deployment.buckets.incoming.get(f"{names[1][:-4]}MI.jpg")) == (267, 400)
+
+
+async def test_pages_of_other_origins(deployment: Deployment) -> None:
+    await deployment.start(ALLOWED_ORIGINS="https://site.example, https://other.example/")
+    url = f"{deployment.url('ingest')}/upload"
+    asks = {"Origin": "https://site.example", "Access-Control-Request-Method": "POST"}
+    async with deployment.http.options(url, headers=asks) as answer:
+        assert answer.status == 204
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://site.example"
+        assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    async with deployment.http.post(url, headers={"Origin": "https://other.example"}) as answer:
+        assert answer.status == 400
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://other.example", "errors can be read too"
+    async with deployment.http.post(url, headers={"Origin": "https://evil.example"}) as answer:
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert answer.headers["Vary"] == "Origin"
+
+
+async def test_the_route_prefix_and_the_common_routes(deployment: Deployment) -> None:
+    await deployment.launch("standalone", ROUTE_PREFIX="images", METRICS_PATH="/numbers")
+    process = deployment.processes["standalone"]
+    process.url += "/images"
+    await deployment.wait_ready(process)
+    name = await deployment.uploaded(photo(300, 200))
+    assert (await deployment.publish(name))[0] == 200
+    assert (await deployment.public(name))[0] == 200
+    async with deployment.http.get(f"{process.url}/ping") as answer:
+        assert (answer.status, await answer.text()) == (200, "Pong!")
+    async with deployment.http.get(f"{process.url}/livez") as answer:
+        assert answer.status == 200
+    async with deployment.http.get(process.url.replace("/images", "/ping")) as answer:
+        assert answer.status == 404
+    async with deployment.http.get(f"{process.url}/numbers") as answer:
+        assert answer.status == 404, "metrics have a port of their own"
+    async with deployment.http.get(f"http://127.0.0.1:{process.metrics_port}/numbers") as answer:
+        assert 'image_backend_http_requests_total{method="POST"' in await answer.text()
+
+
+async def test_public_files_cannot_harm_the_site(deployment: Deployment) -> None:
+    await deployment.start(CACHE_CONTROL="public, max-age=99")
+    name = await deployment.uploaded(SVG)
+    assert (await deployment.publish(name))[0] == 200
+    url = f"{deployment.url('publisher')}/active"
+    async with deployment.http.get(f"{url}/{name}") as answer:
+        assert answer.headers["Content-Type"] == "image/svg+xml"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "sandbox" in answer.headers["Content-Security-Policy"]
+        assert answer.headers["Content-Disposition"] == "attachment"
+        assert answer.headers["Cache-Control"] == "public, max-age=99"
+    for key in ("..%2Fincoming%2Fx", ".tmp", "x.jpg", "1475660224_1.jpg", "1475660224_1.exe", "%00", "a" * 3000):
+        async with deployment.http.get(f"{url}/{key}") as answer:
+            assert answer.status == 404, key
+
+
+async def test_an_upload_with_other_fields_and_an_odd_file_name(deployment: Deployment) -> None:
+    await deployment.start()
+    form = FormData()
+    form.add_field("title", "Mont Blanc")
+    form.add_field("file", photo(300, 200), filename='../"<x>\u2603.exe', content_type="image/jpeg")
+    async with deployment.http.post(f"{deployment.url('ingest')}/upload", data=form) as answer:
+        assert answer.status == 200
