@@ -194,7 +194,9 @@ async def test_two_resizers_share_the_queue(deployment: Deployment) -> None:
     for name in names:
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
     made = {
-        alias: {str(line["image"]) for line in deployment.processes[alias].lines() if line["event"] == "thumbnails made"}
+        alias: {
+            str(line["image"]) for line in deployment.processes[alias].lines() if line["event"] == "thumbnails made"
+        }
         for alias in ("resizer-1", "resizer-2")
     }
     assert made["resizer-1"]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from aiohttp import FormData
-
 from tests.support.deployment import Deployment, keys
 from tests.support.pictures import SVG, dimensions, opened, photo
 
@@ -143,7 +142,9 @@ async def test_an_svg_cannot_read_files_nor_the_net(deployment: Deployment, tmp_
 
 @pytest.mark.parametrize(("setting", "upright"), [("1", True), ("", False)])
 async def test_originals_are_turned_upright_when_asked_for(
-    deployment: Deployment, setting: str, upright: bool  # noqa: FBT001
+    deployment: Deployment,
+    setting: str,
+    upright: bool,  # noqa: FBT001
 ) -> None:
     await deployment.start(AUTO_ORIENT_ORIGINAL=setting)
     plain, sideways = photo(600, 400), photo(600, 400, 6)

@@ -29,9 +29,7 @@ KINDS = ("embedded", "rabbit-local", "rabbit-s3")
 class Process:
     """One service process."""
 
-    def __init__(
-        self, name: str, process: asyncio.subprocess.Process, log: Path, port: int, metrics_port: int
-    ) -> None:
+    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, port: int, metrics_port: int) -> None:
         self.name = name
         self.metrics_port = metrics_port
         self.log = log

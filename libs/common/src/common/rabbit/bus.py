@@ -151,7 +151,7 @@ class RabbitBus:
 
     async def _send(self, exchange: str, key: str, message: Message, *, mandatory: bool) -> None:
         channel = self._publishing.channel()
-        async with translated(f"cannot publish to {key}"):
+        async with translated(f"the broker did not take a message for {key}"):
             target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
             await target.publish(message, key, mandatory=mandatory, timeout=CONFIRM_TIMEOUT)
 

@@ -1,0 +1,73 @@
+"""What an operator sees of a service that cannot start, or has to wait."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.deployment import Deployment
+from tests.support.eventually import eventually
+
+
+async def outcome(name: str, environment: dict[str, str]) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", name, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 30)
+    return process.returncode, (out + err).decode()
+
+
+@pytest.mark.parametrize("service", ["ingest", "resizer", "publisher"])
+async def test_a_service_without_its_settings_says_which_and_stops(service: str) -> None:
+    status, said = await outcome(service, {"PATH": "/usr/bin"})
+    assert status == 2
+    lines = said.strip().splitlines()
+    assert all(line.startswith(f"{service}: ") for line in lines), said
+    for name in ("STORAGE_BACKEND", "TEMP_FOLDER", "RABBITMQ_URL"):
+        assert any(f"{name} is not set: expected" in line for line in lines)
+
+
+async def test_the_embedded_default_refuses_a_malformed_setting(tmp_path: Path) -> None:
+    status, said = await outcome("standalone", {"SERVICE_PORT": "eighty", "RESIZING_CONFIG": '[{"suffix": "X"}]'})
+    assert status == 2
+    assert "SERVICE_PORT 'eighty' cannot be used" in said
+    assert "RESIZING_CONFIG" in said
+    blocked = tmp_path / "file"
+    blocked.write_bytes(b"")
+    status, said = await outcome("standalone", {"TEMP_FOLDER": str(blocked)})
+    assert status == 2
+    assert f"TEMP_FOLDER {blocked} cannot be used" in said
+
+
+async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    async with Deployment.prepared("embedded", tmp_path) as deployment:
+        await deployment.start()
+        port = deployment.url("ingest").rpartition(":")[2]
+        status, said = await outcome("standalone", deployment.environment | {"SERVICE_PORT": port})
+        assert status == 1
+        assert f"cannot start: [Errno 98] error while attempting to bind on address ('0.0.0.0', {port})" in said
+
+
+async def test_a_store_that_is_not_up_yet_is_waited_for(tmp_path: Path) -> None:
+    async with Deployment.prepared("rabbit-s3", tmp_path) as deployment:
+        assert deployment.s3 is not None
+        settings = deployment.s3.environment(endpoint="http://127.0.0.1:9")
+        publisher = await deployment.launch("publisher", **settings)
+
+        async def says_why() -> bool:
+            try:
+                async with deployment.http.get(f"{publisher.url}/readyz") as answer:
+                    return answer.status == 503 and "127.0.0.1:9" in (await answer.json())["storage"]
+            except OSError:
+                return False
+
+        await eventually(says_why, "a service that is not ready, and says why")
+        assert any(line["event"] == "waiting for the store" for line in publisher.lines())
+        assert await publisher.terminate() == 0
+
+
+async def test_obsolete_settings_are_said_and_ignored(tmp_path: Path) -> None:
+    async with Deployment.prepared("embedded", tmp_path, THUMBNAILS_PUBLISH_DELAY="5") as deployment:
+        await deployment.start()
+        lines = deployment.processes["standalone"].lines()
+        assert any(line.get("setting") == "THUMBNAILS_PUBLISH_DELAY" for line in lines)

@@ -1,0 +1,95 @@
+"""The decoding processes: one bad image costs one failure."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from tests.support.hostile import Answer, act
+from tests.support.pictures import photo
+
+from common.errors import ImageError, ImageFault
+from common.imaging.pool import Pool
+from common.imaging.probe import Header, probe
+from common.imaging.protocol import Job, Limits
+
+
+@pytest.fixture
+async def pool() -> AsyncIterator[Pool]:
+    async with Pool.open(2, Limits(memory_mb=512, cpu_seconds=1, wall_seconds=6)) as found:
+        yield found
+
+
+async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
+    return await pool.run(act, Job(path=Path(what), limits=pool.limits), Answer)
+
+
+@pytest.mark.parametrize(
+    ("what", "fault", "reason"),
+    [
+        ("segfault", ImageFault.CRASHED, "SIGSEGV"),
+        ("abort", ImageFault.CRASHED, "SIGABRT"),
+        ("exit", ImageFault.CRASHED, "exit status 3"),
+        ("hang", ImageFault.TIMEOUT, "6 s by the clock"),
+        ("burn", ImageFault.TIMEOUT, "1 s of CPU time"),
+        ("eat", ImageFault.MEMORY, "memory"),
+        ("babble", ImageFault.CRASHED, "crashed"),
+        ("defect", ImageFault.CRASHED, "defect"),
+        ("lie", ImageFault.CRASHED, "no sense"),
+    ],
+)
+async def test_whatever_an_image_does_costs_that_image_alone(
+    pool: Pool, what: str, fault: ImageFault, reason: str
+) -> None:
+    bad = asyncio.create_task(do(pool, what))
+    for _ in range(3):
+        answer, blobs = await do(pool, "work")
+        assert (answer, blobs) == (Answer(text="done"), [b"blob", b""])
+    with pytest.raises(ImageError) as error:
+        await bad
+    assert error.value.fault is fault
+    assert reason in error.value.reason
+    await asyncio.gather(*(do(pool, "work") for _ in range(4)))
+
+
+async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Pool, tmp_path: Path) -> None:
+    answer, _ = await do(pool, f"once:{tmp_path / 'mark'}")
+    assert answer == Answer(text="done")
+
+
+async def test_a_process_sees_no_secret_and_cannot_write(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("API_SECRET_KEY", "do not tell")
+    async with Pool.open(1, pool.limits) as fresh:
+        answer, _ = await do(fresh, "environment")
+        assert isinstance(answer, Answer)
+        assert "PATH" in answer.text
+        assert "do not tell" not in answer.text
+        answer, _ = await do(fresh, "write")
+        assert answer == Answer(text="File too large")
+
+
+async def test_a_job_that_is_cancelled_leaves_a_pool_that_works(pool: Pool) -> None:
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await do(pool, "hang")
+    answer, _ = await do(pool, "work")
+    assert answer == Answer(text="done")
+
+
+async def test_no_process_outlives_the_pool(pool: Pool) -> None:
+    async with Pool.open(2, pool.limits) as other:
+        answers = await asyncio.gather(*(do(other, "pid") for _ in range(2)))
+        pids = {int(answer.text) for answer, _ in answers if isinstance(answer, Answer)}
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+async def test_a_header_is_read(pool: Pool, tmp_path: Path) -> None:
+    (tmp_path / "photo").write_bytes(photo(640, 480, 6))
+    header, _ = await pool.run(probe, Job(path=tmp_path / "photo", limits=pool.limits), Header)
+    assert header == Header(format="jpg", width=640, height=480, frames=1, orientation=6)  # type: ignore[arg-type]
+    assert header.sideways

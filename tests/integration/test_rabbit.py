@@ -1,0 +1,121 @@
+"""What the bus over RabbitMQ promises beyond the contract: what happens when the broker or a consumer goes away."""
+
+import asyncio
+
+import pytest
+from tests.support.eventually import eventually
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import VirtualHost
+
+from common.bus import Subscription
+from common.errors import BusFault
+from common.events import Event, ImageUploaded
+from common.images.names import ImageKey
+from common.rabbit import RabbitBus
+from common.topology import DELIVERY_LIMIT, QUEUES, RESIZER_LIVE
+
+EVENT = ImageUploaded(source="/test", subject=ImageKey.parse("1475660224_0882910455.jpg"))
+
+
+async def connected(bus: RabbitBus) -> bool:
+    return bus.trouble() is None
+
+
+async def test_every_queue_is_durable_replicated_and_loses_nothing(vhost: VirtualHost) -> None:
+    bus = RabbitBus(vhost.url, "test")
+    bus.start()
+    await eventually(lambda: connected(bus), "a connection")
+    queues = await vhost.queues()
+    await bus.close()
+    for queue in QUEUES:
+        for name in (queue.name, queue.dead, *(queue.retry(delay) for delay in (1, 10, 60, 600, 3600))):
+            arguments = queues[name]["arguments"]
+            assert isinstance(arguments, dict)
+            assert arguments["x-queue-type"] == "quorum"
+            assert arguments["x-overflow"] == "reject-publish"
+            assert arguments["x-delivery-limit"] >= DELIVERY_LIMIT
+            if name != queue.dead:
+                assert arguments["x-dead-letter-strategy"] == "at-least-once"
+                assert arguments["x-dead-letter-exchange"] == ""
+                target = queue.dead if name == queue.name else queue.name
+                assert arguments["x-dead-letter-routing-key"] == target
+
+
+async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: VirtualHost) -> None:
+    handled: list[Event] = []
+    release = asyncio.Event()
+
+    async def handler(event: Event) -> None:
+        handled.append(event)
+        await release.wait()
+
+    async with Proxy.to(*vhost.address) as proxy:
+        bus = RabbitBus(vhost.url_through(proxy.port), "test")
+        bus.start()
+        await eventually(lambda: connected(bus), "a connection")
+        await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
+        await bus.publish(EVENT)
+
+        async def count(number: int) -> bool:
+            return len(handled) == number
+
+        await eventually(lambda: count(1), "the event")
+        await proxy.cut()
+        with pytest.raises(BusFault, match="broker"):
+            await bus.publish(EVENT)
+        await proxy.restore()
+        await eventually(lambda: count(2), "the event once more")
+        release.set()
+        await eventually(lambda: connected(bus), "a connection again")
+        await bus.publish(EVENT)
+        await eventually(lambda: count(3), "an event over the new connection")
+        await bus.drain(1)
+        await bus.close()
+
+
+async def test_a_message_whose_consumers_keep_dying_is_put_aside_by_the_broker(vhost: VirtualHost) -> None:
+    taken = 0
+
+    async def handler(_: Event) -> None:
+        nonlocal taken
+        taken += 1
+        await asyncio.Event().wait()
+
+    first = RabbitBus(vhost.url, "test")
+    first.start()
+    await eventually(lambda: connected(first), "a connection")
+    await first.publish(EVENT)
+    for life in range(1, DELIVERY_LIMIT + 2):
+        bus = RabbitBus(vhost.url, f"life-{life}")
+        bus.start()
+        await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
+
+        async def taken_again(life: int = life) -> bool:
+            return taken == life
+
+        await eventually(taken_again, f"delivery {life}")
+        await bus.drain(0)
+        await bus.close()
+    (letter,) = await eventually(lambda: first.dead_letters(RESIZER_LIVE, 5), "a dead letter")
+    assert "dying" in letter.reason
+    assert await first.depth(RESIZER_LIVE) == 0
+    await first.close()
+
+
+async def test_what_is_no_event_is_put_aside(vhost: VirtualHost) -> None:
+    async def handler(_: Event) -> None:
+        raise AssertionError("it never gets here")
+
+    bus = RabbitBus(vhost.url, "test")
+    bus.start()
+    await eventually(lambda: connected(bus), "a connection")
+    await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
+    await vhost.put_message(RESIZER_LIVE.name, "{}")
+    await vhost.put_message(RESIZER_LIVE.name, "no JSON", {"x-attempt": "many"})
+
+    async def both() -> bool:
+        return len(await bus.dead_letters(RESIZER_LIVE, 5)) == 2
+
+    await eventually(both, "two dead letters")
+    await bus.drain(1)
+    await bus.close()

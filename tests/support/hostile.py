@@ -1,0 +1,84 @@
+"""An operation for decoding processes that does what an image that took one over could do."""
+
+import ctypes
+import os
+import time
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from common.imaging.protocol import Job
+
+
+class Answer(BaseModel):
+    text: str
+
+
+def act(job: Job) -> tuple[Answer, list[bytes]]:
+    """Does what the job's path says."""
+    what = str(job.path)
+    if what.startswith("once:"):
+        _crash_once(Path(what[5:]))
+    elif what == "lie":
+        return Answer.model_construct(text=5), []
+    elif what in _ACTS:
+        return Answer(text=_ACTS[what]()), []
+    return Answer(text="done"), [b"blob", b""]
+
+
+def _crash_once(mark: Path) -> None:
+    # An empty file is all that the limits let it write.
+    if not mark.exists():
+        mark.touch()
+        os.abort()
+
+
+def _segfault() -> str:
+    ctypes.string_at(0)
+    return ""
+
+
+def _hang() -> str:
+    time.sleep(3600)
+    return ""
+
+
+def _burn() -> str:
+    while True:
+        pass
+
+
+def _eat() -> str:
+    return str(len(bytearray(2 << 30)))
+
+
+def _babble() -> str:
+    for descriptor in range(3, 12):
+        try:
+            os.write(descriptor, b"\xff" * 100_000)
+        except OSError:
+            continue
+    return ""
+
+
+def _write() -> str:
+    try:
+        Path("/tmp/image-backend-test-write").write_bytes(b"x")
+    except OSError as error:
+        return str(error.strerror)
+    return "written"
+
+
+_ACTS = {
+    "segfault": _segfault,
+    "abort": os.abort,
+    "exit": lambda: os._exit(3),
+    "hang": _hang,
+    "burn": _burn,
+    "eat": _eat,
+    "babble": _babble,
+    "defect": lambda: str(1 // 0),
+    "environment": lambda: repr(dict(os.environ)),
+    "write": _write,
+    "pid": lambda: f"{time.sleep(0.2) or os.getpid()}",
+}

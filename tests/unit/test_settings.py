@@ -1,0 +1,74 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from common.errors import SettingsError
+from common.settings import S3Variables, read_settings
+from ingest.settings import IngestServiceSettings
+from publisher.settings import PublisherServiceSettings
+from resizer.settings import ResizerServiceSettings
+from standalone.settings import DEFAULTS, StandaloneSettings
+
+SERVICES = (IngestServiceSettings, ResizerServiceSettings, PublisherServiceSettings, StandaloneSettings)
+GIVEN = DEFAULTS | {"RABBITMQ_URL": "amqp://guest:guest@localhost/"}
+
+
+def refused(**changes: str) -> list[str]:
+    with pytest.raises(SettingsError) as error:
+        read_settings(PublisherServiceSettings, GIVEN | changes)
+    return error.value.lines
+
+
+def test_an_empty_value_is_unset() -> None:
+    empty = dict.fromkeys(("METRICS_PORT", "ALLOWED_ORIGINS", "RESIZING_CONFIG", "ROUTE_PREFIX", "CACHE_CONTROL"), "")
+    settings = read_settings(PublisherServiceSettings, GIVEN | empty)
+    assert (settings.metrics_port, settings.allowed_origins, settings.route_prefix) == (8081, ("*",), "")
+    assert settings.cache_control == "public, max-age=3600"
+    assert "API_SECRET_KEY is not set" in refused(API_SECRET_KEY=" ")[0]
+
+
+@pytest.mark.parametrize("text", ["1", "true", "YES", "on"])
+def test_booleans(text: str) -> None:
+    assert read_settings(
+        PublisherServiceSettings, GIVEN | {"DISABLE_PROMETHEUS_METRICS": text}
+    ).disable_prometheus_metrics
+    assert not read_settings(
+        PublisherServiceSettings, GIVEN | {"DISABLE_PROMETHEUS_METRICS": "off"}
+    ).disable_prometheus_metrics
+    (line,) = refused(DISABLE_PROMETHEUS_METRICS="maybe")
+    assert line.startswith("DISABLE_PROMETHEUS_METRICS 'maybe'")
+    assert "expected 1, true, yes or on" in line
+
+
+def test_everything_that_is_wrong_is_said_at_once_a_line_each() -> None:
+    lines = refused(SERVICE_PORT="http", INCOMING_TTL="-1", RESIZING_CONFIG="[]", INCOMING_FOLDER="", API_SECRET_KEY="")
+    named = [re.split(r"\W", line)[0] for line in lines]
+    assert sorted(named) == ["API_SECRET_KEY", "INCOMING_FOLDER", "INCOMING_TTL", "RESIZING_CONFIG", "SERVICE_PORT"]
+    assert not any("\n" in line for line in lines)
+
+
+def test_secrets_are_not_repeated() -> None:
+    (line,) = refused(RABBITMQ_URL="http://user:password@host")
+    assert "password" not in line
+    assert "expected amqp://" in line
+
+
+def test_each_backend_names_what_it_needs() -> None:
+    assert [line.split()[0] for line in refused(STORAGE_BACKEND="s3")] == ["INCOMING_BUCKET", "ACTIVE_BUCKET"]
+    assert "STORAGE_BACKEND 'ftp'" in refused(STORAGE_BACKEND="ftp")[0]
+
+
+def test_an_account_is_read_by_its_prefix() -> None:
+    variables = {"EXO_ENDPOINT": "https://store.example", "EXO_ACCESS_KEY_ID": "id", "EXO_SECRET_KEY": ""}
+    account = S3Variables.read("EXO", variables)
+    assert (account.endpoint, account.access_key_id, account.secret_key) == ("https://store.example", "id", None)
+    assert S3Variables.read(None, variables) == S3Variables()
+
+
+def test_the_readme_tells_every_setting_and_no_other() -> None:
+    readme = Path("README.md").read_text()
+    table = readme.partition("## Settings")[2].partition("\n## ")[0]
+    told = set(re.findall(r"^\| `([A-Z0-9_]+)`", table, re.MULTILINE))
+    known = {name.upper() for service in SERVICES for name in service.model_fields}
+    assert told == known
