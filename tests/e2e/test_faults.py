@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -31,6 +32,21 @@ async def complete(deployment: Deployment, name: str) -> bool:
     in_active = {key for key in await keys(deployment.buckets.active) if key.startswith(stem)}
     in_incoming = {key for key in await keys(deployment.buckets.incoming) if key.startswith(stem)}
     return in_active == wanted and not in_incoming
+
+
+async def command(service: str, *arguments: str, deployment: Deployment) -> tuple[int | None, str]:
+    """Exit status and standard output of `python -m SERVICE ARGUMENTS`."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        service,
+        *arguments,
+        env=deployment.environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    out, _ = await process.communicate()
+    return process.returncode, out.decode()
 
 
 async def test_activation_before_the_thumbnails(deployment: Deployment) -> None:
@@ -87,6 +103,11 @@ async def test_activation_by_event(deployment: Deployment) -> None:
     assert "1475660224_0882910455.jpg is not known" in reasons[0]
     assert f"{failed} cannot be shown" in reasons[1]
     await bus.close()
+    status, said = await command("publisher", "dead-letters", deployment=deployment)
+    assert status == 0
+    assert sorted(json.loads(line)["reason"] for line in said.splitlines()) == reasons
+    status, said = await command("publisher", "dead-letters", "--replay", deployment=deployment)
+    assert (status, json.loads(said)) == (0, {"queue": "publisher", "replayed": 2})
 
 
 async def test_an_image_is_refused_once_its_time_is_over(deployment: Deployment) -> None:
@@ -193,15 +214,12 @@ async def test_two_resizers_share_the_queue(deployment: Deployment) -> None:
         await deployment.launch("resizer", alias=alias, RESIZER_WORKERS="1")
     for name in names:
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
-    made = {
-        alias: {
-            str(line["image"]) for line in deployment.processes[alias].lines() if line["event"] == "thumbnails made"
-        }
+    made = [
+        [str(line["image"]) for line in deployment.processes[alias].lines() if line["event"] == "thumbnails made"]
         for alias in ("resizer-1", "resizer-2")
-    }
-    assert made["resizer-1"]
-    assert made["resizer-2"]
-    assert sorted([*made["resizer-1"], *made["resizer-2"]]) == sorted(names), "each was made once"
+    ]
+    assert all(made), "both had some"
+    assert sorted(made[0] + made[1]) == sorted(names), "each was made once"
 
 
 async def test_sigterm_finishes_what_is_in_hand(deployment: Deployment) -> None:

@@ -3,7 +3,9 @@
 import ctypes
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -20,7 +22,7 @@ def act(job: Job) -> tuple[Answer, list[bytes]]:
     if what.startswith("once:"):
         _crash_once(Path(what[5:]))
     elif what == "lie":
-        return Answer.model_construct(text=5), []
+        return Answer.model_construct(**_WRONG), []
     elif what in _ACTS:
         return Answer(text=_ACTS[what]()), []
     return Answer(text="done"), [b"blob", b""]
@@ -61,6 +63,11 @@ def _babble() -> str:
     return ""
 
 
+def _pid() -> str:
+    time.sleep(0.2)  # so that every process gets to answer
+    return str(os.getpid())
+
+
 def _write() -> str:
     try:
         Path("/tmp/image-backend-test-write").write_bytes(b"x")
@@ -69,7 +76,8 @@ def _write() -> str:
     return "written"
 
 
-_ACTS = {
+_WRONG: dict[str, Any] = {"text": 5}
+_ACTS: dict[str, Callable[[], str]] = {
     "segfault": _segfault,
     "abort": os.abort,
     "exit": lambda: os._exit(3),
@@ -80,5 +88,5 @@ _ACTS = {
     "defect": lambda: str(1 // 0),
     "environment": lambda: repr(dict(os.environ)),
     "write": _write,
-    "pid": lambda: f"{time.sleep(0.2) or os.getpid()}",
+    "pid": _pid,
 }

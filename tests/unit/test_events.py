@@ -55,4 +55,4 @@ def test_every_queue_can_be_reached() -> None:
 def test_events_are_immutable() -> None:
     event = ThumbnailsReady.model_validate({"source": "/x", "subject": str(IMAGE), "data": {"configuration": "c"}})
     with pytest.raises(ValueError, match="frozen"):
-        event.source = "/y"
+        event.source = "/y"  # type: ignore[misc]

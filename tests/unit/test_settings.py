@@ -30,12 +30,9 @@ def test_an_empty_value_is_unset() -> None:
 
 @pytest.mark.parametrize("text", ["1", "true", "YES", "on"])
 def test_booleans(text: str) -> None:
-    assert read_settings(
-        PublisherServiceSettings, GIVEN | {"DISABLE_PROMETHEUS_METRICS": text}
-    ).disable_prometheus_metrics
-    assert not read_settings(
-        PublisherServiceSettings, GIVEN | {"DISABLE_PROMETHEUS_METRICS": "off"}
-    ).disable_prometheus_metrics
+    name = "DISABLE_PROMETHEUS_METRICS"
+    assert read_settings(PublisherServiceSettings, GIVEN | {name: text}).disable_prometheus_metrics
+    assert not read_settings(PublisherServiceSettings, GIVEN | {name: "off"}).disable_prometheus_metrics
     (line,) = refused(DISABLE_PROMETHEUS_METRICS="maybe")
     assert line.startswith("DISABLE_PROMETHEUS_METRICS 'maybe'")
     assert "expected 1, true, yes or on" in line

@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from common.bus import Bus, Subscription
-from common.errors import SettingsError, StorageFault
+from common.errors import BusFault, SettingsError, StorageFault
 from common.http import Health, make_app, make_metrics_app
 from common.local import LocalStorage
 from common.logs import configure_logs
@@ -145,7 +145,7 @@ def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
         for line in error.lines:
             print(f"{name}: {line}", file=sys.stderr)
         sys.exit(2)
-    except (StorageFault, OSError) as error:
+    except (BusFault, StorageFault, OSError) as error:
         print(f"{name}: cannot start: {error}", file=sys.stderr)
         sys.exit(1)
 

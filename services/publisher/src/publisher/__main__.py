@@ -1,7 +1,9 @@
-"""`python -m publisher`: the service."""
+"""`python -m publisher`: the service; `python -m publisher dead-letters`: what it put aside."""
 
-from common.service import main, open_buckets, open_bus, run
+from common.commands import command_line
+from common.service import open_buckets, open_bus, run
 from common.settings import read_settings
+from common.topology import PUBLISHER
 from publisher.bootstrap import publisher
 from publisher.settings import PublisherServiceSettings
 
@@ -18,4 +20,4 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    main("publisher", start)
+    command_line("publisher", start, (PUBLISHER,))

@@ -1,7 +1,9 @@
-"""`python -m resizer`: the service."""
+"""`python -m resizer`: the service; `python -m resizer dead-letters`: what it put aside."""
 
-from common.service import main, open_buckets, open_bus, run
+from common.commands import command_line
+from common.service import open_buckets, open_bus, run
 from common.settings import read_settings
+from common.topology import RESIZER_LIVE
 from resizer.bootstrap import resizer
 from resizer.settings import ResizerServiceSettings
 
@@ -18,4 +20,4 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    main("resizer", start)
+    command_line("resizer", start, (RESIZER_LIVE,))

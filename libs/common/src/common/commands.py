@@ -1,0 +1,45 @@
+"""The command line of a service: without a command it serves; `dead-letters` shows what was put aside."""
+
+import argparse
+import asyncio
+import json
+from collections.abc import Callable, Coroutine
+
+from common.errors import BusFault
+from common.rabbit import RabbitBus
+from common.service import main, open_bus
+from common.settings import BrokerSettings, read_settings
+from common.topology import WorkQueue
+
+_PATIENCE = 10.0  # seconds; a command must not wait for a broker as a service does
+_MOST = 1000  # letters shown
+
+
+def command_line(name: str, serve: Callable[[], Coroutine[None, None, None]], queues: tuple[WorkQueue, ...]) -> None:
+    """Run what the command line asks for. Exits 0; 1 when it cannot be done; 2 for a wrong command or setting."""
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=f"The {name} service; serves by default.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    letters = commands.add_parser("dead-letters", help="show the events that were put aside, a line of JSON each")
+    letters.add_argument("--replay", action="store_true", help="send them back to be handled again, instead")
+    given = parser.parse_args()
+    main(name, serve if given.command is None else lambda: _dead_letters(name, queues, replay=given.replay))
+
+
+async def _dead_letters(name: str, queues: tuple[WorkQueue, ...], *, replay: bool) -> None:
+    async with open_bus(read_settings(BrokerSettings), name) as bus:
+        await _connected(bus)
+        for queue in queues:
+            if replay:
+                print(json.dumps({"queue": queue.name, "replayed": await bus.replay(queue)}))
+                continue
+            for letter in await bus.dead_letters(queue, _MOST):
+                print(json.dumps({"queue": queue.name, "reason": letter.reason, "event": letter.body}))
+
+
+async def _connected(bus: RabbitBus) -> None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            while bus.trouble() is not None:  # noqa: ASYNC110 - the link has no more to offer than its state
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise BusFault(bus.trouble() or "the broker does not answer") from error
