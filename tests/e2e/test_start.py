@@ -45,7 +45,9 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
         port = deployment.url("ingest").rpartition(":")[2]
         status, said = await outcome("standalone", deployment.environment | {"SERVICE_PORT": port})
         assert status == 1
-        assert f"cannot start: [Errno 98] error while attempting to bind on address ('0.0.0.0', {port})" in said
+        assert "cannot start: " in said
+        assert port in said
+        assert "address already in use" in said
 
 
 async def test_a_store_that_is_not_up_yet_is_waited_for(tmp_path: Path) -> None:
@@ -62,7 +64,11 @@ async def test_a_store_that_is_not_up_yet_is_waited_for(tmp_path: Path) -> None:
                 return False
 
         await eventually(says_why, "a service that is not ready, and says why")
-        assert any(line["event"] == "waiting for the store" for line in publisher.lines())
+
+        async def logged() -> bool:
+            return any(line["event"] == "waiting for the store" for line in publisher.lines())
+
+        await eventually(logged, "a line that says so")
         assert await publisher.terminate() == 0
 
 

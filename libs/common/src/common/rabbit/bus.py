@@ -92,15 +92,17 @@ class RabbitBus:
 
     async def replay(self, queue: WorkQueue) -> int:
         """Send everything that was put aside back, stripped of every `x-` header. Raises BusFault."""
-        count = 0
+        sent: set[bytes] = set()
         async with self._side_channel() as channel:
             dead = await channel.get_queue(queue.dead)
             while message := await dead.get(fail=False):
+                if message.body in sent:
+                    break  # put aside again already: one round is enough
                 headers = {key: value for key, value in message.headers.items() if not key.startswith("x-")}
                 await self._send("", queue.name, _message(message.body, message.message_id, headers), mandatory=True)
                 await message.ack()
-                count += 1
-        return count
+                sent.add(message.body)
+        return len(sent)
 
     async def _open_publishing(self, connection: AbstractConnection) -> AbstractChannel:
         channel = await connection.channel(on_return_raises=True)
@@ -159,12 +161,13 @@ class RabbitBus:
     async def _side_channel(self) -> AsyncIterator[AbstractChannel]:
         """A channel of its own, so that an error on it cannot close the one that publishes."""
         connection = self._publishing.connection()
-        async with (
-            translated("cannot ask the broker"),
-            asyncio.timeout(CONFIRM_TIMEOUT),
-            connection.channel() as channel,
-        ):
-            yield channel
+        async with translated("cannot ask the broker"):
+            async with asyncio.timeout(CONFIRM_TIMEOUT):
+                channel = await connection.channel()
+            try:
+                yield channel
+            finally:
+                await channel.close()
 
 
 def _message(body: bytes, message_id: str | None, headers: HeadersType | None = None) -> Message:
