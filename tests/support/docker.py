@@ -20,10 +20,20 @@ def has_engine() -> bool:
     return found.returncode == 0
 
 
+def can_get(image: str) -> bool:
+    """Whether there is an engine that has the image, or can pull it."""
+    if not has_engine():
+        return False
+    for command in (["docker", "image", "inspect", image], ["docker", "pull", "-q", image]):
+        if subprocess.run(command, check=False, capture_output=True).returncode == 0:
+            return True
+    return False
+
+
 def run_container(image: str, ports: list[int], environment: dict[str, str]) -> tuple[str, dict[int, str]]:
     """Start a container. Returns its id, and HOST:PORT for each of its ports. Raises Unavailable."""
-    if not has_engine():
-        raise Unavailable("there is no Docker engine")
+    if not can_get(image):
+        raise Unavailable(f"there is no Docker engine that can get {image}")
     from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - only where there is an engine
 
     container = DockerContainer(image).with_exposed_ports(*ports)

@@ -4,27 +4,28 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
-from tests.support.docker import has_engine
+from tests.support import rabbitmq, s3
+from tests.support.docker import can_get
 
-_NEEDED = {
-    "TEST_RABBITMQ": (Path("/usr/lib/rabbitmq/bin/rabbitmq-server"), ["rabbitmq-server"]),
-    "TEST_S3_ENDPOINT": (
-        Path("/usr/bin/radosgw"),
+# For each server: the variable that names one, the image that runs it, Debian's program, and Debian's packages.
+_SERVERS = (
+    ("TEST_RABBITMQ", rabbitmq.IMAGE, rabbitmq.PROGRAM, ["rabbitmq-server"]),
+    (
+        "TEST_S3_ENDPOINT",
+        s3.BASE_IMAGE,
+        s3.PROGRAM,
         ["ceph-mon", "ceph-osd", "ceph-mgr", "radosgw", "ceph-common", "uuid-runtime"],
     ),
-}
-_TOOLS = {"curl": "curl"}
+)
+_TOOLS = ("curl",)
 
 
 def missing() -> list[str]:
-    """The Debian packages that are not installed and are needed."""
-    packages = [package for tool, package in _TOOLS.items() if shutil.which(tool) is None]
-    if has_engine():
-        return packages
-    for variable, (program, names) in _NEEDED.items():
-        if variable not in os.environ and not program.exists():
+    """The Debian packages that are needed and not installed."""
+    packages = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    for variable, image, program, names in _SERVERS:
+        if variable not in os.environ and not program.exists() and not can_get(image):
             packages += names
     return packages
 

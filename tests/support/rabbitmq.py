@@ -14,7 +14,7 @@ from tests.support.docker import ready, run_container
 from tests.support.servers import Addresses, Started, Unavailable, answers, free_port, launch, shared, wait_for
 
 IMAGE = os.environ.get("TEST_RABBITMQ_IMAGE", "rabbitmq:4.1-management")
-_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in /usr/sbin insists on its own user
+PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in /usr/sbin insists on its own user
 
 
 def broker() -> Addresses:
@@ -39,7 +39,7 @@ def _in_docker(_: Path) -> Started:
 
 
 def _of_debian(folder: Path) -> Started:
-    if not _SERVER.exists():
+    if not PROGRAM.exists():
         raise Unavailable("Debian's rabbitmq-server is not installed")
     folder.mkdir()
     ports = {name: free_port() for name in ("amqp", "dist", "management")}
@@ -64,7 +64,7 @@ def _of_debian(folder: Path) -> Started:
         # One Erlang scheduler is plenty, and leaves the cores to what is tested.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
     }
-    command = [str(_SERVER)]
+    command = [str(PROGRAM)]
     if os.geteuid() == 0:
         shutil.chown(folder, "rabbitmq", "rabbitmq")
         for path in folder.iterdir():

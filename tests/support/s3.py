@@ -1,7 +1,6 @@
 """A real S3 server, and buckets of its own for each test."""
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from common.s3 import S3Account, connect
 
 _CEPH = Path(__file__).parent / "ceph"
 _IMAGE = "image-backend-tests/ceph:1"
+BASE_IMAGE = "debian:bookworm-slim"  # what the image is built on
+PROGRAM = Path("/usr/bin/radosgw")
 _KEYS = {"access": "images", "secret": "images-secret"}
 
 
@@ -41,7 +42,7 @@ def _in_docker(_: Path) -> Started:
 
 
 def _of_debian(folder: Path) -> Started:
-    if shutil.which("radosgw") is None:
+    if not PROGRAM.exists():
         raise Unavailable("Debian's ceph is not installed")
     port = free_port()
     command = [str(_CEPH / "serve"), str(folder / "ceph"), "127.0.0.1", str(port)]
