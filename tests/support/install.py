@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from tests.support import rabbitmq, s3
+from tests.support import imagemagick, rabbitmq, s3
 from tests.support.docker import can_get
 
 # For each server: the variable that names one, the image that runs it, Debian's program, and Debian's packages.
@@ -18,12 +18,13 @@ _SERVERS = (
         ["ceph-mon", "ceph-osd", "ceph-mgr", "radosgw", "ceph-common", "uuid-runtime"],
     ),
 )
-_TOOLS = ("curl",)
+# For each tool: the programs of which one is enough, and Debian's package.
+_TOOLS = ((("curl",), "curl"), (imagemagick.PROGRAMS, "imagemagick"))
 
 
 def missing() -> list[str]:
     """The Debian packages that are needed and not installed."""
-    packages = [tool for tool in _TOOLS if shutil.which(tool) is None]
+    packages = [package for programs, package in _TOOLS if not any(map(shutil.which, programs))]
     for variable, image, program, names in _SERVERS:
         if variable not in os.environ and not program.exists() and not can_get(image):
             packages += names

@@ -1,66 +1,109 @@
 """`RESIZING_CONFIG`: which smaller versions there are.
 
 The setting is JSON, a list of `{"suffix": "BI", "convert": [...]}` where `convert` holds ImageMagick arguments. It is
-read once, at start, into typed sizes; what cannot be honoured stops the start and is named.
+read once, at start, into a typed plan; what cannot be honoured stops the start and is named.
 """
 
 import hashlib
 import json
 import re
-from enum import StrEnum
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from common.errors import ImageError, ImageFault
+from common.images.geometry import Geometry, Gravity, placed
 
 # Part of the configuration's hash: raise it when the same settings give other pictures than before.
 RECIPE = 1
 
 DEFAULT = (
-    ("BI", ("-resize", "1500x1500>", "-quality", "90")),
-    ("MI", ("-resize", "400x400>", "-quality", "90")),
-    ("SI", ("-resize", "200x200^", "-gravity", "center", "-extent", "200x200", "-quality", "90")),
+    ("BI", ["-resize", "1500x1500>", "-quality", "90"]),
+    ("MI", ["-resize", "400x400>", "-quality", "90"]),
+    ("SI", ["-resize", "200x200^", "-gravity", "center", "-extent", "200x200", "-quality", "90"]),
 )
 
-_GEOMETRY = re.compile(r"(?P<width>[0-9]{1,5})x(?P<height>[0-9]{1,5})(?P<flag>[>^!]?)")
 _SUFFIX = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]{0,15}")
+_COLOUR = re.compile(r"#(?P<hex>[0-9a-f]{6})")
+_COLOURS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255), "none": (0, 0, 0, 0), "transparent": (0, 0, 0, 0)}
+_INTERLACED = {"none": False, "line": True, "plane": True, "jpeg": True, "png": True, "gif": True}
+
+Colour = tuple[int, int, int, int]  # red, green, blue and alpha, 0 to 255
+Box = tuple[int, int, int, int]  # left, top, width and height, in pixels
+
+T = TypeVar("T")
 
 
-class Fit(StrEnum):
-    """How an image is fitted to a box, spelt as ImageMagick's geometry flag."""
+class _Step(BaseModel):
+    model_config = ConfigDict(frozen=True)
 
-    INSIDE = ""
-    ONLY_SHRINK = ">"
-    COVER = "^"
-    EXACT = "!"
+
+class Resize(_Step):
+    """`-resize` and `-thumbnail`."""
+
+    geometry: Geometry
+
+
+class Crop(_Step):
+    """`-crop` with an offset: what of the box lies within the image is kept."""
+
+    geometry: Geometry
+    gravity: Gravity
+
+    def box(self, width: int, height: int) -> Box:
+        """Left, top, width and height of what is kept, in pixels. Raises ImageError when that is nothing."""
+        across, down = self.geometry.box(width, height)
+        offset = self.geometry.x or 0, self.geometry.y or 0
+        left, top = placed(self.gravity, (width, height), (across, down), offset)
+        right, bottom = min(left + across, width), min(top + down, height)
+        left, top = max(left, 0), max(top, 0)
+        if right <= left or bottom <= top:
+            raise ImageError(ImageFault.UNSUPPORTED, f"a crop lies outside of its {width} × {height} pixels")
+        return left, top, right - left, bottom - top
+
+
+class Extent(_Step):
+    """`-extent`: exactly this large, cut off or padded with the background."""
+
+    geometry: Geometry
+    gravity: Gravity
+    background: Colour
+
+    def box(self, width: int, height: int) -> Box:
+        """Left, top, width and height of the box in the image's coordinates, in pixels; it may reach outside."""
+        across, down = self.geometry.box(width, height)
+        offset = self.geometry.x or 0, self.geometry.y or 0
+        return *placed(self.gravity, (width, height), (across, down), offset), across, down
+
+
+Step = Resize | Crop | Extent
 
 
 class Size(BaseModel):
-    """One smaller version: fitted to `width` × `height` pixels, then, with `extent`, cut or padded to those."""
+    """One smaller version: the steps to it, and how it is encoded."""
 
     model_config = ConfigDict(frozen=True)
 
     suffix: str
-    width: Annotated[int, Field(gt=0)]
-    height: Annotated[int, Field(gt=0)]
-    fit: Fit
-    extent: tuple[int, int] | None = None
+    steps: tuple[Step, ...]
     quality: Annotated[int, Field(ge=1, le=100)] = 90
+    interlaced: bool = False
 
-    def scaled(self, width: int, height: int) -> tuple[int, int]:
-        """The dimensions of a `width` × `height` image after fitting, equal to ImageMagick's."""
-        if self.fit is Fit.EXACT:
-            return self.width, self.height
-        across, down = self.width / width, self.height / height
-        scale = max(across, down) if self.fit is Fit.COVER else min(across, down)
-        if self.fit is Fit.ONLY_SHRINK and scale >= 1:
-            return width, height
-        return max(1, int(width * scale + 0.5)), max(1, int(height * scale + 0.5))
+    def dimensions(self, width: int, height: int) -> tuple[int, int]:
+        """The dimensions that a width × height image ends with, equal to ImageMagick's. Raises ImageError."""
+        for step in self.steps:
+            if isinstance(step, Resize):
+                width, height = step.geometry.resized(width, height)
+            else:
+                _, _, width, height = step.box(width, height)
+        return width, height
 
 
 def parse_sizes(value: object) -> tuple[Size, ...]:
     """The sizes in the setting, or the default ones for None. Raises ValueError naming what cannot be honoured."""
     if value is None:
-        return tuple(_size(suffix, list(arguments)) for suffix, arguments in DEFAULT)
+        return tuple(_size(suffix, arguments) for suffix, arguments in DEFAULT)
     if not isinstance(value, str):
         raise ValueError("expected JSON")  # noqa: TRY004 - pydantic reports ValueError alone
     try:
@@ -84,46 +127,94 @@ def _entry(entry: object) -> Size:
         raise ValueError(f"suffix {suffix!r}: expected letters, digits, - or _, not beginning with a digit")
     if not isinstance(arguments, list) or not all(isinstance(argument, str) for argument in arguments):
         raise ValueError(f"convert of {suffix}: expected a list of strings, found {arguments!r}")
-    return _size(suffix, arguments)
+    try:
+        return _size(suffix, arguments)
+    except ValueError as error:
+        raise ValueError(f"convert of {suffix}: {error}") from error
+
+
+@dataclass
+class _Reading:
+    """ImageMagick's settings as they stand after the arguments read so far, and the steps they led to."""
+
+    gravity: Gravity = Gravity.NORTH_WEST
+    background: Colour = _COLOURS["white"]
+    quality: int = 90
+    interlaced: bool = False
+    steps: list[Step] = field(default_factory=list)
+
+    def take(self, option: str, value: str) -> None:
+        """Read an option with its value. Raises ValueError."""
+        if option in ("-resize", "-thumbnail"):
+            self.steps.append(Resize(geometry=_without_offset(option, value)))
+        elif option == "-crop":
+            self.steps.append(Crop(geometry=_with_offset(value), gravity=self.gravity))
+        elif option == "-extent":
+            self.steps.append(Extent(geometry=_plain(value), gravity=self.gravity, background=self.background))
+        elif option == "-gravity":
+            self.gravity = Gravity(_one_of(option, value, {"centre": "center"} | {g.value: g.value for g in Gravity}))
+        elif option == "-background":
+            self.background = _colour(value)
+        elif option == "-quality":
+            if not value.isdecimal() or int(value) not in range(1, 101):
+                raise ValueError(f"-quality {value!r}: expected 1 to 100")
+            self.quality = int(value)
+        elif option == "-interlace":
+            self.interlaced = _one_of(option, value, _INTERLACED)
+        else:
+            raise ValueError(f"{option} cannot be honoured")
+
+
+# What is always done: thumbnails are upright, carry no metadata, and begin at their own corner.
+_ALWAYS = frozenset({"-strip", "-auto-orient", "+repage"})
 
 
 def _size(suffix: str, arguments: list[str]) -> Size:
-    values = dict(zip(arguments[::2], arguments[1::2], strict=False))
-    if len(arguments) % 2 or len(values) * 2 != len(arguments):
-        raise ValueError(f"convert of {suffix}: expected options with a value each, once, found {arguments}")
-    unknown = set(values) - {"-resize", "-gravity", "-extent", "-quality"}
-    if unknown:
-        raise ValueError(f"convert of {suffix}: {', '.join(sorted(unknown))} cannot be honoured")
-    if "-resize" not in values:
-        raise ValueError(f"convert of {suffix}: expected -resize")
-    width, height, flag = _geometry(suffix, values["-resize"])
-    extent = None
-    if "-extent" in values:
-        across, down, extra = _geometry(suffix, values["-extent"])
-        if extra or values.get("-gravity", "").lower() != "center":
-            raise ValueError(f"convert of {suffix}: -extent takes WxH, and -gravity center before it")
-        extent = across, down
-    return Size(
-        suffix=suffix,
-        width=width,
-        height=height,
-        fit=Fit(flag),
-        extent=extent,
-        quality=_quality(suffix, values.get("-quality", "90")),
-    )
+    reading = _Reading()
+    left = iter(arguments)
+    for option in left:
+        if option in _ALWAYS:
+            continue
+        value = next(left, None)
+        if value is None:
+            raise ValueError(f"{option} cannot be honoured without a value")
+        reading.take(option, value)
+    return Size(suffix=suffix, steps=tuple(reading.steps), quality=reading.quality, interlaced=reading.interlaced)
 
 
-def _geometry(suffix: str, text: str) -> tuple[int, int, str]:
-    match = _GEOMETRY.fullmatch(text)
-    if match is None or not int(match["width"]) or not int(match["height"]):
-        raise ValueError(f"convert of {suffix}: geometry {text!r}: expected WxH, with >, ^ or ! after it")
-    return int(match["width"]), int(match["height"]), match["flag"]
+def _without_offset(option: str, text: str) -> Geometry:
+    geometry = Geometry.parse(text)
+    if geometry.x is not None:
+        raise ValueError(f"{option} {text!r}: expected no offset")
+    return geometry
 
 
-def _quality(suffix: str, text: str) -> int:
-    if not text.isdecimal() or int(text) not in range(1, 101):
-        raise ValueError(f"convert of {suffix}: -quality {text!r}: expected 1 to 100")
-    return int(text)
+def _with_offset(text: str) -> Geometry:
+    geometry = Geometry.parse(text)
+    if geometry.x is None or geometry.y is None or set(geometry.flags) - {"%"}:
+        raise ValueError(f"-crop {text!r}: expected WxH+X+Y, in pixels or %; without an offset it would cut tiles")
+    return geometry
+
+
+def _plain(text: str) -> Geometry:
+    geometry = Geometry.parse(text)
+    if geometry.flags:
+        raise ValueError(f"-extent {text!r}: expected WxH, with an offset or without, and no flags")
+    return geometry
+
+
+def _one_of(option: str, value: str, known: dict[str, T]) -> T:
+    if value.lower() not in known:
+        raise ValueError(f"{option} {value!r}: expected {', '.join(known)}")
+    return known[value.lower()]
+
+
+def _colour(value: str) -> Colour:
+    match = _COLOUR.fullmatch(value.lower())
+    if match:
+        red, green, blue = bytes.fromhex(match["hex"])
+        return red, green, blue, 255
+    return _one_of("-background", value, _COLOURS)
 
 
 def configuration(sizes: tuple[Size, ...]) -> str:

@@ -5,31 +5,29 @@ from pathlib import Path
 import pyvips
 
 from common.images.names import Format
-from common.images.sizes import Size
+from common.images.sizes import Resize, Size
 from common.imaging.probe import Header, load
-from resizer.operations.pixels import cut, fit
+from resizer.operations.pixels import apply
+from resizer.operations.save import Encoded
 
 _XMP = b"XMP DataXMP"  # the application block that carries metadata
 
 
-def animate(
-    path: Path, header: Header, sizes: tuple[Size, ...], *, strict: bool
-) -> tuple[pyvips.Image, list[tuple[int, int, bytes]]]:
+def animate(path: Path, header: Header, sizes: tuple[Size, ...], *, strict: bool) -> tuple[pyvips.Image, list[Encoded]]:
     """The first frame, and each variant's width, height and bytes in the order of the sizes."""
     fail_on = "warning" if strict else "none"
     first = load(path, Format.GIF, fail_on=fail_on).copy_memory()
     return first, [_variant(path, header, size, fail_on) for size in sizes]
 
 
-def _variant(path: Path, header: Header, size: Size, fail_on: str) -> tuple[int, int, bytes]:
-    width, height = size.scaled(header.width, header.height)
-    if (width, height) == (header.width, header.height) and size.extent in (None, (width, height)):
+def _variant(path: Path, header: Header, size: Size, fail_on: str) -> Encoded:
+    if size.dimensions(header.width, header.height) == (header.width, header.height) and _only_resizes(size):
         original = path.read_bytes()
         if _XMP not in original:
-            return width, height, original  # its palette and its compression cannot get better
+            return header.width, header.height, original  # its palette and its compression cannot get better
     strip = load(path, Format.GIF, n=-1, access="sequential", fail_on=fail_on)
     frames = [
-        cut(fit(strip.crop(0, index * header.height, header.width, header.height), width, height), size.extent)
+        apply(strip.crop(0, index * header.height, header.width, header.height), size.steps)
         for index in range(header.frames)
     ]
     joined = pyvips.Image.arrayjoin(frames, across=1).copy()
@@ -40,3 +38,7 @@ def _variant(path: Path, header: Header, size: Size, fail_on: str) -> tuple[int,
     # The frames' timing is metadata to libvips, so it has to be kept; the file's own was left at the door.
     data = joined.gifsave_buffer(effort=1)
     return frames[0].width, frames[0].height, bytes(data)
+
+
+def _only_resizes(size: Size) -> bool:
+    return all(isinstance(step, Resize) for step in size.steps)

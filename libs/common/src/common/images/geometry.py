@@ -1,0 +1,127 @@
+"""ImageMagick's geometry: `WxH` with its flags, and where gravity puts a box.
+
+The rules are those of ImageMagick 6's ParseMetaGeometry and GravityAdjustGeometry (magick/geometry.c), and are held
+against the program itself by the tests.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+_FLAGS = "%!<>^@"
+_SIZE = re.compile(
+    r"(?P<width>[0-9]+(\.[0-9]+)?)?(x(?P<height>[0-9]+(\.[0-9]+)?)?)?(?P<x>[+-][0-9]+)?(?P<y>[+-][0-9]+)?"
+)
+_MOST = 100_000
+
+
+class Gravity(StrEnum):
+    """Which part of an image a box is placed at, spelt as ImageMagick does, in small letters."""
+
+    NORTH_WEST = "northwest"
+    NORTH = "north"
+    NORTH_EAST = "northeast"
+    WEST = "west"
+    CENTER = "center"
+    EAST = "east"
+    SOUTH_WEST = "southwest"
+    SOUTH = "south"
+    SOUTH_EAST = "southeast"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A parsed geometry: numbers in pixels or, with the flag `%`, percent; `flags` as written, in order."""
+
+    width: float | None
+    height: float | None
+    x: int | None
+    y: int | None
+    flags: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The geometry in `text`. Raises ValueError naming what is wrong with it."""
+        flags = "".join(sorted({character for character in text if character in _FLAGS}))
+        match = _SIZE.fullmatch("".join(character for character in text if character not in _FLAGS).lower())
+        if match is None or match["width"] is match["height"] is None:
+            raise ValueError(f"geometry {text!r}: expected WxH, W or xH, with flags of {_FLAGS} and an offset +X+Y")
+        width, height = (None if match[side] is None else float(match[side]) for side in ("width", "height"))
+        if any(side is not None and not 0 < side <= _MOST for side in (width, height)) and "@" not in flags:
+            raise ValueError(f"geometry {text!r}: expected 1 to {_MOST}")
+        if "@" in flags and (width is None or height is not None or "%" in flags or width < 1):
+            raise ValueError(f"geometry {text!r}: expected one number of pixels before @")
+        x, y = (None if match[side] is None else int(match[side]) for side in ("x", "y"))
+        return cls(width, height, x, y, flags)
+
+    def resized(self, width: int, height: int) -> tuple[int, int]:
+        """The dimensions after `-resize` of a width × height image, in pixels."""
+        if "@" in self.flags:
+            assert self.width is not None
+            scale = math.sqrt(self.width / (width * height))
+            across, down = max(1, int(width * scale)), max(1, int(height * scale))
+            return self._only_shrinking(across, down, width, height)
+        if "%" in self.flags:
+            return self._percent(width, height)
+        across, down = (_rounded(self.width or 0), _rounded(self.height or 0))
+        if (across or width, down or height) == (width, height):
+            return width, height
+        if "!" in self.flags:
+            across, down = across or width, down or height
+        else:
+            across, down = self._fitted(across, down, width, height)
+        if "<" in self.flags:
+            across, down = max(across, width), max(down, height)
+        return self._only_shrinking(across, down, width, height)
+
+    def box(self, width: int, height: int) -> tuple[int, int]:
+        """The dimensions of a box of this size within a width × height image, in pixels."""
+        return self._percent(width, height) if "%" in self.flags else self._box_pixels(width, height)
+
+    def _percent(self, width: int, height: int) -> tuple[int, int]:
+        across = self.width if self.width is not None else self.height
+        down = self.height if self.height is not None else self.width
+        assert across is not None
+        assert down is not None
+        scaled = max(1, _rounded(width * across / 100)), max(1, _rounded(height * down / 100))
+        if "<" in self.flags:
+            scaled = max(scaled[0], width), max(scaled[1], height)
+        return self._only_shrinking(*scaled, width, height)
+
+    def _box_pixels(self, width: int, height: int) -> tuple[int, int]:
+        return _rounded(self.width or width), _rounded(self.height or height)
+
+    def _fitted(self, across: int, down: int, width: int, height: int) -> tuple[int, int]:
+        if "^" in self.flags:
+            across, down = across or down, down or across
+        scales = [wanted / there for wanted, there in ((across, width), (down, height)) if wanted]
+        scale = max(scales) if "^" in self.flags else min(scales)
+        return max(1, _rounded(scale * width)), max(1, _rounded(scale * height))
+
+    def _only_shrinking(self, across: int, down: int, width: int, height: int) -> tuple[int, int]:
+        if ">" in self.flags:
+            return min(across, width), min(down, height)
+        return across, down
+
+
+def placed(gravity: Gravity, outer: tuple[int, int], box: tuple[int, int], offset: tuple[int, int]) -> tuple[int, int]:
+    """The left and top of a box of these dimensions in the outer ones, in pixels; it may lie outside."""
+    return (
+        _along(gravity.value, ("west", "east"), outer[0], box[0], offset[0]),
+        _along(gravity.value, ("north", "south"), outer[1], box[1], offset[1]),
+    )
+
+
+def _along(gravity: str, ends: tuple[str, str], outer: int, box: int, offset: int) -> int:
+    if ends[0] in gravity:
+        return offset
+    if ends[1] in gravity:
+        return outer - box - offset
+    # ImageMagick halves both before it subtracts.
+    return outer // 2 - box // 2 + offset
+
+
+def _rounded(value: float) -> int:
+    return math.floor(value + 0.5)

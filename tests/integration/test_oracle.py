@@ -1,0 +1,90 @@
+"""RESIZING_CONFIG means what it means to ImageMagick: held against the program itself."""
+
+import random
+from pathlib import Path
+
+import pytest
+import pyvips
+from tests.support.imagemagick import convert, resized
+from tests.support.pictures import opened, photo
+from tests.unit.test_sizes import setting
+
+from common.images.geometry import Geometry
+from common.images.names import Format
+from common.images.sizes import parse_sizes
+from common.imaging.protocol import Limits
+from resizer.operations.render import RenderJob, render
+
+GEOMETRIES = [
+    *("300x200", "300", "x200", "300x200>", "300x200<", "300x200^", "300x200!", "300x200^>", "300x200^<"),
+    *("300x200!>", "300!", "x200!", "300x>", "x200>", "300^", "x200^", "300x200^!", "300x200><"),
+    *("50%", "33.3%", "50%x120%", "50%!", "20%>", "150%>", "150%<", "10000@", "10000@>", "10000@<", "99999@"),
+]
+
+
+def test_dimensions_for_every_flag_and_200_sizes() -> None:
+    chance = random.Random(20)
+    sizes = [(chance.randint(1, 900), chance.randint(1, 900)) for _ in range(200)]
+    sizes += [(300, 200), (1, 1), (600, 400), (301, 200), (300, 20)]
+    differences = []
+    for width, height in sizes:
+        # ImageMagick refuses what would be very large, and what would be nothing: a few percent of a few pixels.
+        most, percent = 5000, "%" if min(width, height) < 5 else "none"
+        tried = [
+            text
+            for text in GEOMETRIES
+            if percent not in text and max(Geometry.parse(text).resized(width, height)) < most
+        ]
+        for text, expected in resized(width, height, tried).items():
+            found = Geometry.parse(text).resized(width, height)
+            if found != expected:
+                differences.append((width, height, text, expected, found))
+    assert differences == []
+
+
+ARGUMENTS = [
+    ["-resize", "200x200^", "-gravity", "center", "-extent", "200x200"],
+    ["-resize", "300x300>", "-gravity", "northeast", "-extent", "150x333"],
+    ["-thumbnail", "33%", "-gravity", "south", "-background", "#204060", "-extent", "301x151+7-5"],
+    ["-crop", "200x100+30+40", "+repage", "-resize", "90x90"],
+    ["-gravity", "center", "-crop", "50%x25%+3+0", "+repage", "-resize", "120x"],
+    ["-gravity", "east", "-crop", "900x90+10+5", "+repage"],
+    ["-resize", "100x100!", "-resize", "50x80^", "-extent", "60x60"],
+    ["-extent", "700x300"],
+]
+
+
+@pytest.mark.parametrize("arguments", ARGUMENTS, ids=" ".join)
+@pytest.mark.parametrize("size", [(641, 427), (320, 480)], ids=str)
+def test_pictures_are_those_of_imagemagick(arguments: list[str], size: tuple[int, int], tmp_path: Path) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(photo(*size))
+    convert(f"jpg:{original}", *arguments, f"png:{tmp_path / 'expected'}")
+    expected = opened((tmp_path / "expected").read_bytes())
+    (plan,) = parse_sizes(setting(*arguments, "-quality", "100"))
+    job = RenderJob(path=original, limits=Limits(), sizes=(plan,), output=Format.JPG)
+    rendered, (data,) = render(job)
+    found = opened(data)
+    assert (found.width, found.height) == (expected.width, expected.height)
+    assert (rendered.variants[0].width, rendered.variants[0].height) == (found.width, found.height)
+    assert plan.dimensions(*size) == (found.width, found.height)
+    # A shift by one pixel would make a difference of 8 and more in these pictures.
+    assert mean_difference(found, expected) < 4
+
+
+def mean_difference(one: pyvips.Image, other: pyvips.Image) -> float:
+    difference: float = (one.colourspace("srgb")[0:3] - other.colourspace("srgb")[0:3]).abs().avg()
+    return difference
+
+
+@pytest.mark.parametrize("size", [(20_000, 10), (1, 5000), (5, 489), (20_000, 1000), (1, 1)], ids=str)
+def test_extreme_ratios(size: tuple[int, int], tmp_path: Path) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(photo(*size))
+    job = RenderJob(path=original, limits=Limits(), sizes=parse_sizes(None), output=Format.JPG)
+    rendered, blobs = render(job)
+    made = [(variant.width, variant.height) for variant in rendered.variants]
+    assert made == [plan.dimensions(*size) for plan in parse_sizes(None)]
+    assert [(opened(blob).width, opened(blob).height) for blob in blobs] == made
+    middle = opened(photo(*size)).crop(size[0] // 2, size[1] // 2, 1, 1)
+    assert mean_difference(opened(blobs[2]).crop(100, 100, 1, 1), middle) < 60
