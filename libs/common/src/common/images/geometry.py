@@ -85,10 +85,8 @@ class Geometry:
         down = self.height if self.height is not None else self.width
         assert across is not None
         assert down is not None
-        scaled = max(1, _rounded(width * across / 100)), max(1, _rounded(height * down / 100))
-        if "<" in self.flags:
-            scaled = max(scaled[0], width), max(scaled[1], height)
-        return self._only_shrinking(*scaled, width, height)
+        # ImageMagick takes the result for the former size, so that the other flags then find nothing to do.
+        return max(1, _rounded(width * across / 100)), max(1, _rounded(height * down / 100))
 
     def _box_pixels(self, width: int, height: int) -> tuple[int, int]:
         return _rounded(self.width or width), _rounded(self.height or height)
