@@ -14,6 +14,9 @@ from resizer.operations.pixels import apply
 from resizer.operations.placeholder import average_colour, thumbhash
 from resizer.operations.save import Encoded, encode
 
+# Standard deviation, in levels of 255. What decoders fill in is of one colour but for a few pixels.
+_NOTHING_TO_SEE = 1.0
+
 
 class RenderJob(Job):
     """What to render: the original's file, the variants, and the format they are written in."""
@@ -53,7 +56,7 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     except pyvips.Error as error:
         # As viewers do, show what there is of a damaged image; one that is all of a colour shows nothing.
         first, made = _variants(job, original, strict=False)
-        if first.min() == first.max():
+        if first.deviate() < _NOTHING_TO_SEE:
             raise ImageError(ImageFault.BROKEN, explain(error)) from error
         damaged = True
     variants = [
