@@ -7,7 +7,7 @@ RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
 
-.PHONY: help run test lint format lock clean
+.PHONY: help run test bench lint format lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,9 @@ run: $(RUN)/.ready ## run everything in one process, on SERVICE_PORT (8080), wit
 test: $(TEST)/.ready ## run all tests, with servers of their own; ARGS='-k name' chooses
 	@$(TEST)/bin/python -m tests.support.install
 	@$(TEST)/bin/python -m pytest -n 4 $(ARGS)
+
+bench: $(TEST)/.ready ## measure the renderer beside its peers, in one run; installs what it can of them
+	@VIPS_CONCURRENCY=1 $(TEST)/bin/python -m tests.benchmarks
 
 lint: $(TEST)/.ready ## check form, types and walls
 	@$(TEST)/bin/ruff check .

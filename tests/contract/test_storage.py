@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
+from botocore.exceptions import ClientError
 from tests.support.memory import MemoryStorage
 from tests.support.s3 import TestBuckets
 
@@ -196,6 +198,21 @@ async def test_local_keys_cannot_lead_out_of_the_folder(local: Buckets) -> None:
             await local.incoming.get(key)
 
 
+async def test_a_file_system_without_hard_links(
+    local: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refused)
+    (tmp_path / "upload").write_bytes(b"photo")
+    await local.incoming.put_file(KEY, tmp_path / "upload", exclusive=True)
+    with pytest.raises(KeyTaken):
+        await local.incoming.put_file(KEY, tmp_path / "upload", exclusive=True)
+    await local.active.copy_from(local.incoming, KEY)
+    assert await local.active.get(KEY) == b"photo"
+
+
 async def test_a_full_disk_leaves_no_final_name(
     local: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,6 +248,38 @@ async def test_s3_incoming_is_private_and_active_public(s3: Buckets, s3_buckets:
                 assert ("Content-Disposition" in answer.headers) == (key == svg)
         async with anonymous.get(s3_buckets.public_url(s3_buckets.incoming, KEY)) as answer:
             assert answer.status == 403
+
+
+class PlainStore:
+    """A client of a store that knows neither ACLs nor conditions; the rest is the real one's."""
+
+    def __init__(self, client: Any, code: str) -> None:
+        self._client = client
+        self._code = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def put_object(self, **request: Any) -> Any:
+        await asyncio.sleep(0.01)
+        if "ACL" in request or (self._code == "NotImplemented" and "IfNoneMatch" in request):
+            raise ClientError({"Error": {"Code": self._code, "Message": "no"}}, "PutObject")
+        return await self._client.put_object(**request)
+
+
+@pytest.mark.parametrize("code", ["AccessControlListNotSupported", "NotImplemented"])
+async def test_a_store_without_acls_or_conditions_is_used_without(
+    s3_buckets: TestBuckets, tmp_path: Path, code: str
+) -> None:
+    (tmp_path / "upload").write_bytes(b"photo")
+    async with connect(s3_buckets.account) as client:
+        bucket = _s3(PlainStore(client, code), s3_buckets.account, s3_buckets, tmp_path).incoming
+        names = [f"{number}_1.jpg" for number in range(4)]
+        await asyncio.gather(*(bucket.put_file(name, tmp_path / "upload", exclusive=True) for name in names))
+        assert {entry.key async for entry in bucket.entries()} == set(names)
+        assert await bucket.get(names[0]) == b"photo"
+        with pytest.raises(KeyTaken):
+            await bucket.put_file(names[0], tmp_path / "upload", exclusive=True)
 
 
 async def test_s3_with_the_old_signature(s3_buckets: TestBuckets, tmp_path: Path) -> None:

@@ -276,3 +276,24 @@ async def test_the_embedded_default_settles_on_start_what_a_crash_left(tmp_path:
         await eventually(lambda: complete(deployment, names[1]), names[1])
         for name in names[2:]:
             await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
+
+
+async def test_one_image_that_cannot_be_settled_does_not_stop_the_others(deployment: Deployment) -> None:
+    await deployment.start("ingest")
+    names = [await deployment.uploaded(photo(300, 200)) for _ in range(4)]
+    assert deployment.vhost is not None
+    await deployment.vhost.purge("resizer.live")  # the events are lost
+    await deployment.buckets.incoming.put(f"{min(names)[:-4]}.json", b"spoilt")
+    await deployment.start("resizer")
+    await deployment.start("publisher", RECONCILE_AFTER="0.5", RECONCILE_INTERVAL="0.3")
+    for name in names:
+        await eventually(lambda name=name: readable(deployment, name), name)  # type: ignore[misc]
+
+
+async def readable(deployment: Deployment, name: str) -> bool:
+    """Whether the image has a record that says what was made."""
+    key = f"{name[:-4]}.json"
+    if await deployment.buckets.incoming.stat(key) is None:
+        return False
+    found = await deployment.buckets.incoming.get(key)
+    return found != b"spoilt" and len(json.loads(found)["variants"]) == 3

@@ -167,3 +167,11 @@ async def test_a_photo_that_is_cut_off_is_shown_as_far_as_it_goes(deployment: De
     assert (await deployment.publish(name))[0] == 200
     _, data = await deployment.public(f"{name[:-4]}MI.jpg")
     assert opened(data).getpoint(5, 5)[0] > 200
+
+
+async def test_a_record_that_nobody_can_read_is_made_anew(deployment: Deployment) -> None:
+    name = await deployment.uploaded(photo(300, 200))
+    await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
+    await deployment.buckets.incoming.put(f"{name[:-4]}.json", b'{"version": 7, "nothing": "known"}')
+    assert (await deployment.publish(name))[0] == 200
+    assert name in await keys(deployment.buckets.active)

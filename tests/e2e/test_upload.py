@@ -114,6 +114,36 @@ async def test_bodies_that_are_no_upload(deployment: Deployment) -> None:
     assert await keys(deployment.buckets.incoming) == set()
 
 
+async def test_other_bodies_are_limited_and_answered_too(deployment: Deployment) -> None:
+    await deployment.start()
+
+    def post(content_type: str, body: bytes, extra: str = "") -> tuple[str, list[bytes]]:
+        head = f"POST /publish HTTP/1.1\nHost: x\nContent-Type: {content_type}\nContent-Length: {len(body)}{extra}"
+        return head, [body]
+
+    form, several = "application/x-www-form-urlencoded", f"multipart/form-data; boundary={BOUNDARY}"
+    for head, body in (
+        post("application/json", b'{"secret": "\\ud800"}'),
+        post("application/json", b"[" * 60_000),
+        post("application/json", b'{"secret": ' + b"1" * 5000 + b"}"),
+        post("application/json", b"\xff"),
+        post("application/json", b"no gzip", "\nContent-Encoding: gzip"),
+        post(f"{form}; charset=nonsense", b"secret=x"),
+        post(form, b"secret=\xff\xfe"),
+        post(form, b"x" * 70_000),
+        post("text/plain", b"secret"),
+        post(several, b"garbage"),
+        post(several, HEAD + b"x" * 70_000 + TAIL),
+        post(several, b"".join(HEAD.replace(b"file", b"f%d" % n) + b"\r\n" for n in range(30)) + TAIL),
+    ):
+        status, answer = await raw(deployment, head, body)
+        assert status in (400, 401, 403, 413), (head, body[0][:80], answer)
+        assert answer["error"]
+    endless = chunked([b"no boundary ever\r\n" * 1000] * 40)
+    head = f"POST /publish HTTP/1.1\nHost: x\nContent-Type: {several}\nTransfer-Encoding: chunked"
+    assert (await raw(deployment, head, endless))[0] == 413
+
+
 async def test_the_format_is_what_the_bytes_say(deployment: Deployment) -> None:
     await deployment.start()
     status, body = await deployment.upload(photo(300, 200), "innocent.png")
@@ -122,7 +152,20 @@ async def test_the_format_is_what_the_bytes_say(deployment: Deployment) -> None:
     status, body = await deployment.upload(b"\xef\xbb\xbf<?xml version='1.0'?><!-- a map -->\n" + SVG, "x.jpg")
     assert status == 200
     assert body["filename"].endswith(".svg")
-    for data in (b"%PDF-1.4", b"II*\0", b"<html><svg/></html>", b"RIFF\0\0\0\0WEBP", b"\x1f\x8b\x08" + bytes(50)):
+    comment = b"<!-- " + b"a long licence " * 1000 + b"-->"
+    subset = b'<!DOCTYPE svg [ <!ENTITY e "]>"> <!-- ]> --> ]>'
+    for svg in (comment + SVG, subset + SVG, SVG.decode().encode("utf-16")):
+        status, body = await deployment.upload(svg)
+        assert status == 200, (svg[:60], body)
+        assert body["filename"].endswith(".svg")
+    for data in (
+        b"%PDF-1.4",
+        b"II*\0",
+        b"<html><svg/></html>",
+        b"<?xml version='1.0'?><html/>",
+        b"RIFF\0\0\0\0WEBP",
+        b"\x1f\x8b\x08" + bytes(50),
+    ):
         assert (await deployment.upload(data, "photo.jpg"))[0] == 400
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import pyvips
 from tests.support.imagemagick import convert, resized
-from tests.support.pictures import opened, photo
+from tests.support.pictures import opened, photo, transparent_png
 from tests.unit.test_sizes import setting
 
 from common.images.geometry import Geometry
@@ -70,6 +70,26 @@ def test_pictures_are_those_of_imagemagick(arguments: list[str], size: tuple[int
     assert plan.dimensions(*size) == (found.width, found.height)
     # A shift by one pixel would make a difference of 8 and more in these pictures.
     assert mean_difference(found, expected) < 4
+
+
+@pytest.mark.parametrize("background", ["white", "none"])
+def test_extent_and_transparency_as_imagemagick_has_them(background: str, tmp_path: Path) -> None:
+    original = tmp_path / "original"
+    original.write_bytes(transparent_png())
+    arguments = ["-resize", "200x200^", "-gravity", "center", "-background", background, "-extent", "200x220"]
+    convert(f"png:{original}", *arguments, f"png:{tmp_path / 'expected'}")
+    expected = opened((tmp_path / "expected").read_bytes())
+    (plan,) = parse_sizes(setting(*arguments))
+    _, (data,) = render(RenderJob(path=original, limits=Limits(), sizes=(plan,), output=Format.PNG))
+    found = opened(data)
+    for x, y in ((2, 2), (2, 100), (100, 110), (100, 5)):
+        assert _visible(found, x, y) == pytest.approx(_visible(expected, x, y), abs=12)
+
+
+def _visible(image: pyvips.Image, x: int, y: int) -> list[float]:
+    """The pixel on magenta, so that what shines through is seen."""
+    flat = image.flatten(background=[255, 0, 255]) if image.hasalpha() else image
+    return list(flat.colourspace("srgb").getpoint(x, y))
 
 
 def mean_difference(one: pyvips.Image, other: pyvips.Image) -> float:

@@ -3,11 +3,11 @@ import base64
 import pytest
 import pyvips
 
-from resizer.operations.placeholder import average_colour, thumbhash
+from resizer.operations.placeholder import Small, average_colour, shrunk, thumbhash
 
 
-def plain(colour: list[int], width: int = 64, height: int = 48) -> pyvips.Image:
-    return (pyvips.Image.black(width, height) + colour).cast("uchar").copy(interpretation="srgb")
+def plain(colour: list[int], width: int = 64, height: int = 48) -> Small:
+    return shrunk((pyvips.Image.black(width, height) + colour).cast("uchar").copy(interpretation="srgb"))
 
 
 def test_the_average_colour() -> None:

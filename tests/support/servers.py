@@ -123,8 +123,15 @@ def answers(url: str) -> bool:
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on at this moment, and that nobody else in this run was given."""
+    with (Path(os.environ[RUN]) / "ports").open("a+") as taken:
+        fcntl.flock(taken, fcntl.LOCK_EX)
+        taken.seek(0)
+        given = set(taken.read().split())
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port: int = probe.getsockname()[1]
+            if str(port) not in given:
+                taken.write(f"{port}\n")
+                return port

@@ -147,9 +147,8 @@ class LocalStorage:
             if final.parent != self._folder:
                 final.parent.mkdir(exist_ok=True)
             if exclusive:
-                os.link(temporary, final)
-            else:
-                temporary.rename(final)
+                _claim(temporary, final)
+            temporary.rename(final)
             _sync_folder(final.parent)
         except FileExistsError as error:
             raise KeyTaken(key) from error
@@ -183,6 +182,16 @@ def _duplicate(source: Path, target: Path) -> None:
         raise
     except OSError:  # another file system, or one without hard links
         shutil.copyfile(source, target)
+
+
+def _claim(source: Path, target: Path) -> None:
+    """Take the name, for one caller alone. Raises FileExistsError when another has it."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here: an empty file holds the name until it is replaced
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
 
 
 def _sync_file(path: Path) -> None:

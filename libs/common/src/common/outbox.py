@@ -41,7 +41,7 @@ class Outbox:
                 return
             log.warning("event waits for the broker", type=event.type, reason=reason)
             self._waiting[event.id] = event
-            metrics.OUTBOX.set(len(self._waiting))
+            metrics.OUTBOX.inc()
 
     async def run(self) -> None:
         """Send what waits, again and again, until cancelled; then try once more."""
@@ -63,4 +63,4 @@ class Outbox:
                 return
             log.info("event sent late", type=event.type, image=str(event.subject), event_id=event.id)
             del self._waiting[event.id]
-            metrics.OUTBOX.set(len(self._waiting))
+            metrics.OUTBOX.dec()

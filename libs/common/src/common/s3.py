@@ -1,7 +1,6 @@
 """Buckets on an S3 server. The only module that knows aiobotocore."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from common.temporary import temporary_file
 log = structlog.get_logger()
 
 _CHUNK = 1 << 20
-_NO_ACL = frozenset({"AccessControlListNotSupported", "NotImplemented"})
+_NO_ACL = "AccessControlListNotSupported"
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 
 
@@ -52,6 +51,7 @@ class S3Storage:
         self.account = account
         self.bucket = bucket
         self._acl: str | None = acl
+        self._conditional = True
         self._cache_control = cache_control
         self._temporary = temporary
 
@@ -61,9 +61,10 @@ class S3Storage:
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content. With `exclusive`, raises KeyTaken where an object is there already."""
-        condition = {"IfNoneMatch": "*"} if exclusive else {}
+        if exclusive and not self._conditional and await self.stat(key) is not None:
+            raise KeyTaken(key)
         with path.open("rb") as body:
-            await self._write("put_object", key, Body=body, **condition)
+            await self._write("put_object", key, exclusive=exclusive, Body=body)
 
     async def copy_from(self, source: Storage, key: str) -> None:
         """Copy on the server where both buckets are one account's; otherwise through here. Raises NoSuchKey."""
@@ -123,23 +124,36 @@ class S3Storage:
         except NoSuchKey as error:
             raise StorageFault(f"the S3 bucket {self.bucket} does not exist") from error
 
-    async def _write(self, operation: str, key: str, **what: Any) -> None:
+    async def _write(self, operation: str, key: str, *, exclusive: bool = False, **what: Any) -> None:
         headers = {"ContentType": content_type(key)}
         if self._cache_control:
             # A record is replaced when an image is rendered again, so whoever has one asks whether it still holds.
             headers["CacheControl"] = "no-cache" if key.endswith(".json") else self._cache_control
         if key.endswith(SVG):
             headers["ContentDisposition"] = "attachment"
-        try:
-            async with self._translated(operation, key):
-                acl = {"ACL": self._acl} if self._acl else {}
-                await getattr(self._client, operation)(Bucket=self.bucket, Key=key, **headers, **acl, **what)
-        except _NoAcl:
+        while True:
+            # Decided anew each time: what one request learns of the store, those beside it may not know yet.
+            extras = {"ACL": self._acl} if self._acl else {}
+            extras |= {"IfNoneMatch": "*"} if exclusive and self._conditional else {}
+            try:
+                async with self._translated(operation, key):
+                    await getattr(self._client, operation)(Bucket=self.bucket, Key=key, **headers, **extras, **what)
+            except _Unsupported as refusal:
+                if not extras:
+                    raise
+                self._go_without(extras, refusal)
+                if hasattr(what.get("Body"), "seek"):
+                    what["Body"].seek(0)
+            else:
+                return
+
+    def _go_without(self, extras: dict[str, str], refusal: "_Unsupported") -> None:
+        if "IfNoneMatch" in extras and refusal.code != _NO_ACL:
+            log.info("the store has no conditional writes: going without", bucket=self.bucket)
+            self._conditional = False
+        else:
             log.info("the store has no ACLs: going without", bucket=self.bucket)
             self._acl = None
-            if hasattr(what.get("Body"), "seek"):
-                what["Body"].seek(0)
-            await self._write(operation, key, **what)
 
     async def _fetch(self, key: str, path: Path) -> None:
         async with self._translated("GetObject", key):
@@ -158,18 +172,22 @@ class S3Storage:
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in ("NoSuchKey", "404"):
                 raise NoSuchKey(key) from error
-            if code in _NO_ACL and self._acl:
-                raise _NoAcl from error
             if code in _TAKEN:
                 raise KeyTaken(key) from error
             message = error.response.get("Error", {}).get("Message", "")
+            if code in (_NO_ACL, "NotImplemented"):
+                raise _Unsupported(f"{where}: {code} {message}".rstrip(), code) from error
             raise StorageFault(f"{where}: {code} {message}".rstrip()) from error
         except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise StorageFault(f"{where}: {error or type(error).__name__}") from error
 
 
-class _NoAcl(Exception):
-    """The store refuses ACLs."""
+class _Unsupported(StorageFault):
+    """The store does not know an ACL or a condition that was asked for."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @asynccontextmanager
@@ -186,7 +204,8 @@ async def connect(account: S3Account) -> AsyncIterator[Any]:
         max_pool_connections=50,
         s3={"addressing_style": "path" if account.endpoint else "auto"},
     )
-    region = account.region or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    # Without a region, the library asks the environment and its own files; other vendors take any.
+    region = account.region or ("us-east-1" if account.endpoint else None)
     async with get_session().create_client(
         "s3",
         endpoint_url=account.endpoint,

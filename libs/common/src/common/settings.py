@@ -55,9 +55,10 @@ def _broker(value: object) -> object:
     return value
 
 
+_PATH = r"^/[A-Za-z0-9/_.-]*$"
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Backend(StrEnum):
@@ -74,7 +75,7 @@ class Settings(BaseModel):
 
     service_port: Port = Field(8080, description="port of the HTTP endpoints")
     metrics_port: Port = Field(8081, description="port of the metrics, and of nothing else")
-    metrics_path: Annotated[str, Field(pattern=r"^/")] = Field("/metrics", description="path of the metrics")
+    metrics_path: Annotated[str, Field(pattern=_PATH)] = Field("/metrics", description="path of the metrics")
     disable_prometheus_metrics: Boolean = Field(False, description="serve no metrics")
     shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
 
@@ -91,7 +92,9 @@ class Settings(BaseModel):
         None, description="`s3`: PREFIX of the variables with the public bucket's account"
     )
     s3_signature_version: Literal["s3v4", "s3"] = Field("s3v4", description="`s3v4` or `s3`")
-    cache_control: str = Field("public, max-age=3600", description="`Cache-Control` of public images")
+    cache_control: Annotated[str, Field(pattern=r"^[ -~]*$")] = Field(
+        "public, max-age=3600", description="`Cache-Control` of public images"
+    )
 
 
 class BrokerSettings(Settings):
@@ -103,7 +106,9 @@ class BrokerSettings(Settings):
 class HttpSettings(Settings):
     """For services that clients call."""
 
-    route_prefix: Annotated[str, BeforeValidator(_prefix)] = Field("", description="goes before every path")
+    route_prefix: Annotated[str, BeforeValidator(_prefix), Field(pattern=rf"^$|{_PATH}")] = Field(
+        "", description="goes before every path"
+    )
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
         ("*",), description="origins whose pages may call, separated by commas, or `*`"
     )

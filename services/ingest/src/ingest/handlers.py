@@ -6,7 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from common.errors import KeyTaken
+from common.errors import ImageError, KeyTaken
 from common.events import ImageUploaded
 from common.images.names import ImageKey
 from common.imaging.orient import Upright, orient
@@ -22,12 +22,12 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Uploads:
-    """What taking an upload needs."""
+    """What taking an upload needs. `turning` is the pool that turns originals upright, or None to leave them."""
 
     incoming: Storage
     outbox: Outbox
     pool: Pool
-    auto_orient: bool
+    turning: Pool | None
 
 
 async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
@@ -36,22 +36,30 @@ async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
     Returns once the original is stored. Raises ImageError when the file is no image that is accepted, and
     StorageFault; nothing is stored then.
     """
-    job = Job(path=path, limits=uploads.pool.limits)
-    header, _ = await uploads.pool.run(probe, job, Header)
-    if uploads.auto_orient and header.orientation != 1:
-        _, (data,) = await uploads.pool.run(orient, job, Upright)
-        upright = temporary_file(path.parent)
-        try:
-            await asyncio.to_thread(upright.write_bytes, data)
-            key = await _store(upright, header, uploads.incoming)
-        finally:
-            upright.unlink(missing_ok=True)
+    header, _ = await uploads.pool.run(probe, Job(path=path, limits=uploads.pool.limits), Header)
+    if uploads.turning is not None and header.orientation != 1:
+        key = await _store_upright(path, header, uploads.incoming, uploads.turning)
     else:
         key = await _store(path, header, uploads.incoming)
     event = ImageUploaded(source="/ingest", subject=key)
     log.info("original stored", image=str(key), event_id=event.id, width=header.width, height=header.height)
     await uploads.outbox.send(event)
     return key
+
+
+async def _store_upright(path: Path, header: Header, incoming: Storage, turning: Pool) -> ImageKey:
+    try:
+        _, (data,) = await turning.run(orient, Job(path=path, limits=turning.limits), Upright)
+    except ImageError as error:
+        # Its header was in order, and its thumbnails will be upright all the same.
+        log.warning("an original cannot be turned upright: storing it as it is", reason=error.reason)
+        return await _store(path, header, incoming)
+    upright = temporary_file(path.parent)
+    try:
+        await asyncio.to_thread(upright.write_bytes, data)
+        return await _store(upright, header, incoming)
+    finally:
+        upright.unlink(missing_ok=True)
 
 
 async def _store(path: Path, header: Header, incoming: Storage) -> ImageKey:

@@ -7,11 +7,12 @@ from aiohttp.typedefs import Handler
 
 from common.errors import ImageError, ImageFault
 from common.http import Refused
+from common.http.bodies import BodyLimits
 from ingest.handlers import Uploads, accept
-from ingest.upload import UploadLimits, received
+from ingest.upload import received
 
 
-def upload_route(uploads: Uploads, limits: UploadLimits, folder: Path) -> Handler:
+def upload_route(uploads: Uploads, limits: BodyLimits, folder: Path) -> Handler:
     """The handler of `POST /upload`: 200 with the new name once the original is stored."""
 
     async def upload(request: web.Request) -> web.Response:

@@ -12,10 +12,11 @@ import structlog
 
 from common.errors import NoSuchKey
 from common.images.names import ImageKey
-from common.images.records import Record, Stage, decode_record, record_key
+from common.images.records import Stage, record_key
 from common.images.sizes import Size
 from common.outbox import Outbox
-from common.storage import Buckets, Storage
+from common.storage import Buckets
+from common.stored import read_record
 
 log = structlog.get_logger()
 
@@ -28,15 +29,6 @@ class Activation:
     outbox: Outbox
     sizes: tuple[Size, ...]
     ttl: float
-
-
-async def read_record(bucket: Storage, image: ImageKey, stage: Stage) -> Record | None:
-    """The stage's record in this bucket, or None where there is none."""
-    key = record_key(image, stage)
-    try:
-        return decode_record(await bucket.get(key), key)
-    except NoSuchKey:
-        return None
 
 
 async def is_deleted(image: ImageKey, *, buckets: Buckets) -> bool:

@@ -6,12 +6,12 @@ from common.errors import NoSuchKey, Permanent
 from common.events import ActivationRequested, ImageActivated, ThumbnailsFailed, ThumbnailsReady
 from common.images.names import ImageKey
 from common.images.records import Stage
+from common.stored import read_record
 from publisher.activation import (
     Activation,
     is_deleted,
     move_original,
     move_thumbnails,
-    read_record,
     take_back_if_deleted,
 )
 

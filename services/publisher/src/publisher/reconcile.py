@@ -14,18 +14,18 @@ import structlog
 
 from common import metrics
 from common.bus import Bus
-from common.errors import NoSuchKey, Transient
+from common.errors import Transient
 from common.events import ThumbnailsRequested
 from common.images.names import BadName, Format, ImageKey, owner
 from common.images.records import Stage, record_key
 from common.storage import Storage
+from common.stored import read_record
 from common.topology import RESIZER_LIVE
 from publisher.activation import (
     Activation,
     is_deleted,
     move_original,
     move_thumbnails,
-    read_record,
     remove,
     take_back_if_deleted,
 )
@@ -56,28 +56,34 @@ class Reconciler:
 
     async def run(self) -> None:
         """Settle for ever; with `settle_all`, first everything at once, however young, in both buckets."""
-        if self._settle_all:
-            await _guarded(self.settle_everything)
+        owed = self._settle_all
         while True:
+            if owed:
+                owed = not await self.settle_everything()
             await asyncio.sleep(self._interval)
-            await _guarded(self.settle_incoming)
+            await self.settle_incoming()
 
-    async def settle_everything(self) -> None:
-        """Whatever both buckets owe. For a process that has them to itself, and has just begun."""
-        for found in (await _survey(self._buckets.incoming)).values():
-            await self._settle(found)
-        for found in (await _survey(self._buckets.active)).values():
-            await self._settle_active(found)
+    async def settle_everything(self) -> bool:
+        """Whatever both buckets owe. For a process that has them to itself. Returns whether all of it was settled."""
+        settled = True
+        for bucket, settle in ((self._buckets.incoming, self._settle), (self._buckets.active, self._settle_active)):
+            for found in (await _survey(bucket)).values():
+                settled &= await _guarded(settle, found)
+        return settled
 
     async def settle_incoming(self) -> None:
         """What *incoming* owes, if the resizers have nothing more urgent to do."""
-        if await self._bus.depth(RESIZER_LIVE):
+        try:
+            if await self._bus.depth(RESIZER_LIVE):
+                return
+            images = await _survey(self._buckets.incoming)
+        except Transient as fault:
+            log.warning("what the buckets owe cannot be looked at now", reason=str(fault))
             return
-        images = await _survey(self._buckets.incoming)
         self._asked = {name: when for name, when in self._asked.items() if name in images}
         for found in images.values():
             if found.age >= self._after:
-                await self._settle(found)
+                await _guarded(self._settle, found)
 
     async def _settle(self, found: _Found) -> None:
         image = found.original or await self._original_of(found)
@@ -122,9 +128,9 @@ class Reconciler:
         now = time.monotonic()
         if now - self._asked.get(image.name, -self._after) < self._after:
             return  # asked already: the event waits, or is being tried again
-        self._asked[image.name] = now
         log.info("thumbnails are owed: requesting them", image=str(image))
         await self._bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
+        self._asked[image.name] = now
         _count("thumbnails")
 
 
@@ -143,13 +149,14 @@ async def _survey(bucket: Storage) -> dict[str, _Found]:
     return images
 
 
-async def _guarded(look: Callable[[], Awaitable[None]]) -> None:
+async def _guarded(settle: Callable[[_Found], Awaitable[None]], found: _Found) -> bool:
+    """Settle one image; a fault that it meets is no other image's. Returns whether it was settled."""
     try:
-        await look()
-    except NoSuchKey as fault:
-        log.info("an image was moved while it was looked at", key=str(fault))
+        await settle(found)
     except Transient as fault:
-        log.warning("what the buckets owe cannot be settled now", reason=str(fault))
+        log.warning("what an image is owed cannot be settled now", image=str(found.original), reason=str(fault))
+        return False
+    return True
 
 
 def _count(debt: str) -> None:

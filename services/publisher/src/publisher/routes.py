@@ -6,12 +6,13 @@ import hmac
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from common.errors import NoSuchKey, StorageFault
+from common.errors import StorageFault
 from common.http import Refused, fields
 from common.images.names import BadName, ImageKey, content_type, owner
 from common.images.records import Stage
 from common.local import LocalStorage
-from publisher.activation import Activation, read_record
+from common.stored import read_record
+from publisher.activation import Activation
 from publisher.handlers import Expired, Failed, Unknown, activate
 
 _POLL = 0.05  # seconds between looks for a record
@@ -74,7 +75,7 @@ def check_secret(given: dict[str, object], secret: str) -> None:
     found = given.get("secret")
     if found is None or found == "":
         raise Refused(401, "no secret: expected the field 'secret'")
-    if not isinstance(found, str) or not hmac.compare_digest(found.encode(), secret.encode()):
+    if not isinstance(found, str) or not hmac.compare_digest(found.encode(errors="surrogatepass"), secret.encode()):
         raise Refused(403, "wrong secret")
 
 
@@ -89,15 +90,9 @@ def _image(given: dict[str, object]) -> ImageKey:
 
 
 async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds: float) -> None:
-    original = await activation.buckets.incoming.stat(str(image))
-    if original is None:
-        return
-    deadline = asyncio.get_running_loop().time() + seconds - original.age
-    while asyncio.get_running_loop().time() < deadline:
-        try:
-            record = await read_record(activation.buckets.incoming, image, Stage.BASE)
-        except NoSuchKey:
-            return
-        if record is not None:
+    """Return once there is a record, or the original is not in *incoming*, or it is `seconds` old."""
+    incoming = activation.buckets.incoming
+    while (original := await incoming.stat(str(image))) is not None and original.age < seconds:
+        if await read_record(incoming, image, Stage.BASE) is not None:
             return
         await asyncio.sleep(_POLL)

@@ -11,13 +11,11 @@ class PublisherSettings(HttpSettings, SizeSettings):
     """The settings of the publisher service, whatever bus it runs on."""
 
     api_secret_key: Annotated[str, Field(min_length=1)] = Field(description="secret that the API server sends")
-    activation_wait: Annotated[float, Field(ge=0)] = Field(
+    activation_wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
     )
-    incoming_ttl: Annotated[float, Field(gt=0)] = Field(
-        86400.0, description="seconds after the upload in which an image can be activated"
-    )
-    reconcile_after: Annotated[float, Field(ge=0)] = Field(
+    incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
+    reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         600.0, description="age in seconds from which an original's debts are settled without an event"
     )
     reconcile_interval: Seconds = Field(60.0, description="seconds between two looks at what *incoming* owes")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from common.bus import Bus
-from common.errors import ImageError, ImageFault, NoSuchKey
+from common.errors import ImageError, ImageFault
 from common.events import (
     Event,
     FailureData,
@@ -23,13 +23,13 @@ from common.images.records import (
     Record,
     Stage,
     Variant,
-    decode_record,
     encode_record,
     record_key,
 )
 from common.images.sizes import Size, configuration
 from common.imaging.pool import Pool
 from common.storage import Buckets, Storage
+from common.stored import read_record
 from resizer.operations.render import Rendered, RenderJob, render
 
 log = structlog.get_logger()
@@ -94,12 +94,9 @@ async def _bucket_of(image: ImageKey, buckets: Buckets) -> Storage | None:
 
 async def _present_record(image: ImageKey, bucket: Storage, resizing: Resizing) -> Record | None:
     """The record, if there is nothing left to do: of this configuration, and not given up for a passing fault."""
-    key = record_key(image, Stage.BASE)
-    try:
-        record = decode_record(await bucket.get(key), key)
-    except NoSuchKey:
-        return None
-    return record if record.configuration == resizing.configuration and record.settled else None
+    record = await read_record(bucket, image, Stage.BASE)
+    done = record is not None and record.configuration == resizing.configuration and record.settled
+    return record if done else None
 
 
 async def _render(image: ImageKey, bucket: Storage, resizing: Resizing) -> Record:

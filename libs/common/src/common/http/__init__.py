@@ -1,6 +1,7 @@
 """What the HTTP endpoints of all services have in common."""
 
-from common.http.answers import Refused, fields
+from common.http.answers import fields
 from common.http.app import Health, make_app, make_metrics_app
+from common.http.bodies import Refused
 
 __all__ = ["Health", "Refused", "fields", "make_app", "make_metrics_app"]

@@ -12,7 +12,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import metrics
 from common.errors import StorageFault, Transient
-from common.http.answers import MAX_BODY, Refused, failure
+from common.http.answers import LIMITS, failure
+from common.http.bodies import Refused
 from common.http.cors import cors
 from common.settings import HttpSettings, Settings
 
@@ -45,7 +46,7 @@ def make_app(service: str, routes: Iterable[web.RouteDef], health: Health, setti
     """The service's application: its own routes and those that all have, under the route prefix."""
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
-    app = web.Application(middlewares=(_observed(service), cors(origins), _errors), client_max_size=MAX_BODY)
+    app = web.Application(middlewares=(_observed(service), cors(origins), _errors), client_max_size=LIMITS.bytes)
     for route in [*_common_routes(health), *routes]:
         app.add_routes([web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)])
     return app
@@ -99,7 +100,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 def _not_served(request: web.Request, error: web.HTTPException) -> web.Response:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return failure(413, f"the body is larger than {MAX_BODY} bytes")
+        return failure(413, str(LIMITS.too_large()))
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         answer = failure(405, f"{request.method} {request.path}: expected {allowed}")

@@ -16,8 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 
 MAX_KEY_LENGTH = 30  # what the site's API accepts
 _KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<format>jpg|png|gif|svg)")
-_OBJECT = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*)?(?P<ending>\.[a-z]+(\.json)?)")
-_ENDINGS = frozenset({".jpg", ".png", ".gif", ".svg", ".json"})
+_OBJECT = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*)?(?P<ending>\.[a-z]+)")
 
 
 class Format(StrEnum):
@@ -104,8 +103,4 @@ class ImageKey:
 def owner(key: str) -> str | None:
     """The NAME of the image that an object belongs to, or None: `123_45BI.jpg` is of `123_45`, not of `123_4`."""
     match = _OBJECT.fullmatch(key)
-    return match["name"] if match and _known(match["ending"]) else None
-
-
-def _known(ending: str) -> bool:
-    return ending in _ENDINGS
+    return match["name"] if match and match["ending"] in CONTENT_TYPES else None

@@ -5,11 +5,10 @@ another stage's files, and never carries where a photo was taken.
 """
 
 from enum import StrEnum
-from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from common.errors import ImageFault, StorageFault
+from common.errors import ImageFault
 from common.images.names import ImageKey
 
 
@@ -27,9 +26,9 @@ class _Model(BaseModel):
 
 
 class Failure(_Model):
-    """Why there are no variants."""
+    """Why there are no variants. `fault` is an ImageFault, or one of a newer version."""
 
-    fault: ImageFault = Field(serialization_alias="class", validation_alias="class")
+    fault: str = Field(serialization_alias="class", validation_alias="class")
     reason: str
 
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True)
@@ -62,7 +61,7 @@ class Record(_Model):
     `thumbhash` is base64 (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`.
     """
 
-    version: Literal[1] = 1
+    version: int = 1
     stage: Stage = Stage.BASE
     configuration: str
     original: Original | None = None
@@ -75,7 +74,7 @@ class Record(_Model):
     @property
     def settled(self) -> bool:
         """Whether there is nothing left to try: made, or failed for a reason that lies in the image."""
-        return self.failed is None or self.failed.fault is not ImageFault.GAVE_UP
+        return self.failed is None or self.failed.fault != ImageFault.GAVE_UP
 
 
 def record_key(image: ImageKey, stage: Stage) -> str:
@@ -88,9 +87,6 @@ def encode_record(record: Record) -> bytes:
     return record.model_dump_json(indent=1, exclude_none=True).encode() + b"\n"
 
 
-def decode_record(body: bytes, key: str) -> Record:
-    """The stored record. Raises StorageFault for one that cannot be read: it is ours, so somebody spoilt it."""
-    try:
-        return Record.model_validate_json(body)
-    except ValidationError as error:
-        raise StorageFault(f"the record {key} cannot be read: {error.errors()[0]['msg']}") from error
+def decode_record(body: bytes) -> Record:
+    """The stored record. Raises ValueError for one that cannot be read."""
+    return Record.model_validate_json(body)

@@ -108,7 +108,7 @@ def parse_sizes(value: object) -> tuple[Size, ...]:
         raise ValueError("expected JSON")  # noqa: TRY004 - pydantic reports ValueError alone
     try:
         entries = json.loads(value)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"expected JSON, found {error}") from error
     if not isinstance(entries, list) or not entries:
         raise ValueError('expected a list of {"suffix": …, "convert": […]}')

@@ -34,7 +34,7 @@ def orient(job: Job) -> tuple[Upright, list[bytes]]:
         if upright.get_typeof(name):
             upright.remove(name)
     if found.format is Format.JPG:
-        data = upright.jpegsave_buffer(Q=_QUALITY, optimize_coding=True, keep="all")
+        data = upright.jpegsave_buffer(Q=_QUALITY, keep="all")
     else:
         data = upright.pngsave_buffer(compression=6, keep="all")
     return Upright(width=upright.width, height=upright.height), [data]

@@ -30,6 +30,7 @@ _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
 _VIPS = {
     "VIPS_CONCURRENCY": "1",  # as many processes as cores, and no threads that fight over them
     "VIPS_WARNING": "0",
+    "VIPS_DISC_THRESHOLD": "1t",  # in memory or not at all: a decoding process may not write
     "VIPS_MAX_COORD": "10000000",  # our own limit names the image's size, so let its header be read
     "MALLOC_ARENA_MAX": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -196,4 +197,4 @@ def _too_slow(seconds: float, of_what: str) -> ImageError:
 def _cause(code: int | None) -> str:
     if code is not None and code < 0:
         return signal.Signals(-code).name
-    return f"exit status {code}"
+    return "an answer out of form" if code is None else f"exit status {code}"

@@ -1,6 +1,7 @@
 """Reading an image's header: what it is, how large, how it lies. Runs in a decoding process."""
 
 import math
+import re
 from pathlib import Path
 
 import pyvips
@@ -11,6 +12,7 @@ from common.images.names import Format
 from common.imaging.protocol import Job, Limits
 
 SNIFF_BYTES = 4096
+_SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
 _MAX_SVG = 16 << 20  # bytes; an SVG is read into memory
 
 
@@ -41,18 +43,10 @@ def sniff(head: bytes) -> Format | None:
 
 
 def _is_svg(head: bytes) -> bool:
-    """Whether the first element, after declarations and comments, is <svg>."""
-    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    while rest.startswith((b"<?", b"<!")):
-        end = {b"<!--": b"-->", b"<?": b"?>"}.get(rest[:4] if rest.startswith(b"<!--") else rest[:2], b">")
-        if rest.startswith(b"<!DOCTYPE") and b"[" in rest.partition(b">")[0]:
-            end = b"]>"
-        _, found, rest = rest.partition(end)
-        if not found:
-            return b"<svg" in head  # a long comment or doctype: its loader decides
-        rest = rest.lstrip()
-    name = rest[1:].split(None, 1)[0].partition(b">")[0].partition(b"/")[0] if rest[:1] == b"<" and rest[1:] else b""
-    return name == b"svg" or name.endswith(b":svg")
+    """Whether it begins as an SVG does. What only its loader can tell, such as a long comment first, it has to tell."""
+    utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
+    text = head.decode("utf-16" if utf16 else "utf-8-sig", errors="ignore")
+    return _SVG_START.match(text) is not None
 
 
 def load(path: Path, image_format: Format, **options: object) -> pyvips.Image:
@@ -87,6 +81,11 @@ def explain(error: pyvips.Error) -> str:
     """The library's last word on an image, in one line."""
     lines = [line.strip() for line in str(error.detail or error.message).splitlines() if line.strip()]
     return lines[-1] if lines else "it cannot be decoded"
+
+
+def fault_of(error: pyvips.Error) -> ImageFault:
+    """Whether the image is broken, or needs more memory than there is: the library says both in words only."""
+    return ImageFault.MEMORY if "memory" in str(error.detail).lower() else ImageFault.BROKEN
 
 
 def _check(width: int, height: int, frames: int, limits: Limits) -> None:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 import pyvips
 
 from common.errors import ImageError, ImageFault
-from common.imaging.probe import explain
+from common.imaging.probe import explain, fault_of
 from common.imaging.protocol import LENGTH, Call, Reply, pack, read_exactly
 
 
@@ -62,7 +62,7 @@ def _perform(call: Call) -> tuple[Reply, list[bytes]]:
     except MemoryError:
         return Reply(fault=ImageFault.MEMORY, reason="it needs more memory than an image may take"), []
     except pyvips.Error as error:
-        return Reply(fault=ImageFault.BROKEN, reason=explain(error)), []
+        return Reply(fault=fault_of(error), reason=explain(error)), []
     except Exception:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
         return Reply(fault=ImageFault.CRASHED, reason="a defect in its rendering", trace=traceback.format_exc()), []
     return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs]), blobs

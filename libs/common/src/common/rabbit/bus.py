@@ -92,17 +92,17 @@ class RabbitBus:
 
     async def replay(self, queue: WorkQueue) -> int:
         """Send everything that was put aside back, stripped of every `x-` header. Raises BusFault."""
-        sent: set[bytes] = set()
+        count = 0
         async with self._side_channel() as channel:
-            dead = await channel.get_queue(queue.dead)
-            while message := await dead.get(fail=False):
-                if message.body in sent:
-                    break  # put aside again already: one round is enough
+            dead = await channel.declare_queue(queue.dead, passive=True)
+            # One round: what is put aside again meanwhile waits for the next.
+            waiting = dead.declaration_result.message_count or 0
+            while count < waiting and (message := await dead.get(fail=False)):
                 headers = {key: value for key, value in message.headers.items() if not key.startswith("x-")}
                 await self._send("", queue.name, _message(message.body, message.message_id, headers), mandatory=True)
                 await message.ack()
-                sent.add(message.body)
-        return len(sent)
+                count += 1
+        return count
 
     async def _open_publishing(self, connection: AbstractConnection) -> AbstractChannel:
         channel = await connection.channel(on_return_raises=True)

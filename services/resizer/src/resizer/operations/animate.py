@@ -16,7 +16,7 @@ _XMP = b"XMP DataXMP"  # the application block that carries metadata
 def animate(path: Path, header: Header, sizes: tuple[Size, ...], *, strict: bool) -> tuple[pyvips.Image, list[Encoded]]:
     """The first frame, and each variant's width, height and bytes in the order of the sizes."""
     fail_on = "warning" if strict else "none"
-    first = load(path, Format.GIF, fail_on=fail_on).copy_memory()
+    first = load(path, Format.GIF, access="sequential", fail_on=fail_on).copy_memory()
     return first, [_variant(path, header, size, fail_on) for size in sizes]
 
 
@@ -36,7 +36,7 @@ def _variant(path: Path, header: Header, size: Size, fail_on: str) -> Encoded:
         if strip.get_typeof(name):
             joined.set_type(strip.get_typeof(name), name, strip.get(name))
     # The frames' timing is metadata to libvips, so it has to be kept; the file's own was left at the door.
-    data = joined.gifsave_buffer(effort=1)
+    data = joined.gifsave_buffer(effort=1, keep_duplicate_frames=True)
     return frames[0].width, frames[0].height, bytes(data)
 
 

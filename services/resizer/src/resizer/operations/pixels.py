@@ -89,9 +89,12 @@ def apply(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
 
 def _extended(image: pyvips.Image, extent: Extent) -> pyvips.Image:
     left, top, width, height = extent.box(image.width, image.height)
+    red, green, blue, alpha = extent.background
+    if alpha == _LEVELS and image.hasalpha():
+        # ImageMagick draws the image on the background, also where it is not padded.
+        image = image.flatten(background=[red, green, blue][: image.bands - 1])
     if (left, top, width, height) == (0, 0, image.width, image.height):
         return image
-    red, green, blue, alpha = extent.background
     reaches_outside = left < 0 or top < 0 or left + width > image.width or top + height > image.height
     if reaches_outside and image.interpretation == "b-w" and not red == green == blue:
         image = image.colourspace("srgb")

@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import product
 
 import pyvips
@@ -13,21 +14,41 @@ from resizer.operations.pixels import fit
 _SIDE = 32
 
 
-def average_colour(image: pyvips.Image) -> str:
+@dataclass(frozen=True)
+class Small:
+    """A few pixels, row by row: red, green and blue as 0 … 255, alpha as 0 … 1."""
+
+    width: int
+    height: int
+    pixels: list[tuple[int, int, int, float]]
+
+
+def shrunk(image: pyvips.Image) -> Small:
+    """The image as small as the placeholder needs it."""
+    scale = min(1, _SIDE / max(image.width, image.height))
+    small = fit(image, max(1, round(image.width * scale)), max(1, round(image.height * scale))).colourspace("srgb")
+    data = bytes(small.write_to_memory())
+    alpha = small.hasalpha()
+    pixels = [
+        (data[i], data[i + 1], data[i + 2], data[i + 3] / 255 if alpha else 1.0)
+        for i in range(0, len(data), small.bands)
+    ]
+    return Small(small.width, small.height, pixels)
+
+
+def average_colour(small: Small) -> str:
     """The average of what is visible, on white, as `#rrggbb`."""
-    rows = _pixels(image)
+    rows = small.pixels
     count = len(rows)
     return "#" + "".join(f"{round(sum(p[c] * p[3] + 255 * (1 - p[3]) for p in rows) / count):02x}" for c in range(3))
 
 
-def thumbhash(image: pyvips.Image) -> str:
+def thumbhash(small: Small) -> str:
     """The image's ThumbHash in base64, by the algorithm at https://github.com/evanw/thumbhash (Evan Wallace, 2023).
 
     Luminance, two colour differences and alpha are each kept as the few lowest waves of a cosine transform.
     """
-    small = _small(image)
-    width, height = small.width, small.height
-    pixels = _pixels(image)
+    width, height, pixels = small.width, small.height, small.pixels
     weight = sum(p[3] for p in pixels)
     average = [sum(p[c] * p[3] for p in pixels) / weight / 255 if weight else 0.0 for c in range(3)]
     channels: list[list[float]] = [[], [], [], []]
@@ -90,20 +111,3 @@ def _times(a: float, b: float) -> float:
 
 def _round(value: float) -> int:
     return math.floor(value + 0.5)
-
-
-def _small(image: pyvips.Image) -> pyvips.Image:
-    scale = min(1, _SIDE / max(image.width, image.height))
-    small = fit(image, max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-    return small.colourspace("srgb")
-
-
-def _pixels(image: pyvips.Image) -> list[tuple[int, int, int, float]]:
-    """The small image's pixels, row by row: red, green and blue as 0 … 255, alpha as 0 … 1."""
-    small = _small(image)
-    data = bytes(small.write_to_memory())
-    bands = small.bands
-    return [
-        (data[i], data[i + 1], data[i + 2], data[i + 3] / 255 if small.hasalpha() else 1.0)
-        for i in range(0, len(data), bands)
-    ]

@@ -6,12 +6,12 @@ from pydantic import BaseModel
 from common.errors import ImageError, ImageFault
 from common.images.names import Format
 from common.images.sizes import Resize, Size
-from common.imaging.probe import explain, header
+from common.imaging.probe import explain, fault_of, header
 from common.imaging.protocol import Job, Limits
 from resizer.operations.animate import animate
 from resizer.operations.original import Original, Pixels
 from resizer.operations.pixels import apply
-from resizer.operations.placeholder import average_colour, thumbhash
+from resizer.operations.placeholder import average_colour, shrunk, thumbhash
 from resizer.operations.save import Encoded, encode
 
 # Standard deviation, in levels of 255. What decoders fill in is of one colour but for a few pixels.
@@ -54,11 +54,14 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     try:
         first, made = _variants(job, original, strict=True)
     except pyvips.Error as error:
+        if fault_of(error) is ImageFault.MEMORY:
+            raise
         # As viewers do, show what there is of a damaged image; one that is all of a colour shows nothing.
         first, made = _variants(job, original, strict=False)
         if first.deviate() < _NOTHING_TO_SEE:
             raise ImageError(ImageFault.BROKEN, explain(error)) from error
         damaged = True
+    small = shrunk(first)
     variants = [
         Made(suffix=size.suffix, width=across, height=down)
         for size, (across, down, _) in zip(job.sizes, made, strict=True)
@@ -69,8 +72,8 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
         frames=found.frames,
         variants=variants,
         damaged=damaged,
-        thumbhash=thumbhash(first),
-        colour=average_colour(first),
+        thumbhash=thumbhash(small),
+        colour=average_colour(small),
     )
     return rendered, [data for _, _, data in made]
 

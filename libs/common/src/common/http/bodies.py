@@ -1,0 +1,120 @@
+"""Reading a body with a limit on everything that its sender controls."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import MultipartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.multipart import BodyPartReader
+from aiohttp.streams import StreamReader
+
+MAX_PARTS = 16
+_OVERHEAD = 64 * 1024  # bytes around the values: part headers and boundaries
+
+# What aiohttp raises on bytes that are not the body they claim to be.
+MALFORMED = (
+    ValueError,
+    AssertionError,
+    LookupError,
+    RuntimeError,
+    HttpProcessingError,
+    web.RequestPayloadError,
+)
+
+
+class Refused(Exception):
+    """The request ends with this status, and this message for whoever sent it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class BodyLimits:
+    """Most bytes of the values; seconds for the whole body; seconds between two pieces of it."""
+
+    bytes: int
+    seconds: float
+    idle_seconds: float
+
+    def too_large(self) -> Refused:
+        """The answer to a body over the limit."""
+        return Refused(413, f"the body is larger than {self.bytes} bytes, which is the most")
+
+
+class _Guarded:
+    """The body's stream, counted and timed at every read.
+
+    aiohttp bounds neither a streamed body nor the lines before its first boundary, and waits for a slow sender for
+    ever. All that its multipart reader takes passes through here.
+    """
+
+    def __init__(self, stream: StreamReader, limits: BodyLimits) -> None:
+        self._stream = stream
+        self._limits = limits
+        self._left = limits.bytes + _OVERHEAD
+
+    async def read(self, size: int = -1) -> bytes:
+        return self._counted(await self._timed(self._stream.read(size)))
+
+    async def readline(self, **options: int) -> bytes:
+        return self._counted(await self._timed(self._stream.readline(**options)))
+
+    def at_eof(self) -> bool:
+        return self._stream.at_eof()
+
+    def unread_data(self, data: bytes) -> None:
+        self._left += len(data)
+        self._stream.unread_data(data)
+
+    async def _timed(self, reading: Awaitable[bytes]) -> bytes:
+        try:
+            async with asyncio.timeout(self._limits.idle_seconds):
+                return await reading
+        except TimeoutError as error:
+            raise Refused(408, f"nothing was sent for {self._limits.idle_seconds:g} s") from error
+
+    def _counted(self, data: bytes) -> bytes:
+        self._left -= len(data)
+        if self._left < 0:
+            raise self._limits.too_large()
+        return data
+
+
+@asynccontextmanager
+async def guarded(limits: BodyLimits) -> AsyncIterator[None]:
+    """Around the reading of a body: raises Refused when it takes too long or is malformed."""
+    try:
+        async with asyncio.timeout(limits.seconds):
+            yield
+    except TimeoutError as error:
+        raise Refused(408, f"the body took longer than {limits.seconds:g} s") from error
+    except MALFORMED as error:
+        raise Refused(400, f"the body cannot be read: {error}") from error
+
+
+async def parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[BodyPartReader]:
+    """The parts of a multipart body, each to be read before the next is asked for. Raises Refused."""
+    if request.content_length is not None and request.content_length > limits.bytes + _OVERHEAD:
+        raise limits.too_large()
+    reader = MultipartReader(request.headers, _Guarded(request.content, limits))  # type: ignore[arg-type]
+    count = 0
+    while (part := await reader.next()) is not None:
+        count += 1
+        if count > MAX_PARTS:
+            raise Refused(400, f"the body has more than {MAX_PARTS} parts")
+        if isinstance(part, BodyPartReader):
+            yield part
+
+
+async def chunks(part: BodyPartReader, limits: BodyLimits, size: int = 64 * 1024) -> AsyncIterator[bytes]:
+    """The part's content in pieces. Raises Refused when it is more than the limit."""
+    total = 0
+    while chunk := await part.read_chunk(size):
+        total += len(chunk)
+        if total > limits.bytes:
+            raise limits.too_large()
+        yield chunk
