@@ -24,7 +24,7 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
         if "standalone" in prepared.processes:
             assert list((tmp_path / "temp").iterdir()) == [], "nothing stays in TEMP_FOLDER"
             defects = [line for line in prepared.processes["standalone"].lines() if line.get("level") == "error"]
-            assert defects == []
+            assert [line.get("exception", line["event"]) for line in defects] == []
 
 
 async def raw(deployment: Deployment, head: str, body: list[bytes], pause: float = 0) -> tuple[int, dict[str, object]]:

@@ -127,7 +127,8 @@ async def _wait_for_storage(buckets: Buckets) -> None:
 
 @asynccontextmanager
 async def _served(app: web.Application, port: int, grace: float) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace)
+    # No client compresses what it sends, and what a body inflates to would escape every limit.
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, port=port).start()
