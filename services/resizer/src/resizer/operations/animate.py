@@ -7,16 +7,19 @@ import pyvips
 from common.images.names import Format
 from common.images.sizes import Resize, Size
 from common.imaging.probe import Header, load
-from resizer.operations.pixels import apply
+from resizer.operations.pixels import apply, fit
 from resizer.operations.save import Encoded
 
+_PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 _XMP = b"XMP DataXMP"  # the application block that carries metadata
 
 
 def animate(path: Path, header: Header, sizes: tuple[Size, ...], *, strict: bool) -> tuple[pyvips.Image, list[Encoded]]:
-    """The first frame, and each variant's width, height and bytes in the order of the sizes."""
+    """The first frame made small, and each variant's width, height and bytes in the order of the sizes."""
     fail_on = "warning" if strict else "none"
-    first = load(path, Format.GIF, access="sequential", fail_on=fail_on).copy_memory()
+    opened = load(path, Format.GIF, access="sequential", fail_on=fail_on)
+    scale = min(1, _PREVIEW / max(header.width, header.height))
+    first = fit(opened, max(1, round(header.width * scale)), max(1, round(header.height * scale))).copy_memory()
     return first, [_variant(path, header, size, fail_on) for size in sizes]
 
 

@@ -56,7 +56,10 @@ def levelled(image: pyvips.Image, share: float) -> pyvips.Image:
 
 def _resampled(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
     return image.resize(
-        width / image.width, vscale=height / image.height, kernel="lanczos3", gap=_gap(image.width / width)
+        width / image.width,
+        vscale=height / image.height,
+        kernel="lanczos3",
+        gap=_gap(max(image.width / width, image.height / height)),
     )
 
 
