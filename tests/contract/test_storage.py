@@ -198,6 +198,21 @@ async def test_local_keys_cannot_lead_out_of_the_folder(local: Buckets) -> None:
             await local.incoming.get(key)
 
 
+async def test_what_a_crash_left_is_cleared_once_it_is_old(tmp_path: Path) -> None:
+    bucket = LocalStorage.open(tmp_path)
+    old, new = tmp_path / ".tmp" / "old", tmp_path / ".tmp" / "new"
+    for path in (old, new):
+        path.write_bytes(b"half a photo")
+    # The change time cannot be set, so the present is moved instead.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("time.time", lambda: old.stat().st_ctime + 3700)
+        await bucket.tidy()
+    assert not old.exists()
+    new.write_bytes(b"half a photo")
+    await bucket.tidy()
+    assert new.exists()
+
+
 async def test_a_file_system_without_hard_links(
     local: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

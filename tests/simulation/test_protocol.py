@@ -109,6 +109,9 @@ class SteppedStorage:
     async def check(self) -> None:
         await self._step()
 
+    async def tidy(self) -> None:
+        await self._step()
+
 
 class InstantPool:
     """Renders in no time: what is searched here is the order of the steps around it."""

@@ -57,3 +57,6 @@ class MemoryStorage:
 
     async def check(self) -> None:
         """Memory is always there."""
+
+    async def tidy(self) -> None:
+        """Nothing is ever left behind."""

@@ -41,10 +41,7 @@ class LocalStorage:
         bucket = cls(folder)
         with bucket._translated(""):
             bucket._temporary.mkdir(parents=True, exist_ok=True)
-            for left in bucket._temporary.iterdir():
-                with suppress(FileNotFoundError):
-                    if time.time() - left.stat().st_ctime > _STALE:
-                        left.unlink()
+            bucket._clear()
         return bucket
 
     def path(self, key: str) -> Path:
@@ -123,6 +120,16 @@ class LocalStorage:
             probe.unlink()
 
         await self._run("", touch)
+
+    async def tidy(self) -> None:
+        """Remove temporary names that are too old to be in use."""
+        await self._run("", self._clear)
+
+    def _clear(self) -> None:
+        for left in self._temporary.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_ctime > _STALE:
+                    left.unlink()
 
     def _scan(self, prefix: str) -> Iterator[Entry]:
         parent, _, start = prefix.rpartition("/")

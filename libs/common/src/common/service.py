@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import structlog
 from aiohttp import web
@@ -19,10 +20,11 @@ from common.rabbit import RabbitBus
 from common.s3 import S3Account, S3Storage, connect
 from common.settings import Backend, BrokerSettings, S3Variables, Settings
 from common.storage import Buckets
-from common.temporary import prepare_temporary
+from common.temporary import clear_temporary, prepare_temporary
 
 log = structlog.get_logger()
 
+_TIDY_INTERVAL = 3600.0  # seconds
 _STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
 
 
@@ -88,7 +90,7 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
             metrics_app = make_metrics_app(settings.metrics_path)
             await http.enter_async_context(_served(metrics_app, settings.metrics_port, 1))
         log.info("started", port=settings.service_port)
-        work = asyncio.create_task(_work(service, bus, buckets))
+        work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
         health.draining = True
@@ -101,13 +103,25 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
     log.info("stopped")
 
 
-async def _work(service: Service, bus: Bus, buckets: Buckets) -> None:
+async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
     await _wait_for_storage(buckets)
     await bus.consume(service.subscriptions)
     async with asyncio.TaskGroup() as tasks:
         for task in service.background:
             tasks.create_task(task())
+        tasks.create_task(_tidy(buckets, temporary))
         await asyncio.Event().wait()
+
+
+async def _tidy(buckets: Buckets, temporary: Path) -> None:
+    """Clear now and then what crashes of this or other services left."""
+    while True:
+        await asyncio.sleep(_TIDY_INTERVAL)
+        try:
+            await asyncio.to_thread(clear_temporary, temporary)
+            await buckets.tidy()
+        except (OSError, StorageFault) as fault:
+            log.warning("what crashes left cannot be cleared now", reason=str(fault))
 
 
 async def _wait_for_storage(buckets: Buckets) -> None:

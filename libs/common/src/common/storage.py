@@ -55,6 +55,9 @@ class Storage(Protocol):
     async def check(self) -> None:
         """Return if the bucket can be reached."""
 
+    async def tidy(self) -> None:
+        """Remove what crashed writes have left behind, outside of any key."""
+
 
 @dataclass(frozen=True)
 class Buckets:
@@ -67,3 +70,8 @@ class Buckets:
         """Return if both can be reached, else raise StorageFault."""
         await self.incoming.check()
         await self.active.check()
+
+    async def tidy(self) -> None:
+        """Remove what crashed writes have left behind in both."""
+        await self.incoming.tidy()
+        await self.active.tidy()

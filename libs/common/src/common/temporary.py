@@ -16,6 +16,14 @@ def temporary_file(folder: Path) -> Path:
     return folder / f"{_PREFIX}{uuid4().hex}"
 
 
+def clear_temporary(folder: Path) -> None:
+    """Remove what a crash left. Raises OSError."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink()
+
+
 def prepare_temporary(folder: Path) -> None:
     """Make the folder, see that it can be written to, and clear what a crash left. Raises SettingsError."""
     try:
@@ -23,10 +31,7 @@ def prepare_temporary(folder: Path) -> None:
         probe = temporary_file(folder)
         probe.touch()
         probe.unlink()
-        for left in folder.glob(f"{_PREFIX}*"):
-            with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_mtime > _STALE:
-                    left.unlink()
+        clear_temporary(folder)
     except OSError as error:
         expected = "expected a folder that can be written to"
         raise SettingsError([f"TEMP_FOLDER {folder} cannot be used: {error.strerror} ({expected})"]) from error
