@@ -7,7 +7,7 @@ RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
 
-.PHONY: help run test bench lint format lock clean
+.PHONY: help run test bench fuzz lint format lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,10 @@ test: $(TEST)/.ready ## run all tests, with servers of their own; ARGS='-k name'
 
 bench: $(TEST)/.ready ## measure the renderer beside its peers, in one run; installs what it can of them
 	@VIPS_CONCURRENCY=1 $(TEST)/bin/python -m tests.benchmarks
+
+fuzz: $(TEST)/.ready ## render thousands of damaged files; FUZZ_SEED=N repeats a run
+	@FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_FLIPS=$${FUZZ_FLIPS:-300} bash -c 'echo "FUZZ_SEED=$$FUZZ_SEED"; \
+	  exec $(TEST)/bin/python -m pytest -q -s -o timeout=3000 tests/integration/test_hostile.py'
 
 lint: $(TEST)/.ready ## check form, types and walls
 	@$(TEST)/bin/ruff check .

@@ -22,7 +22,10 @@ def main() -> None:
     """Serve calls until standard input ends."""
     calls = os.fdopen(os.dup(0), "rb")
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not end up between the replies
+    # What a library prints must neither end up between the replies nor in the log: a stranger's image chose the words.
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
     _confine(int(sys.argv[1]))
     while (call := _next(calls)) is not None:
         reply, blobs = _perform(call)

@@ -1,0 +1,63 @@
+"""Nothing hurts it: every hostile file ends in thumbnails or in a clear failure, within its limits."""
+
+import asyncio
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from tests.support.bombs import hostile
+from tests.support.pictures import photo
+
+from common.errors import ImageError
+from common.images.names import Format
+from common.images.sizes import parse_sizes
+from common.imaging.pool import Pool
+from common.imaging.probe import Header, probe
+from common.imaging.protocol import Job, Limits
+from resizer.operations.render import Rendered, RenderJob, render
+
+# `make fuzz` sets these: a seed of its own, and many more damaged files.
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+FLIPS = int(os.environ.get("FUZZ_FLIPS", "12"))
+
+LIMITS = Limits(memory_mb=700, cpu_seconds=4, wall_seconds=12)
+SIZES = parse_sizes(None)
+
+
+async def outcome(pool: Pool, path: Path) -> tuple[str, str]:
+    """What becomes of the file, and why: `refused` at the header, `failed` at the rendering, or `made`."""
+    try:
+        header, _ = await pool.run(probe, Job(path=path, limits=LIMITS), Header)
+    except ImageError as error:
+        return "refused", error.reason
+    output = Format.JPG if header.format is Format.SVG else header.format
+    job = RenderJob(path=path, limits=LIMITS, sizes=SIZES, output=output)
+    try:
+        made, blobs = await pool.run(render, job, Rendered)
+    except ImageError as error:
+        return "failed", error.reason
+    assert len(made.variants) == len(blobs) == len(SIZES)
+    return "made", "all of it"
+
+
+async def test_a_hostile_set_ends_in_thumbnails_or_clear_failures(tmp_path: Path) -> None:
+    folder, good = tmp_path / "hostile", tmp_path / "good.jpg"
+    folder.mkdir()
+    good.write_bytes(photo(640, 480))
+    names = []
+    for number, (name, data) in enumerate(hostile(SEED, FLIPS)):
+        path = folder / f"{number}"
+        path.write_bytes(data)
+        names.append((name, path))
+    async with Pool.open(3, LIMITS) as pool:
+        ends = await asyncio.gather(*(outcome(pool, path) for _, path in names))
+        assert (await outcome(pool, good))[0] == "made", "the pool lives"
+    assert len(names) > 250
+    assert all(reason and "defect" not in reason for _, reason in ends), "each failure has its reason"
+    found: dict[str, list[str]] = defaultdict(list)
+    for (name, _), (what, _) in zip(names, ends, strict=True):
+        found[what].append(name)
+    bombs = {"huge.png", "huge.jpg", "huge.gif", "many-frames.gif", "compressed.svgz", "pdf", "tiff", "webp", "zeros"}
+    assert bombs <= set(found["refused"])
+    assert set(os.listdir(tmp_path)) == {"hostile", "good.jpg"}, "nothing is left behind"
+    print({what: len(found[what]) for what in found})  # noqa: T201 - shown by `make fuzz`
