@@ -24,10 +24,7 @@ def seeds() -> dict[str, bytes]:
         "alpha.png": transparent_png(320, 240),
         "interlaced.png": image.pngsave_buffer(interlace=True),
         "palette.png": image.pngsave_buffer(palette=True),
-        "deep.png": (image.cast("ushort") * 257)
-        .cast("ushort")
-        .copy(interpretation="rgb16")
-        .pngsave_buffer(bitdepth=16),
+        "deep.png": deep.pngsave_buffer(bitdepth=16),
         "still.gif": still_gif(320, 240),
         "animated.gif": animated_gif(160, 120),
         "plain.svg": SVG,
