@@ -91,5 +91,5 @@ async def test_no_process_outlives_the_pool(pool: Pool) -> None:
 async def test_a_header_is_read(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(photo(640, 480, 6))
     header, _ = await pool.run(probe, Job(path=tmp_path / "photo", limits=pool.limits), Header)
-    assert header == Header(format="jpg", width=640, height=480, frames=1, orientation=6)
+    assert header == Header(format="jpg", width=640, height=480, frames=1, orientation=6, interlaced=False)
     assert header.sideways

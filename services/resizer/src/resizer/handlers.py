@@ -1,7 +1,8 @@
 """From an event to thumbnails and their record: rule 2 of the bucket protocol."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -28,6 +29,8 @@ from common.images.records import (
 )
 from common.images.sizes import Size, configuration
 from common.imaging.pool import Pool
+from common.imaging.probe import Header, probe
+from common.imaging.protocol import Job
 from common.storage import Buckets, Storage
 from common.stored import read_record
 from resizer.operations.render import Rendered, RenderJob, render
@@ -35,6 +38,7 @@ from resizer.operations.render import Rendered, RenderJob, render
 log = structlog.get_logger()
 
 _SOURCE = "/resizer"
+_LARGE = 1 << 20  # bytes
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Resizing:
     bus: Bus
     pool: Pool
     sizes: tuple[Size, ...]
+    # Held while a heavy image is rendered, so that memory does not grow with the number of processes.
+    heavy: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def configuration(self) -> str:
@@ -103,8 +109,7 @@ async def _render(image: ImageKey, bucket: Storage, resizing: Resizing) -> Recor
     try:
         async with bucket.as_file(str(image)) as path:
             size = path.stat().st_size
-            job = RenderJob(path=path, limits=resizing.pool.limits, sizes=resizing.sizes, output=image.variant_format)
-            rendered, blobs = await resizing.pool.run(render, job, Rendered)
+            rendered, blobs = await _run(path, size, image, resizing)
     except ImageError as error:
         log.warning("the image cannot be rendered", fault=error.fault, reason=error.reason)
         failure = Failure(fault=error.fault, reason=error.reason)
@@ -116,6 +121,18 @@ async def _render(image: ImageKey, bucket: Storage, resizing: Resizing) -> Recor
         log.info("thumbnails made", variants=len(keys), bytes=sum(map(len, blobs)))
     await bucket.put(record_key(image, Stage.BASE), encode_record(record))
     return record
+
+
+async def _run(path: Path, size: int, image: ImageKey, resizing: Resizing) -> tuple[Rendered, list[bytes]]:
+    limits = resizing.pool.limits
+    job = RenderJob(path=path, limits=limits, sizes=resizing.sizes, output=image.variant_format)
+    # Only a large file can hold a heavy image, and asking costs a millisecond.
+    if size > _LARGE:
+        header, _ = await resizing.pool.run(probe, Job(path=path, limits=limits), Header)
+        if header.heavy:
+            async with resizing.heavy:
+                return await resizing.pool.run(render, job, Rendered)
+    return await resizing.pool.run(render, job, Rendered)
 
 
 def _record(image: ImageKey, rendered: Rendered, blobs: list[bytes], size: int, resizing: Resizing) -> Record:

@@ -13,6 +13,7 @@ from common.imaging.protocol import Job, Limits
 
 SNIFF_BYTES = 4096
 _SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
+_HEAVY = 16_000_000  # pixels; some 60 MB, where others are decoded a few lines at a time
 _MAX_SVG = 16 << 20  # bytes; an SVG is read into memory
 
 
@@ -24,6 +25,12 @@ class Header(BaseModel):
     height: int
     frames: int
     orientation: int
+    interlaced: bool
+
+    @property
+    def heavy(self) -> bool:
+        """Whether it has to be decoded whole: a progressive or interlaced image of many pixels."""
+        return self.interlaced and self.width * self.height * self.frames > _HEAVY
 
     @property
     def sideways(self) -> bool:
@@ -74,7 +81,14 @@ def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
     if orientation not in range(1, 9):
         orientation = 1
-    return Header(format=found, width=image.width, height=height, frames=frames, orientation=orientation), image
+    return Header(
+        format=found,
+        width=image.width,
+        height=height,
+        frames=frames,
+        orientation=orientation,
+        interlaced=bool(image.get_typeof("interlaced") and image.get("interlaced")),
+    ), image
 
 
 def explain(error: pyvips.Error) -> str:
