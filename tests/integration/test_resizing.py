@@ -1,0 +1,110 @@
+"""What the resizer's handler promises about records: when it renders, when it only tells, and what it leaves."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support.memory import MemoryStorage
+from tests.support.pictures import photo
+
+from common.embedded import EmbeddedBus
+from common.errors import ImageFault, StorageFault
+from common.events import ImageUploaded
+from common.images.names import ImageKey
+from common.images.records import Record, decode_record
+from common.images.sizes import parse_sizes
+from common.imaging.pool import Pool
+from common.imaging.protocol import Limits
+from common.storage import Buckets
+from common.topology import PUBLISHER
+from resizer.handlers import Resizing, gave_up, make_thumbnails
+
+IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
+RECORD = f"{IMAGE.name}.json"
+EVENT = ImageUploaded(source="/test", subject=IMAGE)
+
+
+class World:
+    """Both buckets in memory, the in-process bus, and a real decoding process."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.incoming, self.active, self.bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
+        self.pool = pool
+
+    async def resize(self, sizes: str | None = None) -> None:
+        await make_thumbnails(EVENT, resizing=self.resizing(sizes))
+
+    def resizing(self, sizes: str | None = None) -> Resizing:
+        buckets = Buckets(self.incoming, self.active)
+        return Resizing(buckets=buckets, bus=self.bus, pool=self.pool, sizes=parse_sizes(sizes))
+
+    def record(self) -> Record:
+        return decode_record(self.incoming.objects[RECORD])
+
+    async def told(self) -> int:
+        return await self.bus.depth(PUBLISHER)
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    async with Pool.open(1, Limits()) as pool:
+        found = World(pool)
+        await found.incoming.put(str(IMAGE), photo(300, 200))
+        yield found
+
+
+async def test_the_same_event_twice_renders_once_and_tells_twice(world: World) -> None:
+    await world.resize()
+    first = dict(world.incoming.objects)
+    await world.incoming.put(f"{IMAGE.name}BI.jpg", b"not touched again")
+    await world.resize()
+    assert world.incoming.objects == first | {f"{IMAGE.name}BI.jpg": b"not touched again"}
+    assert await world.told() == 2
+
+
+async def test_another_configuration_renders_again(world: World) -> None:
+    await world.resize()
+    await world.resize('[{"suffix": "XL", "convert": ["-resize", "90x90"]}]')
+    assert [variant.key for variant in world.record().variants] == [f"{IMAGE.name}XL.jpg"]
+    assert f"{IMAGE.name}XL.jpg" in world.incoming.objects
+
+
+async def test_used_up_attempts_are_written_down_and_do_not_last(world: World) -> None:
+    await gave_up(EVENT, StorageFault("the store was away"), resizing=world.resizing())
+    failed = world.record().failed
+    assert failed is not None
+    assert (failed.fault, "the store was away" in failed.reason) == (ImageFault.GAVE_UP, True)
+    assert await world.told() == 1
+    await world.resize()  # a replay, or the reconciler
+    assert world.record().failed is None
+    assert len(world.record().variants) == 3
+
+
+async def test_what_is_left_of_an_image_whose_original_is_gone_is_removed(world: World) -> None:
+    await world.resize()
+    await world.incoming.delete(str(IMAGE))
+    await world.active.put(f"{IMAGE.name}MI.jpg", b"left")
+    await world.resize()
+    assert world.incoming.objects == {}
+    assert world.active.objects == {}
+
+
+async def test_a_store_that_fails_is_not_an_original_that_is_gone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.resize()
+
+    async def away(_: str) -> None:
+        raise StorageFault("away")
+
+    monkeypatch.setattr(world.incoming, "stat", away)
+    with pytest.raises(StorageFault):
+        await world.resize()
+    assert len(world.incoming.objects) == 5
+
+
+async def test_an_original_that_is_public_already_gets_its_thumbnails_there(world: World) -> None:
+    await world.active.copy_from(world.incoming, str(IMAGE))
+    await world.incoming.delete(str(IMAGE))
+    await world.resize()
+    assert len(world.active.objects) == 5
+    assert world.incoming.objects == {}
