@@ -50,7 +50,7 @@ def say(line: str = "") -> None:
 
 
 def costs(photo: Path, present: list[str], *, with_floor: bool) -> None:
-    """CPU, memory and bytes of the three thumbnails of a 12-megapixel photo."""
+    """CPU and bytes of the three thumbnails of a 12-megapixel photo."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in present}
     floors: list[float] = []
     for _ in range(ROUNDS):
@@ -61,11 +61,11 @@ def costs(photo: Path, present: list[str], *, with_floor: bool) -> None:
     mine = statistics.median(run["cpu"] for run in found["ours"])
     say()
     say("The three default thumbnails of a 12-megapixel JPEG, one process, one thread")
-    say(f"{'':15}{'CPU ms':>8}{'x ours':>8}{'wall ms':>9}{'peak MB':>9}{'KB':>7}")
+    say(f"{'':15}{'CPU ms':>8}{'x ours':>8}{'wall ms':>9}{'KB':>7}")
     for name, runs in found.items():
-        cpu, wall, peak = (statistics.median(run[key] for run in runs) for key in ("cpu", "wall", "peak_kb"))
+        cpu, wall = (statistics.median(run[key] for run in runs) for key in ("cpu", "wall"))
         size = sum((FOLDER / f"{name}-{photo.stem}" / suffix).stat().st_size for suffix in ("BI", "MI", "SI"))
-        say(f"{name:15}{cpu * 1e3:8.0f}{cpu / mine:8.2f}{wall * 1e3:9.0f}{peak / 1024:9.0f}{size / 1024:7.0f}")
+        say(f"{name:15}{cpu * 1e3:8.0f}{cpu / mine:8.2f}{wall * 1e3:9.0f}{size / 1024:7.0f}")
     if floors:
         low = statistics.median(floors)
         say(f"{'floor':15}{low * 1e3:8.0f}{low / mine:8.2f}   libjpeg-turbo's decode and encodes, and the resizes")

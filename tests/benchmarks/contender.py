@@ -1,7 +1,7 @@
 """One contender in a process of its own: `contender NAME PHOTO REPETITIONS FOLDER`.
 
 Makes the three default thumbnails REPETITIONS times after once to warm up, leaves them in FOLDER, and prints the CPU
-and wall seconds of one, and the peak memory in KiB, as JSON.
+and wall seconds of one as JSON.
 """
 
 import json
@@ -87,8 +87,7 @@ def main() -> None:
     for _ in range(repetitions):
         make(photo, folder)
     used = {"cpu": (_cpu() - cpu) / repetitions, "wall": (time.monotonic() - wall) / repetitions}
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(json.dumps(used | {"peak_kb": peak}))  # noqa: T201
+    print(json.dumps(used))  # noqa: T201
 
 
 def _cpu() -> float:

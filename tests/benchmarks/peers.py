@@ -33,7 +33,7 @@ def set_up(folder: Path) -> dict[str, str]:
 
 
 def measure(name: str, photo: Path, repetitions: int, folder: Path, concurrency: int = 1) -> dict[str, float]:
-    """Run a contender in a process of its own. Returns `cpu` and `wall` in seconds an image, and `peak_kb`."""
+    """Run a contender in a process of its own. Returns `cpu` and `wall` in seconds an image."""
     out = folder / f"{name}-{photo.stem}"
     out.mkdir(exist_ok=True)
     if name == "sharp":
