@@ -242,6 +242,42 @@ async def test_sigterm_finishes_what_is_in_hand(deployment: Deployment) -> None:
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
 
 
+async def test_sigterm_finishes_an_upload_that_is_half_sent(tmp_path: Path) -> None:
+    async with Deployment.prepared("embedded", tmp_path) as deployment:
+        await deployment.start()
+        data = photo(3000, 2000)
+
+        async def slowly() -> AsyncIterator[bytes]:
+            yield b'--limit\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n\r\n'
+            for start in range(0, len(data), len(data) // 10):
+                yield data[start : start + len(data) // 10]
+                await asyncio.sleep(0.3)
+            yield b"\r\n--limit--\r\n"
+
+        async def upload() -> str:
+            headers = {"Content-Type": "multipart/form-data; boundary=limit"}
+            url = f"{deployment.url('ingest')}/upload"
+            async with deployment.http.post(url, data=slowly(), headers=headers) as answer:
+                assert answer.status == 200
+                filename: str = (await answer.json())["filename"]
+                return filename
+
+        sending = asyncio.create_task(upload())
+        await asyncio.sleep(0.8)
+        process = deployment.processes["standalone"]
+        ending = asyncio.create_task(process.terminate())
+
+        async def not_ready() -> bool:
+            async with deployment.http.get(f"{process.url}/readyz") as answer:
+                return answer.status == 503 and (await answer.json())["stopping"] is True
+
+        await eventually(not_ready, "a service that says that it is stopping")
+        name = await sending
+        assert await ending == 0
+        assert await deployment.buckets.incoming.get(name) == data
+        assert list((tmp_path / "temp").iterdir()) == []
+
+
 async def test_a_service_waits_for_a_broker_that_is_not_up_yet(deployment: Deployment) -> None:
     assert deployment.vhost is not None
     await deployment.start("ingest", "publisher")

@@ -77,3 +77,24 @@ async def test_obsolete_settings_are_said_and_ignored(tmp_path: Path) -> None:
         await deployment.start()
         lines = deployment.processes["standalone"].lines()
         assert any(line.get("setting") == "THUMBNAILS_PUBLISH_DELAY" for line in lines)
+
+
+@pytest.mark.parametrize("service", ["ingest", "resizer", "publisher", "standalone"])
+async def test_a_command_that_nobody_knows_is_refused(service: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", service, "nonsense", stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 2
+    assert b"nonsense" in said
+
+
+async def test_why_an_upload_was_refused_is_in_the_log(tmp_path: Path) -> None:
+    async with Deployment.prepared("embedded", tmp_path) as deployment:
+        await deployment.start()
+        await deployment.upload(b"no image")
+        await deployment.publish("1475660224_1.jpg")
+        answered = [line for line in deployment.processes["standalone"].lines() if line["event"] == "answered"]
+        assert "not a JPEG" in str(answered[0]["reason"])
+        assert answered[1]["image"] == "1475660224_1.jpg"
+        assert "is not known" in str(answered[1]["reason"])

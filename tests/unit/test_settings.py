@@ -45,6 +45,11 @@ def test_everything_that_is_wrong_is_said_at_once_a_line_each() -> None:
     assert not any("\n" in line for line in lines)
 
 
+def test_the_metrics_have_a_port_of_their_own() -> None:
+    (line,) = refused(SERVICE_PORT="9100", METRICS_PORT="9100")
+    assert "METRICS_PORT 9100" in line
+
+
 def test_secrets_are_not_repeated() -> None:
     (line,) = refused(RABBITMQ_URL="http://user:password@host")
     assert "password" not in line

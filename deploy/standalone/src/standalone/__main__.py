@@ -5,8 +5,9 @@ from contextlib import AsyncExitStack
 
 import structlog
 
+from common.commands import command_line
 from common.embedded import EmbeddedBus
-from common.service import Service, main, open_buckets, run
+from common.service import Service, open_buckets, run
 from common.settings import read_settings
 from ingest.bootstrap import ingest
 from publisher.bootstrap import publisher
@@ -45,4 +46,4 @@ def _together(services: list[Service]) -> Service:
 
 
 if __name__ == "__main__":
-    main("standalone", start)
+    command_line("standalone", start, ())

@@ -18,11 +18,15 @@ _MOST = 1000  # letters shown
 def command_line(name: str, serve: Callable[[], Coroutine[None, None, None]], queues: tuple[WorkQueue, ...]) -> None:
     """Run what the command line asks for. Exits 0; 1 when it cannot be done; 2 for a wrong command or setting."""
     parser = argparse.ArgumentParser(prog=f"python -m {name}", description=f"The {name} service; serves by default.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    letters = commands.add_parser("dead-letters", help="show the events that were put aside, a line of JSON each")
-    letters.add_argument("--replay", action="store_true", help="send them back to be handled again, instead")
+    if queues:
+        commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+        letters = commands.add_parser("dead-letters", help="show the events that were put aside, a line of JSON each")
+        letters.add_argument("--replay", action="store_true", help="send them back to be handled again, instead")
     given = parser.parse_args()
-    main(name, serve if given.command is None else lambda: _dead_letters(name, queues, replay=given.replay))
+    if queues and given.command == "dead-letters":
+        main(name, lambda: _dead_letters(name, queues, replay=given.replay))
+    else:
+        main(name, serve)
 
 
 async def _dead_letters(name: str, queues: tuple[WorkQueue, ...], *, replay: bool) -> None:

@@ -37,9 +37,9 @@ class Outbox:
         except (BusFault, TimeoutError) as error:
             reason = str(error) or "the broker did not confirm in time"
             if len(self._waiting) >= _MOST:
-                log.error("event dropped: too many wait for the broker already", type=event.type, reason=reason)
+                log.error("event dropped: too many wait for the broker already", reason=reason, **_about(event))
                 return
-            log.warning("event waits for the broker", type=event.type, reason=reason)
+            log.warning("event waits for the broker", reason=reason, **_about(event))
             self._waiting[event.id] = event
             metrics.OUTBOX.inc()
 
@@ -61,6 +61,10 @@ class Outbox:
                 await self._bus.publish(event)
             except BusFault:
                 return
-            log.info("event sent late", type=event.type, image=str(event.subject), event_id=event.id)
+            log.info("event sent late", **_about(event))
             del self._waiting[event.id]
             metrics.OUTBOX.dec()
+
+
+def _about(event: Event) -> dict[str, str]:
+    return {"type": event.type, "image": str(event.subject), "event_id": event.id}

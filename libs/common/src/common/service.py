@@ -24,6 +24,7 @@ from common.temporary import clear_temporary, prepare_temporary
 
 log = structlog.get_logger()
 
+_NOTICE = 1.0  # seconds in which whoever balances the load can see that the service is not ready any more
 _TIDY_INTERVAL = 3600.0  # seconds
 _STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
 
@@ -85,22 +86,35 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as http:
         app = make_app(service.name, service.routes, health, settings)
-        await http.enter_async_context(_served(app, settings.service_port, settings.shutdown_timeout))
+        runner = await http.enter_async_context(_served(app, settings.service_port))
         if not settings.disable_prometheus_metrics:
-            metrics_app = make_metrics_app(settings.metrics_path)
-            await http.enter_async_context(_served(metrics_app, settings.metrics_port, 1))
-        log.info("started", port=settings.service_port)
+            await http.enter_async_context(_served(make_metrics_app(settings.metrics_path), settings.metrics_port))
+        log.info("started", port=settings.service_port, temp_folder=str(settings.temp_folder))
         work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
         health.draining = True
         log.info("stopping: finishing what is in hand")
-        await asyncio.gather(http.aclose(), bus.drain(settings.shutdown_timeout))
+        await asyncio.gather(
+            _finish_requests(runner, health, settings.shutdown_timeout), bus.drain(settings.shutdown_timeout)
+        )
         stopped.cancel()
         work.cancel()
         with suppress(asyncio.CancelledError):
             await work  # a background task may not end: if one did, its exception is the reason to stop
     log.info("stopped")
+
+
+async def _finish_requests(runner: web.AppRunner, health: Health, grace: float) -> None:
+    """Answer what has begun; aiohttp's own shutdown would drop the rest of a body that is still being sent."""
+    await asyncio.sleep(_NOTICE)
+    for site in list(runner.sites):
+        await site.stop()
+    deadline = asyncio.get_running_loop().time() + grace
+    while health.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a count, not an event
+        await asyncio.sleep(0.05)
+    if health.in_flight:
+        log.warning("requests are cut off: they took too long to finish", requests=health.in_flight)
 
 
 async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
@@ -140,13 +154,13 @@ async def _wait_for_storage(buckets: Buckets) -> None:
 
 
 @asynccontextmanager
-async def _served(app: web.Application, port: int, grace: float) -> AsyncIterator[None]:
+async def _served(app: web.Application, port: int) -> AsyncIterator[web.AppRunner]:
     # No client compresses what it sends, and what a body inflates to would escape every limit.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=grace, auto_decompress=False)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, auto_decompress=False)
     await runner.setup()
     try:
         await web.TCPSite(runner, port=port).start()
-        yield
+        yield runner
     finally:
         await runner.cleanup()
 

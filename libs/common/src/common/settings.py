@@ -118,7 +118,7 @@ class SizeSettings(Settings):
     """For services that need to know which variants there are."""
 
     resizing_config: Annotated[tuple[Size, ...], BeforeValidator(parse_sizes)] = Field(
-        default_factory=lambda: parse_sizes(None), description="the variants, as JSON (see below)"
+        default_factory=lambda: parse_sizes(None), description="a JSON list of versions"
     )
 
 
@@ -158,6 +158,8 @@ def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -
     except ValidationError as error:
         lines += [_line(kind, str(found["loc"][0]), found["msg"], found["input"]) for found in error.errors()]
     lines += _missing_buckets(given)
+    if settings and settings.service_port == settings.metrics_port and not settings.disable_prometheus_metrics:
+        lines.append(f"METRICS_PORT {settings.metrics_port} is SERVICE_PORT too: expected a port of its own")
     if lines or settings is None:
         raise SettingsError(lines)
     return settings
@@ -168,7 +170,7 @@ def _line(kind: type[Settings], name: str, message: str, value: object) -> str:
     if message == "Field required":
         return f"{name.upper()} is not set: expected {expected}"
     shown = "" if "secret" in name or "url" in name else f" {value!r}"
-    return f"{name.upper()}{shown} cannot be used: {message.removeprefix('Value error, ')} ({expected})"
+    return f"{name.upper()}{shown} cannot be used: expected {expected}; {message.removeprefix('Value error, ')}"
 
 
 def _missing_buckets(given: Mapping[str, str]) -> list[str]:

@@ -1,6 +1,7 @@
 """`python -m ingest`: the service."""
 
-from common.service import main, open_buckets, open_bus, run
+from common.commands import command_line
+from common.service import open_buckets, open_bus, run
 from common.settings import read_settings
 from ingest.bootstrap import ingest
 from ingest.settings import IngestServiceSettings
@@ -18,4 +19,4 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    main("ingest", start)
+    command_line("ingest", start, ())

@@ -22,6 +22,7 @@ def upload_route(uploads: Uploads, limits: BodyLimits, folder: Path) -> Handler:
             except ImageError as error:
                 status = 413 if error.fault is ImageFault.TOO_LARGE else 400
                 raise Refused(status, f"the image is refused: {error.reason}") from error
+        request["image"] = str(key)
         return web.json_response({"success": True, "filename": str(key)})
 
     return upload

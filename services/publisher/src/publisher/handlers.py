@@ -39,7 +39,8 @@ async def activate(image: ImageKey, *, activation: Activation) -> None:
     if await is_deleted(image, buckets=buckets):
         await take_back_if_deleted(image, activation=activation)
         raise Unknown(f"{image} was deleted")
-    if await buckets.active.stat(str(image)) is None:
+    again = await buckets.active.stat(str(image)) is not None
+    if not again:
         await _check(image, activation=activation)
     try:
         await move_original(image, buckets=buckets)
@@ -49,8 +50,9 @@ async def activate(image: ImageKey, *, activation: Activation) -> None:
     await move_thumbnails(image, activation=activation)
     if await take_back_if_deleted(image, activation=activation):
         raise Unknown(f"{image} was deleted")
-    log.info("image activated", image=str(image))
-    await activation.outbox.send(ImageActivated(source="/publisher", subject=image))
+    event = ImageActivated(source="/publisher", subject=image)
+    log.info("image was active already" if again else "image activated", image=str(image), emits=event.id)
+    await activation.outbox.send(event)
 
 
 async def _check(image: ImageKey, *, activation: Activation) -> None:

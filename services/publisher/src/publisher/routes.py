@@ -36,6 +36,7 @@ def publish_route(activation: Activation, secret: str, wait: float) -> Handler:
         given = await fields(request)
         check_secret(given, secret)
         image = _image(given)
+        request["image"] = str(image)
         if given.get("crop"):
             raise Refused(400, "crop is not supported: expected secret and filename alone")
         try:
@@ -82,7 +83,7 @@ def check_secret(given: dict[str, object], secret: str) -> None:
 def _image(given: dict[str, object]) -> ImageKey:
     filename = given.get("filename")
     if not isinstance(filename, str):
-        raise Refused(400, "no filename: expected the field 'filename', once, with the name of an upload")
+        raise Refused(400, "expected the field 'filename', once, with the name of an upload")
     try:
         return ImageKey.parse(filename)
     except BadName as error:

@@ -118,7 +118,7 @@ async def _render(image: ImageKey, bucket: Storage, resizing: Resizing) -> Recor
         record = _record(image, rendered, blobs, size, resizing)
         keys = [variant.key for variant in record.variants]
         await asyncio.gather(*(bucket.put(key, blob) for key, blob in zip(keys, blobs, strict=True)))
-        log.info("thumbnails made", variants=len(keys), bytes=sum(map(len, blobs)))
+        log.info("thumbnails made", variants=len(keys), bytes=sum(map(len, blobs)), damaged=record.damaged)
     await bucket.put(record_key(image, Stage.BASE), encode_record(record))
     return record
 

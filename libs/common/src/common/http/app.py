@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
@@ -27,7 +27,8 @@ class Health:
     storage: Callable[[], Awaitable[None]]
     broker: Callable[[], str | None]
     needs_broker: bool = False
-    draining: bool = field(default=False)
+    draining: bool = False
+    in_flight: int = 0
 
     async def report(self) -> tuple[bool, dict[str, object]]:
         """Whether the service is ready, and the state of all it depends on."""
@@ -46,7 +47,9 @@ def make_app(service: str, routes: Iterable[web.RouteDef], health: Health, setti
     """The service's application: its own routes and those that all have, under the route prefix."""
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
-    app = web.Application(middlewares=(_observed(service), cors(origins), _errors), client_max_size=LIMITS.bytes)
+    app = web.Application(
+        middlewares=(_observed(service, health), cors(origins), _errors), client_max_size=LIMITS.bytes
+    )
     for route in [*_common_routes(health), *routes]:
         app.add_routes([web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)])
     return app
@@ -88,6 +91,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             raise
         return _not_served(request, error)
     except Refused as error:
+        request["reason"] = str(error)
         return failure(error.status, str(error))
     except Transient as error:
         log.exception("a request failed for now", path=request.path)
@@ -109,25 +113,27 @@ def _not_served(request: web.Request, error: web.HTTPException) -> web.Response:
     return failure(error.status, f"{request.method} {request.path}: {error.reason}")
 
 
-def _observed(service: str) -> Middleware:
+def _observed(service: str, health: Health) -> Middleware:
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         start = time.monotonic()
         resource = request.match_info.route.resource
         route = resource.canonical if resource else "unknown"
-        response = await handler(request)
+        health.in_flight += 1
+        try:
+            response = await handler(request)
+        finally:
+            health.in_flight -= 1
+        if health.draining:
+            response.force_close()
         seconds = time.monotonic() - start
         method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
         metrics.HTTP_REQUESTS.labels(service, method, route, response.status).inc()
         metrics.HTTP_SECONDS.labels(service, route).observe(seconds)
         if not route.endswith(("/ping", "/livez", "/readyz")):
-            log.info(
-                "answered",
-                method=request.method,
-                path=request.path,
-                status=response.status,
-                ms=round(seconds * 1000, 1),
-            )
+            said = {name: request[name] for name in ("image", "reason") if name in request}
+            ms = round(seconds * 1000, 1)
+            log.info("answered", method=request.method, path=request.path, status=response.status, ms=ms, **said)
         return response
 
     return observe

@@ -46,6 +46,7 @@ class Link:
         self._channel: AbstractChannel | None = None
         self._reopen = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        metrics.BROKER_CONNECTED.labels(name).set(0)
         self.trouble: str | None = "not connected to the broker yet"
 
     def start(self) -> None:
