@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import mkstemp
 from typing import Any
 
 from pydantic import BaseModel
@@ -69,10 +70,14 @@ def _pid() -> str:
 
 
 def _write() -> str:
+    descriptor, name = mkstemp()
     try:
-        Path("/tmp/image-backend-test-write").write_bytes(b"x")
+        os.write(descriptor, b"x")
     except OSError as error:
         return str(error.strerror)
+    finally:
+        os.close(descriptor)
+        Path(name).unlink()
     return "written"
 
 
