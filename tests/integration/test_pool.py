@@ -59,14 +59,16 @@ async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Poo
     assert answer == Answer(text="done")
 
 
-async def test_a_process_sees_no_secret_and_cannot_write(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_sees_no_secret_and_cannot_write(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("API_SECRET_KEY", "do not tell")
     async with Pool.open(1, pool.limits) as fresh:
         answer, _ = await do(fresh, "environment")
         assert isinstance(answer, Answer)
         assert "PATH" in answer.text
         assert "do not tell" not in answer.text
-        answer, _ = await do(fresh, "write")
+        answer, _ = await do(fresh, f"write:{tmp_path / 'file'}")
         assert answer == Answer(text="File too large")
 
 

@@ -5,7 +5,6 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import mkstemp
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,6 +21,8 @@ def act(job: Job) -> tuple[Answer, list[bytes]]:
     what = str(job.path)
     if what.startswith("once:"):
         _crash_once(Path(what[5:]))
+    elif what.startswith("write:"):
+        return Answer(text=_write(Path(what[6:]))), []
     elif what == "lie":
         return Answer.model_construct(**_WRONG), []
     elif what in _ACTS:
@@ -69,15 +70,11 @@ def _pid() -> str:
     return str(os.getpid())
 
 
-def _write() -> str:
-    descriptor, name = mkstemp()
+def _write(path: Path) -> str:
     try:
-        os.write(descriptor, b"x")
+        path.write_bytes(b"x")
     except OSError as error:
         return str(error.strerror)
-    finally:
-        os.close(descriptor)
-        Path(name).unlink()
     return "written"
 
 
@@ -92,6 +89,5 @@ _ACTS: dict[str, Callable[[], str]] = {
     "babble": _babble,
     "defect": lambda: str(1 // 0),
     "environment": lambda: repr(dict(os.environ)),
-    "write": _write,
     "pid": _pid,
 }
