@@ -25,6 +25,12 @@ async def start() -> None:
         log.warning(
             "API_SECRET_KEY is not set: anybody who knows the default can publish", default=DEFAULTS["API_SECRET_KEY"]
         )
+    log.info(
+        "the embedded default",
+        upload=f"http://localhost:{settings.service_port}{settings.route_prefix}/upload",
+        incoming=str(settings.incoming_folder or settings.incoming_bucket),
+        active=str(settings.active_folder or settings.active_bucket),
+    )
     bus = EmbeddedBus()
     async with AsyncExitStack() as stack:
         buckets = await stack.enter_async_context(open_buckets(settings))
