@@ -67,7 +67,13 @@ class Reconciler:
         """Whatever both buckets owe. For a process that has them to itself. Returns whether all of it was settled."""
         settled = True
         for bucket, settle in ((self._buckets.incoming, self._settle), (self._buckets.active, self._settle_active)):
-            for found in (await _survey(bucket)).values():
+            try:
+                images = await _survey(bucket)
+            except Transient as fault:
+                log.warning("what a bucket owes cannot be looked at now", reason=str(fault))
+                settled = False
+                continue
+            for found in images.values():
                 settled &= await _guarded(settle, found)
         return settled
 

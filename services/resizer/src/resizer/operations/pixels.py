@@ -90,12 +90,18 @@ def apply(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
     return image
 
 
+def on_background(image: pyvips.Image, extent: Extent) -> pyvips.Image:
+    """The image on the extent's background, as ImageMagick draws it, also where it is not padded."""
+    *colour, alpha = extent.background
+    if alpha != _LEVELS or not image.hasalpha():
+        return image
+    return image.flatten(background=colour[: image.bands - 1])
+
+
 def _extended(image: pyvips.Image, extent: Extent) -> pyvips.Image:
     left, top, width, height = extent.box(image.width, image.height)
     red, green, blue, alpha = extent.background
-    if alpha == _LEVELS and image.hasalpha():
-        # ImageMagick draws the image on the background, also where it is not padded.
-        image = image.flatten(background=[red, green, blue][: image.bands - 1])
+    image = on_background(image, extent)
     if (left, top, width, height) == (0, 0, image.width, image.height):
         return image
     reaches_outside = left < 0 or top < 0 or left + width > image.width or top + height > image.height
