@@ -16,6 +16,7 @@ from tests.benchmarks.photos import make_photo
 from tests.benchmarks.quality import compare, reference
 
 from common.images.names import Format
+from common.images.plan import Output
 from common.images.sizes import parse_sizes
 from common.imaging.pool import Pool
 from common.imaging.protocol import Limits
@@ -101,7 +102,7 @@ def throughput(photo: Path, *, with_sharp: bool) -> None:
 async def _pooled(photo: Path, workers: int, images: int = 24) -> float:
     sizes = parse_sizes(None)
     async with Pool.open(workers, Limits()) as pool:
-        job = RenderJob(path=photo, limits=pool.limits, sizes=sizes, output=Format.JPG)
+        job = RenderJob(path=photo, limits=pool.limits, sizes=sizes, outputs=(Output(format=Format.JPG),))
         await asyncio.gather(*(pool.run(render, job, Rendered) for _ in range(workers)))
         start = time.monotonic()
         await asyncio.gather(*(pool.run(render, job, Rendered) for _ in range(images)))

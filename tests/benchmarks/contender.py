@@ -16,6 +16,7 @@ from pathlib import Path
 import pyvips
 
 from common.images.names import Format
+from common.images.plan import Output
 from common.images.sizes import parse_sizes
 from common.imaging.protocol import Limits
 from resizer.operations.render import RenderJob, render
@@ -26,7 +27,7 @@ SIZES = {"BI": "1500x1500>", "MI": "400x400>", "SI": "200x200^"}
 
 def ours(photo: Path, _folder: Path) -> Thumbnails:
     """The resizer's own operation."""
-    job = RenderJob(path=photo, limits=Limits(), sizes=parse_sizes(None), output=Format.JPG)
+    job = RenderJob(path=photo, limits=Limits(), sizes=parse_sizes(None), outputs=(Output(format=Format.JPG),))
     _, blobs = render(job)
     return dict(zip(SIZES, blobs, strict=True))
 

@@ -10,11 +10,13 @@ from tests.support.pictures import opened, photo
 from common.embedded import EmbeddedBus
 from common.events import ImageUploaded
 from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.sizes import parse_sizes
 from common.imaging.pool import Pool
 from common.imaging.protocol import Limits
 from common.storage import Buckets
 from resizer.handlers import Resizing, make_thumbnails
+from resizer.rendering import Renderer
 
 
 class WatchedPool:
@@ -44,7 +46,8 @@ async def most_at_once(data: bytes) -> int:
     async with Pool.open(3, Limits()) as pool:
         watched: Any = WatchedPool(pool)
         buckets = Buckets(incoming, MemoryStorage())
-        resizing = Resizing(buckets=buckets, bus=EmbeddedBus(), pool=watched, sizes=parse_sizes(None))
+        renderer = Renderer(watched, Plan(parse_sizes(None)))
+        resizing = Resizing(buckets=buckets, bus=EmbeddedBus(), renderer=renderer)
         events = [ImageUploaded(source="/test", subject=key) for key in keys]
         await asyncio.gather(*(make_thumbnails(event, resizing=resizing) for event in events))
     assert len(incoming.objects) == 3 * 5

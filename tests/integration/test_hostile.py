@@ -10,6 +10,7 @@ from tests.support.pictures import photo
 
 from common.errors import ImageError
 from common.images.names import Format
+from common.images.plan import Output
 from common.images.sizes import parse_sizes
 from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
@@ -31,7 +32,7 @@ async def outcome(pool: Pool, path: Path) -> tuple[str, str]:
     except ImageError as error:
         return "refused", error.reason
     output = Format.JPG if header.format is Format.SVG else header.format
-    job = RenderJob(path=path, limits=LIMITS, sizes=SIZES, output=output)
+    job = RenderJob(path=path, limits=LIMITS, sizes=SIZES, outputs=(Output(format=output),))
     try:
         made, blobs = await pool.run(render, job, Rendered)
     except ImageError as error:

@@ -9,6 +9,7 @@ from tests.support.memory import MemoryStorage
 from common.embedded import EmbeddedBus
 from common.errors import StorageFault
 from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.sizes import parse_sizes
 from common.outbox import Outbox
 from common.storage import Buckets, Entry
@@ -35,7 +36,9 @@ class Flickering(MemoryStorage):
 async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again() -> None:
     incoming, active, bus = MemoryStorage(), Flickering(), EmbeddedBus()
     await active.put(str(IMAGE), b"its event was lost with the process")
-    activation = Activation(buckets=Buckets(incoming, active), outbox=Outbox(bus), sizes=parse_sizes(None), ttl=3600)
+    activation = Activation(
+        buckets=Buckets(incoming, active), outbox=Outbox(bus), plan=Plan(parse_sizes(None)), ttl=3600
+    )
     reconciler = Reconciler(activation, bus=bus, after=600, interval=0.02, settle_all=True)
     running = asyncio.create_task(reconciler.run())
     assert await eventually(lambda: bus.depth(RESIZER_LIVE), "a request for thumbnails", 5) == 1

@@ -10,6 +10,7 @@ from common.embedded import EmbeddedBus
 from common.errors import ImageFault, StorageFault
 from common.events import ImageUploaded
 from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.records import Record, decode_record
 from common.images.sizes import parse_sizes
 from common.imaging.pool import Pool
@@ -17,6 +18,7 @@ from common.imaging.protocol import Limits
 from common.storage import Buckets
 from common.topology import PUBLISHER
 from resizer.handlers import Resizing, gave_up, make_thumbnails
+from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 RECORD = f"{IMAGE.name}.json"
@@ -35,7 +37,7 @@ class World:
 
     def resizing(self, sizes: str | None = None) -> Resizing:
         buckets = Buckets(self.incoming, self.active)
-        return Resizing(buckets=buckets, bus=self.bus, pool=self.pool, sizes=parse_sizes(sizes))
+        return Resizing(buckets=buckets, bus=self.bus, renderer=Renderer(self.pool, Plan(parse_sizes(sizes))))
 
     def record(self) -> Record:
         return decode_record(self.incoming.objects[RECORD])

@@ -11,6 +11,7 @@ from tests.support.pictures import DELAYS, animated_gif, opened, photo, still_gi
 
 from common.errors import ImageError, ImageFault
 from common.images.names import Format
+from common.images.plan import Output
 from common.images.sizes import parse_sizes
 from common.imaging.protocol import Limits
 from resizer.operations.render import Rendered, RenderJob, render
@@ -22,7 +23,7 @@ def rendered(data: bytes, output: Format, folder: Path) -> tuple[Rendered, list[
     """What the image becomes: the three default sizes, opened."""
     path = folder / "original"
     path.write_bytes(data)
-    result, blobs = render(RenderJob(path=path, limits=Limits(), sizes=SIZES, output=output))
+    result, blobs = render(RenderJob(path=path, limits=Limits(), sizes=SIZES, outputs=(Output(format=output),)))
     return result, [opened(blob) for blob in blobs]
 
 
@@ -155,7 +156,7 @@ def test_thumbnails_carry_no_metadata(tmp_path: Path) -> None:
         assert opened(data).get("xmp-data")
         path = tmp_path / "original"
         path.write_bytes(data)
-        _, blobs = render(RenderJob(path=path, limits=Limits(), sizes=SIZES, output=output))
+        _, blobs = render(RenderJob(path=path, limits=Limits(), sizes=SIZES, outputs=(Output(format=output),)))
         for blob in blobs:
             assert not any(word in blob for word in (b"Exif", b"eXIf", b"xmpmeta", b"GPS", b"Camera"))
 
@@ -248,5 +249,5 @@ def test_a_variant_that_would_be_enormous_is_refused(tmp_path: Path) -> None:
     path.write_bytes(photo(3000, 3))
     (cover,) = parse_sizes('[{"suffix": "C", "convert": ["-resize", "2000x2000^"]}]')
     with pytest.raises(ImageError, match="2,000,000 × 2,000 pixels") as error:
-        render(RenderJob(path=path, limits=Limits(), sizes=(cover,), output=Format.JPG))
+        render(RenderJob(path=path, limits=Limits(), sizes=(cover,), outputs=(Output(format=Format.JPG),)))
     assert error.value.fault is ImageFault.TOO_LARGE

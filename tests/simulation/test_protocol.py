@@ -16,8 +16,10 @@ import pytest
 from tests.support.memory import MemoryStorage
 
 from common.errors import Transient
-from common.events import ActivationRequested, Event, ImageUploaded, ThumbnailsReady
-from common.images.names import ImageKey
+from common.events import ActivationRequested, Event, ImageUploaded, ThumbnailsReady, ThumbnailsRequested
+from common.images.names import Format, ImageKey
+from common.images.plan import Output, Plan
+from common.images.records import Stage, record_key
 from common.images.sizes import parse_sizes
 from common.imaging.protocol import Limits
 from common.outbox import Outbox
@@ -25,14 +27,12 @@ from common.storage import Buckets, Entry, Storage
 from publisher.activation import Activation
 from publisher.handlers import Unknown, activation_requested, thumbnails_settled
 from resizer.handlers import Resizing, make_thumbnails
-from resizer.operations.render import Made, Rendered
+from resizer.operations.render import Made, Rendered, RenderJob
+from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
-STEM = IMAGE.name
-THUMBNAILS = {f"{STEM}{suffix}.jpg" for suffix in ("BI", "MI", "SI")}
-RECORD = f"{STEM}.json"
-EVERYTHING = {str(IMAGE), RECORD} | THUMBNAILS
-SIZES = parse_sizes(None)
+PLAN = Plan(parse_sizes(None)[:2], modern=(Output(format=Format.WEBP, quality=80),))
+EVERYTHING = {str(IMAGE), *PLAN.keys(IMAGE)}
 SEEDS = range(600)
 
 Handler = Callable[[], Coroutine[None, None, None]]
@@ -118,8 +118,12 @@ class InstantPool:
 
     limits = Limits()
 
-    async def run(self, *_: object) -> tuple[Rendered, list[bytes]]:
-        made = [Made(suffix=size.suffix, width=1, height=1) for size in SIZES]
+    async def run(self, _: object, job: RenderJob, __: object) -> tuple[Rendered, list[bytes]]:
+        made = [
+            Made(suffix=size.suffix, format=output.format, width=1, height=1)
+            for size in job.sizes
+            for output in job.outputs
+        ]
         rendered = Rendered(width=1, height=1, frames=1, variants=made, damaged=False, thumbhash="", colour="#000000")
         return rendered, [b"thumbnail"] * len(made)
 
@@ -135,8 +139,8 @@ class World:
         self.buckets = Buckets(incoming, active)
         bus: Any = self  # a World is all that the handlers need of a bus
         pool: Any = InstantPool()
-        self._resizing = Resizing(buckets=self.buckets, bus=bus, pool=pool, sizes=SIZES)
-        self._activation = Activation(buckets=self.buckets, outbox=Outbox(bus), sizes=SIZES, ttl=3600)
+        self._resizing = Resizing(buckets=self.buckets, bus=bus, renderer=Renderer(pool, PLAN))
+        self._activation = Activation(buckets=self.buckets, outbox=Outbox(bus), plan=PLAN, ttl=3600)
         self._running: dict[asyncio.Task[None], Handler] = {}
         self.incoming[str(IMAGE)] = b"original"
         incoming.inner._written[str(IMAGE)] = 1e12  # noqa: SLF001 - just uploaded
@@ -146,6 +150,8 @@ class World:
         await self.scheduler.step()
         if isinstance(event, ThumbnailsReady):
             self.start(lambda: thumbnails_settled(event, activation=self._activation))
+        elif isinstance(event, ThumbnailsRequested):
+            self.start(lambda: make_thumbnails(event, resizing=self._resizing))
 
     def start(self, handler: Handler) -> None:
         self._running[asyncio.create_task(handler())] = handler
@@ -203,8 +209,9 @@ class World:
 def nothing_is_lost_or_half_public(world: World) -> Callable[[], None]:
     def look() -> None:
         assert str(IMAGE) in world.incoming or str(IMAGE) in world.active, "lost original"
-        if RECORD in world.active:
-            assert set(world.active) >= THUMBNAILS, "record without its thumbnails"
+        for stage in Stage:
+            if record_key(IMAGE, stage) in world.active:
+                assert set(world.active) >= PLAN.variants(IMAGE, stage), "record without its thumbnails"
         if set(world.active) - {str(IMAGE)}:
             assert str(IMAGE) in world.active, "thumbnails public before their original"
 

@@ -163,9 +163,12 @@ class Deployment:
 
     async def public(self, key: str) -> tuple[int, bytes]:
         """What an anonymous visitor of the site gets for the key."""
-        url = self.s3.public_url(self.s3.active, key) if self.s3 else f"{self.url('publisher')}/active/{key}"
-        async with self.http.get(url) as answer:
+        async with self.http.get(self.public_url(key)) as answer:
             return answer.status, await answer.read()
+
+    def public_url(self, key: str) -> str:
+        """Where an anonymous visitor of the site gets the key from."""
+        return self.s3.public_url(self.s3.active, key) if self.s3 else f"{self.url('publisher')}/active/{key}"
 
     async def wait_for(self, bucket: Storage, key: str) -> None:
         """Wait until the bucket holds the key."""

@@ -4,7 +4,10 @@ import re
 import pytest
 
 from common.errors import ImageError
-from common.images.sizes import configuration, parse_sizes
+from common.images.names import Format
+from common.images.plan import Output, Plan
+from common.images.records import Stage
+from common.images.sizes import parse_sizes
 
 
 def setting(*convert: str, suffix: str = "BI") -> str:
@@ -79,6 +82,15 @@ def test_what_cannot_be_honoured_is_named(text: str, named: str) -> None:
 
 def test_the_configuration_changes_with_what_would_look_different() -> None:
     default = parse_sizes(None)
-    assert configuration(default) == configuration(parse_sizes(None))
-    changed = parse_sizes(setting("-resize", "1500x1500>", "-quality", "91"))
-    assert len({configuration(sizes) for sizes in (default, default[:2], changed)}) == 3
+    finer = parse_sizes(setting("-resize", "1500x1500>", "-quality", "91"))
+    assert Plan(default).configuration(Stage.BASE) == Plan(parse_sizes(None)).configuration(Stage.BASE)
+    assert len({Plan(sizes).configuration(Stage.BASE) for sizes in (default, default[:2], finer)}) == 3
+
+
+def test_each_stage_has_a_configuration_of_its_own() -> None:
+    one, other = (Output(format=Format.WEBP, quality=quality) for quality in (80, 81))
+    coarse, fine = (parse_sizes(setting("-resize", "90x90", "-quality", quality)) for quality in ("80", "90"))
+    assert Plan(fine).configuration(Stage.BASE) == Plan(fine, (one,)).configuration(Stage.BASE)
+    assert Plan(fine, (one,)).configuration(Stage.MODERN) != Plan(fine, (other,)).configuration(Stage.MODERN)
+    # The quality of the sizes is that of JPEG.
+    assert Plan(coarse, (one,)).configuration(Stage.MODERN) == Plan(fine, (one,)).configuration(Stage.MODERN)

@@ -18,9 +18,11 @@ from common.images.records import Failure, Stage
 
 
 class Lane(StrEnum):
-    """Which queue of the resizer an event waits in. Bulk work never delays an upload."""
+    """Which queue of the resizer an event waits in: uploads, the modern formats of these, and bulk work."""
 
     LIVE = "live"
+    FOLLOW_UP = "follow-up"
+    BULK = "bulk"
 
 
 class Data(BaseModel):
@@ -33,6 +35,12 @@ class LaneData(Data):
     """The payload of events that ask the resizer for work."""
 
     lane: Lane = Lane.LIVE
+
+
+class RequestData(LaneData):
+    """The payload of a request: which stage's variants are owed."""
+
+    stage: Stage = Stage.BASE
 
 
 class StageData(Data):
@@ -73,11 +81,11 @@ class ImageUploaded(_Event):
 
 
 class ThumbnailsRequested(_Event):
-    """The buckets owe thumbnails for an original that was stored earlier."""
+    """The buckets owe a stage's variants for an original that was stored earlier."""
 
     type: Literal["ThumbnailsRequested"] = "ThumbnailsRequested"
     dataschema: Literal["urn:image-backend:ThumbnailsRequested:1"] = "urn:image-backend:ThumbnailsRequested:1"
-    data: LaneData = LaneData()
+    data: RequestData = RequestData()
 
 
 class ThumbnailsReady(_Event):

@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from yarl import URL
 
 from common.errors import SettingsError
+from common.images.names import Format
+from common.images.plan import Output, Plan
 from common.images.sizes import Size, parse_sizes
 from common.imaging.protocol import Limits
 
@@ -120,6 +122,22 @@ class SizeSettings(Settings):
     resizing_config: Annotated[tuple[Size, ...], BeforeValidator(parse_sizes)] = Field(
         default_factory=lambda: parse_sizes(None), description="a JSON list of versions"
     )
+    generate_webp: Boolean = Field(False, description="write every version as WebP, too")
+    generate_avif: Boolean = Field(False, description="write every version as AVIF, too")
+    webp_quality: Annotated[int, Field(ge=1, le=100)] = Field(82, description="quality of WebP, 1 to 100")
+    webp_effort: Annotated[int, Field(ge=0, le=6)] = Field(2, description="effort of WebP, 0 (fast) to 6 (small)")
+    avif_quality: Annotated[int, Field(ge=1, le=100)] = Field(60, description="quality of AVIF, 1 to 100")
+    avif_effort: Annotated[int, Field(ge=0, le=9)] = Field(0, description="effort of AVIF, 0 (fast) to 9 (small)")
+
+    @property
+    def plan(self) -> Plan:
+        """What is made of every image."""
+        modern = []
+        if self.generate_webp:
+            modern.append(Output(format=Format.WEBP, quality=self.webp_quality, effort=self.webp_effort))
+        if self.generate_avif:
+            modern.append(Output(format=Format.AVIF, quality=self.avif_quality, effort=self.avif_effort))
+        return Plan(self.resizing_config, tuple(modern))
 
 
 class ImagingSettings(Settings):

@@ -48,10 +48,14 @@ def _key(kind: type[Event], lane: Lane | None = None) -> str:
     return f"{name}.{lane}" if lane else name
 
 
-RESIZER_LIVE = WorkQueue("resizer.live", (_key(ImageUploaded, Lane.LIVE), _key(ThumbnailsRequested, Lane.LIVE)))
+def _lane(lane: Lane) -> WorkQueue:
+    return WorkQueue(f"resizer.{lane}", (_key(ImageUploaded, lane), _key(ThumbnailsRequested, lane)))
+
+
+RESIZER_LIVE, RESIZER_FOLLOW_UP, RESIZER_BULK = (_lane(lane) for lane in (Lane.LIVE, Lane.FOLLOW_UP, Lane.BULK))
 PUBLISHER = WorkQueue("publisher", (_key(ActivationRequested), _key(ThumbnailsReady), _key(ThumbnailsFailed)))
 
-QUEUES = (RESIZER_LIVE, PUBLISHER)
+QUEUES = (RESIZER_LIVE, RESIZER_FOLLOW_UP, RESIZER_BULK, PUBLISHER)
 
 
 def routing_key(event: Event) -> str:

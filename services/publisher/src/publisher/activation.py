@@ -12,8 +12,8 @@ import structlog
 
 from common.errors import NoSuchKey
 from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.records import Stage, record_key
-from common.images.sizes import Size
 from common.outbox import Outbox
 from common.storage import Buckets
 from common.stored import read_record
@@ -27,7 +27,7 @@ class Activation:
 
     buckets: Buckets
     outbox: Outbox
-    sizes: tuple[Size, ...]
+    plan: Plan
     ttl: float
 
 
@@ -46,15 +46,18 @@ async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
 
 async def move_thumbnails(image: ImageKey, *, activation: Activation) -> None:
     """Move what is there of each stage, its record last, and only one that was seen before its thumbnails."""
+    await asyncio.gather(*(_move_stage(image, stage, activation) for stage in Stage))
+
+
+async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> None:
     buckets = activation.buckets
-    for stage in Stage:
-        record = await read_record(buckets.incoming, image, stage)
-        known = record or await read_record(buckets.active, image, stage)
-        keys = {image.variant(size.suffix) for size in activation.sizes}
-        keys |= {variant.key for variant in known.variants} if known else set()
-        await asyncio.gather(*(_move(key, buckets) for key in keys))
-        if record is not None:
-            await _move(record_key(image, stage), buckets)
+    record = await read_record(buckets.incoming, image, stage)
+    known = record or await read_record(buckets.active, image, stage)
+    keys = activation.plan.variants(image, stage)
+    keys |= {variant.key for variant in known.variants} if known else set()
+    await asyncio.gather(*(_move(key, buckets) for key in keys))
+    if record is not None:
+        await _move(record_key(image, stage), buckets)
 
 
 async def take_back_if_deleted(image: ImageKey, *, activation: Activation) -> bool:
@@ -62,9 +65,7 @@ async def take_back_if_deleted(image: ImageKey, *, activation: Activation) -> bo
     if not await is_deleted(image, buckets=activation.buckets):
         return False
     log.info("image was deleted meanwhile: taking it back")
-    keys = {str(image), *(record_key(image, stage) for stage in Stage)}
-    keys |= {image.variant(size.suffix) for size in activation.sizes}
-    await remove(keys, buckets=activation.buckets)
+    await remove({str(image), *activation.plan.keys(image)}, buckets=activation.buckets)
     return True
 
 

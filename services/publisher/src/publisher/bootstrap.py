@@ -30,7 +30,7 @@ async def publisher(
 ) -> AsyncIterator[Service]:
     """The service, ready to be run. With `settle_all` it first settles whatever both buckets owe."""
     outbox = Outbox(bus)
-    activation = Activation(buckets=buckets, outbox=outbox, sizes=settings.resizing_config, ttl=settings.incoming_ttl)
+    activation = Activation(buckets=buckets, outbox=outbox, plan=settings.plan, ttl=settings.incoming_ttl)
     reconciler = Reconciler(
         activation,
         bus=bus,

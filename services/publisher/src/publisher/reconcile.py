@@ -15,12 +15,12 @@ import structlog
 from common import metrics
 from common.bus import Bus
 from common.errors import Transient
-from common.events import ThumbnailsRequested
-from common.images.names import BadName, Format, ImageKey, owner
+from common.events import Lane, RequestData, ThumbnailsRequested
+from common.images.names import ORIGINALS, BadName, ImageKey, owner
 from common.images.records import Stage, record_key
 from common.storage import Storage
 from common.stored import read_record
-from common.topology import RESIZER_LIVE
+from common.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from publisher.activation import (
     Activation,
     is_deleted,
@@ -52,7 +52,7 @@ class Reconciler:
         self._after = after
         self._interval = interval
         self._settle_all = settle_all
-        self._asked: dict[str, float] = {}
+        self._asked: dict[tuple[str, Stage], float] = {}
 
     async def run(self) -> None:
         """Settle for ever; with `settle_all`, first everything at once, however young, in both buckets."""
@@ -86,7 +86,7 @@ class Reconciler:
         except Transient as fault:
             log.warning("what the buckets owe cannot be looked at now", reason=str(fault))
             return
-        self._asked = {name: when for name, when in self._asked.items() if name in images}
+        self._asked = {asked: when for asked, when in self._asked.items() if asked[0] in images}
         for found in images.values():
             if found.age >= self._after:
                 await _guarded(self._settle, found)
@@ -108,35 +108,46 @@ class Reconciler:
                 await move_thumbnails(image, activation=self._activation)
                 await take_back_if_deleted(image, activation=self._activation)
                 _count("move")
-            elif await read_record(self._buckets.incoming, image, Stage.BASE) is None:
-                await self._request(image)
+            else:
+                await self._settle_thumbnails(image, self._buckets.incoming)
 
     async def _settle_active(self, found: _Found) -> None:
-        image = found.original
-        if image is None or record_key(image, Stage.BASE) in found.others:
+        image, plan = found.original, self._activation.plan
+        if image is None or all(record_key(image, stage) in found.others for stage in plan.stages):
             return
-        variants = {image.variant(size.suffix) for size in self._activation.sizes}
-        if variants <= found.others and found.age > self._activation.ttl:
-            return  # the old backends wrote no records
-        if await read_record(self._buckets.active, image, Stage.BASE) is None:
-            await self._request(image)
+        untouched = found.age > self._activation.ttl
+        if untouched and plan.variants(image, Stage.BASE) <= found.others:
+            return  # of the old backends, which wrote no records, or of before the modern formats were wanted
+        await self._settle_thumbnails(image, self._buckets.active)
+
+    async def _settle_thumbnails(self, image: ImageKey, bucket: Storage) -> None:
+        """Request the first stage that has no record."""
+        for stage in self._activation.plan.stages:
+            record = await read_record(bucket, image, stage)
+            if record is None:
+                await self._request(image, stage)
+            if record is None or record.failed is not None:
+                return
 
     async def _original_of(self, found: _Found) -> ImageKey | None:
         """The public original that belongs to objects in *incoming*, or None where it is gone from both buckets."""
         name = next(name for key in found.others if (name := owner(key)))
-        for image in (ImageKey(name, image_format) for image_format in Format):
+        for image in (ImageKey(name, image_format) for image_format in ORIGINALS):
             for bucket in (self._buckets.incoming, self._buckets.active):
                 if await bucket.stat(str(image)) is not None:
                     return image
         return None
 
-    async def _request(self, image: ImageKey) -> None:
+    async def _request(self, image: ImageKey, stage: Stage) -> None:
+        if stage is Stage.MODERN and await self._bus.depth(RESIZER_FOLLOW_UP):
+            return  # its request may still wait there
         now = time.monotonic()
-        if now - self._asked.get(image.name, -self._after) < self._after:
+        if now - self._asked.get((image.name, stage), -self._after) < self._after:
             return  # asked already: the event waits, or is being tried again
-        log.info("thumbnails are owed: requesting them", image=str(image))
-        await self._bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
-        self._asked[image.name] = now
+        log.info("thumbnails are owed: requesting them", image=str(image), stage=stage)
+        data = RequestData(lane=Lane.LIVE if stage is Stage.BASE else Lane.FOLLOW_UP, stage=stage)
+        await self._bus.publish(ThumbnailsRequested(source="/publisher", subject=image, data=data))
+        self._asked[image.name, stage] = now
         _count("thumbnails")
 
 

@@ -9,25 +9,46 @@ from common.events import ImageUploaded, ThumbnailsRequested
 from common.imaging.pool import Pool
 from common.service import Service
 from common.storage import Buckets
-from common.topology import RESIZER_LIVE
+from common.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE, WorkQueue
 from resizer.handlers import Resizing, gave_up, make_thumbnails
+from resizer.rendering import Renderer
 from resizer.settings import ResizerSettings
 
-# Beside the rendering itself, a handler reads and writes a few objects.
+# Beside the rendering itself, which may be tried twice and may wait for a slot as long, a handler reads and writes a
+# few objects.
+_RENDERINGS = 4
 _STORAGE_SECONDS = 180.0
 
 
 @asynccontextmanager
 async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> AsyncIterator[Service]:
-    """The service, ready to be run."""
-    async with Pool.open(settings.resizer_workers, settings.limits) as pool:
-        resizing = Resizing(buckets=buckets, bus=bus, pool=pool, sizes=settings.resizing_config)
-        handler = partial(make_thumbnails, resizing=resizing)
-        live = Subscription(
-            RESIZER_LIVE,
-            {ImageUploaded: handler, ThumbnailsRequested: handler},
-            slots=settings.resizer_workers,
-            deadline=2 * settings.image_wall_seconds + _STORAGE_SECONDS,
-            gave_up=partial(gave_up, resizing=resizing),
+    """The service, ready to be run.
+
+    Uploads have processes of their own, so that there is always a slot for one; what can wait shares the others, which
+    give way. Between the modern formats and the bulk, whichever image has waited longer is next.
+    """
+    live, others = settings.resizer_workers, max(1, settings.resizer_workers - 1)
+    async with (
+        Pool.open(live, settings.limits) as live_pool,
+        Pool.open(others, settings.limits, background=True) as background_pool,
+    ):
+        first = Renderer(live_pool, settings.plan)
+        second = Renderer(background_pool, settings.plan, heavy=first.heavy)
+
+        def subscription(queue: WorkQueue, renderer: Renderer, slots: int) -> Subscription:
+            resizing = Resizing(buckets=buckets, bus=bus, renderer=renderer)
+            handler = partial(make_thumbnails, resizing=resizing)
+            return Subscription(
+                queue,
+                {ImageUploaded: handler, ThumbnailsRequested: handler},
+                slots=slots,
+                deadline=_RENDERINGS * settings.image_wall_seconds + _STORAGE_SECONDS,
+                gave_up=partial(gave_up, resizing=resizing),
+            )
+
+        subscriptions = (
+            subscription(RESIZER_LIVE, first, live),
+            subscription(RESIZER_FOLLOW_UP, second, others),
+            subscription(RESIZER_BULK, second, others),
         )
-        yield Service(name="resizer", subscriptions=(live,), needs_broker=True)
+        yield Service(name="resizer", subscriptions=subscriptions, needs_broker=True)

@@ -16,16 +16,24 @@ from pydantic_core import CoreSchema, core_schema
 
 MAX_KEY_LENGTH = 30  # what the site's API accepts
 _KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<format>jpg|png|gif|svg)")
-_OBJECT = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*)?(?P<ending>\.[a-z]+)")
+_OBJECT = re.compile(
+    r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*|\.modern(?=\.json))?(?P<ending>\.[a-z]+)"
+)
 
 
 class Format(StrEnum):
-    """The formats that are accepted, spelt as their file extensions."""
+    """The formats of images, spelt as their file extensions."""
 
     JPG = "jpg"
     PNG = "png"
     GIF = "gif"
     SVG = "svg"
+    WEBP = "webp"
+    AVIF = "avif"
+
+
+# What is accepted from a browser.
+ORIGINALS = (Format.JPG, Format.PNG, Format.GIF, Format.SVG)
 
 
 CONTENT_TYPES = {
@@ -33,6 +41,8 @@ CONTENT_TYPES = {
     ".png": "image/png",
     ".gif": "image/gif",
     ".svg": "image/svg+xml",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
     ".json": "application/json",
 }
 
@@ -75,12 +85,12 @@ class ImageKey:
 
     @property
     def variant_format(self) -> Format:
-        """The format of the smaller versions: the original's, but pixels for an SVG."""
+        """The format of the base variants: the original's, but pixels for an SVG."""
         return Format.JPG if self.format is Format.SVG else self.format
 
-    def variant(self, suffix: str) -> str:
-        """The key of the smaller version with this suffix."""
-        return f"{self.name}{suffix}.{self.variant_format}"
+    def variant(self, suffix: str, variant_format: Format | None = None) -> str:
+        """The key of the smaller version with this suffix; a base variant where no format is named."""
+        return f"{self.name}{suffix}.{variant_format or self.variant_format}"
 
     @property
     def tombstone(self) -> str:

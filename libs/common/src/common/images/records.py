@@ -16,9 +16,10 @@ class Stage(StrEnum):
     """Which variants a record speaks for."""
 
     BASE = "base"
+    MODERN = "modern"
 
 
-RECORD_ENDINGS = {Stage.BASE: ".json"}
+RECORD_ENDINGS = {Stage.BASE: ".json", Stage.MODERN: ".modern.json"}
 
 
 class _Model(BaseModel):

@@ -4,7 +4,6 @@ The setting is JSON, a list of `{"suffix": "BI", "convert": [...]}` where `conve
 read once, at start, into a typed plan; what cannot be honoured stops the start and is named.
 """
 
-import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -14,9 +13,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import ImageError, ImageFault
 from common.images.geometry import Geometry, Gravity, placed
-
-# Part of the configuration's hash: raise it when the same settings give other pictures than before.
-RECIPE = 1
 
 DEFAULT = (
     ("BI", ["-resize", "1500x1500>", "-quality", "90"]),
@@ -215,9 +211,3 @@ def _colour(value: str) -> Colour:
         red, green, blue = bytes.fromhex(match["hex"])
         return red, green, blue, 255
     return _one_of("-background", value, _COLOURS)
-
-
-def configuration(sizes: tuple[Size, ...]) -> str:
-    """The hash that records carry: the same for the same variants, another when they would look different."""
-    canonical = json.dumps([RECIPE, *(size.model_dump(mode="json") for size in sizes)], sort_keys=True)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

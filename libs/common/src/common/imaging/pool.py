@@ -37,6 +37,10 @@ _VIPS = {
 }
 
 
+# Of processes for work that can wait, so that they give way to all others on the machine.
+_NICENESS = 19
+
+
 class _Died(Exception):
     """The process ended in the middle of a job, with this return code."""
 
@@ -50,7 +54,7 @@ class _Worker:
         self._process = process
 
     @classmethod
-    async def start(cls, limits: Limits) -> Self:
+    async def start(cls, limits: Limits, niceness: int) -> Self:
         environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ} | _VIPS
         return cls(
             await asyncio.create_subprocess_exec(
@@ -58,11 +62,14 @@ class _Worker:
                 "-m",
                 "common.imaging.worker",
                 str(limits.memory_mb),
+                str(niceness),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 env=environment,
                 limit=MAX_HEAD,
-                start_new_session=True,  # a Ctrl-C in the terminal is for us; we then end what is ours
+                # A Ctrl-C in the terminal is for us; we then end what is ours. It stays in our session, because
+                # Linux may weigh sessions against each other before it looks at niceness.
+                process_group=0,
             )
         )
 
@@ -105,17 +112,21 @@ class _Worker:
 class Pool:
     """Some processes that run one job each at a time."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, niceness: int) -> None:
         self.limits = limits
+        self._niceness = niceness
         self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, size: int, limits: Limits) -> AsyncIterator[Self]:
-        """A pool whose processes are already running; they are ended with the context."""
-        pool = cls(limits)
-        for started in await asyncio.gather(*(_Worker.start(limits) for _ in range(size))):
-            pool._idle.put_nowait(started)
+    async def open(cls, size: int, limits: Limits, *, background: bool = False) -> AsyncIterator[Self]:
+        """A pool whose processes are already running; they are ended with the context.
+
+        With `background` they start when they are first needed, and give way to everything else.
+        """
+        pool = cls(limits, _NICENESS if background else 0)
+        for _ in range(size):
+            pool._idle.put_nowait(None if background else await _Worker.start(limits, pool._niceness))
         try:
             yield pool
         finally:
@@ -168,7 +179,7 @@ class Pool:
         worker = await self._idle.get()
         healthy = False
         try:
-            worker = worker or await _Worker.start(self.limits)
+            worker = worker or await _Worker.start(self.limits, self._niceness)
             async with asyncio.timeout(self.limits.wall_seconds):
                 answer = await worker.call(call)
             healthy = answer[0].fault is not ImageFault.MEMORY

@@ -93,7 +93,7 @@ def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
 
 def explain(error: pyvips.Error) -> str:
     """The library's last word on an image, in one line."""
-    lines = [line.strip() for line in str(error.detail or error.message).splitlines() if line.strip()]
+    lines = [line.strip() for line in str(error.detail or "").splitlines() if line.strip()]
     return lines[-1] if lines else "it cannot be decoded"
 
 

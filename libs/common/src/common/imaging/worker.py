@@ -1,7 +1,7 @@
 """The decoding process: started fresh, without credentials, under limits, and replaced when it dies.
 
-Run by the pool as `python -m common.imaging.worker MEMORY_MB`; it takes calls on standard input and answers on
-standard output until the input ends.
+Run by the pool as `python -m common.imaging.worker MEMORY_MB NICENESS`; it takes calls on standard input and answers
+on standard output until the input ends.
 """
 
 import importlib
@@ -26,6 +26,7 @@ def main() -> None:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
+    os.nice(int(sys.argv[2]))
     _confine(int(sys.argv[1]))
     while (call := _next(calls)) is not None:
         reply, blobs = _perform(call)

@@ -5,26 +5,34 @@ from pathlib import Path
 import pyvips
 
 from common.images.names import Format
+from common.images.plan import Output
 from common.images.sizes import Resize, Size
 from common.imaging.probe import Header, load
 from resizer.operations.pixels import apply, fit
-from resizer.operations.save import Encoded
+from resizer.operations.save import Encoded, encode
 
 _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 _XMP = b"XMP DataXMP"  # the application block that carries metadata
 
 
-def animate(path: Path, header: Header, sizes: tuple[Size, ...], *, strict: bool) -> tuple[pyvips.Image, list[Encoded]]:
-    """The first frame made small, and each variant's width, height and bytes in the order of the sizes."""
+def animate(
+    path: Path, header: Header, sizes: tuple[Size, ...], outputs: tuple[Output, ...], *, strict: bool
+) -> tuple[pyvips.Image, list[Encoded]]:
+    """The first frame made small, and for each size the width, height and bytes of each output, in their order."""
     fail_on = "warning" if strict else "none"
     opened = load(path, Format.GIF, access="sequential", fail_on=fail_on)
     scale = min(1, _PREVIEW / max(header.width, header.height))
     first = fit(opened, max(1, round(header.width * scale)), max(1, round(header.height * scale))).copy_memory()
-    return first, [_variant(path, header, size, fail_on) for size in sizes]
+    return first, [_variant(path, header, size, output, fail_on) for size in sizes for output in outputs]
 
 
-def _variant(path: Path, header: Header, size: Size, fail_on: str) -> Encoded:
-    if size.dimensions(header.width, header.height) == (header.width, header.height) and _only_resizes(size):
+def _variant(path: Path, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
+    if output.format is Format.AVIF:
+        # What writes AVIF writes one picture.
+        still = apply(load(path, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
+        return still.width, still.height, encode(still, output, size)
+    unchanged = size.dimensions(header.width, header.height) == (header.width, header.height) and _only_resizes(size)
+    if output.format is Format.GIF and unchanged:
         original = path.read_bytes()
         if _XMP not in original:
             return header.width, header.height, original  # its palette and its compression cannot get better
@@ -39,7 +47,10 @@ def _variant(path: Path, header: Header, size: Size, fail_on: str) -> Encoded:
         if strip.get_typeof(name):
             joined.set_type(strip.get_typeof(name), name, strip.get(name))
     # The frames' timing is metadata to libvips, so it has to be kept; the file's own was left at the door.
-    data = joined.gifsave_buffer(effort=1, keep_duplicate_frames=True)
+    if output.format is Format.WEBP:
+        data = joined.webpsave_buffer(Q=output.quality, effort=output.effort)
+    else:
+        data = joined.gifsave_buffer(effort=1, keep_duplicate_frames=True)
     return frames[0].width, frames[0].height, bytes(data)
 
 

@@ -132,10 +132,12 @@ def flatten(image: pyvips.Image) -> pyvips.Image:
 
 
 def turn(image: pyvips.Image, orientation: int) -> pyvips.Image:
-    """The image upright. It must be in memory."""
+    """The image upright, and without the tag that says how to turn it. It must be in memory."""
     if orientation not in _TURNS:
         return image
     mirrored, angle = _TURNS[orientation]
     if mirrored:
         image = image.fliphor()
-    return image.rot(angle) if angle else image
+    image = image.rot(angle) if angle else image.copy()
+    image.remove("orientation")  # AVIF has a turn of its own, which would be made from it
+    return image

@@ -1,34 +1,39 @@
 """One image, every variant: decoded once, the largest variant made first and the others from it."""
 
+import math
+from itertools import product
+
 import pyvips
 from pydantic import BaseModel
 
 from common.errors import ImageError, ImageFault
 from common.images.names import Format
+from common.images.plan import Output
 from common.images.sizes import Resize, Size
 from common.imaging.probe import explain, fault_of, header
-from common.imaging.protocol import Job, Limits
+from common.imaging.protocol import Job
 from resizer.operations.animate import animate
 from resizer.operations.original import Original, Pixels
 from resizer.operations.pixels import apply
 from resizer.operations.placeholder import average_colour, shrunk, thumbhash
-from resizer.operations.save import Encoded, encode
+from resizer.operations.save import MOST_PIXELS_A_SIDE, Encoded, encode
 
 # Standard deviation, in levels of 255. What decoders fill in is of one colour but for a few pixels.
 _NOTHING_TO_SEE = 1.0
 
 
 class RenderJob(Job):
-    """What to render: the original's file, the variants, and the format they are written in."""
+    """What to render: the original's file, the sizes, and the formats that each of them is written in."""
 
     sizes: tuple[Size, ...]
-    output: Format
+    outputs: tuple[Output, ...]
 
 
 class Made(BaseModel):
     """One variant, in pixels."""
 
     suffix: str
+    format: Format
     width: int
     height: int
 
@@ -46,10 +51,11 @@ class Rendered(BaseModel):
 
 
 def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
-    """The operation: one blob for each size, in their order. Raises ImageError, pyvips.Error."""
+    """The operation: for each size one blob for each output, in their order. Raises ImageError, pyvips.Error."""
     found, _ = header(job.path, job.limits)
     width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
-    original = Original(job.path, found, width, height, opaque=job.output is Format.JPG)
+    opaque = all(output.format is Format.JPG for output in job.outputs)
+    original = Original(job.path, found, width, height, opaque=opaque)
     damaged = False
     try:
         first, made = _variants(job, original, strict=True)
@@ -63,8 +69,8 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
         damaged = True
     small = shrunk(first)
     variants = [
-        Made(suffix=size.suffix, width=across, height=down)
-        for size, (across, down, _) in zip(job.sizes, made, strict=True)
+        Made(suffix=size.suffix, format=output.format, width=across, height=down)
+        for (size, output), (across, down, _) in zip(product(job.sizes, job.outputs), made, strict=True)
     ]
     rendered = Rendered(
         width=width,
@@ -79,18 +85,20 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
 
 
 def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvips.Image, list[Encoded]]:
-    """Pixels for the placeholder, and each variant in the order of the sizes."""
-    if job.output is Format.GIF and original.header.frames > 1:
-        return animate(job.path, original.header, job.sizes, strict=strict)
+    """Pixels for the placeholder, and for each size each output, in their order."""
     for size in job.sizes:
-        _check(size, original, job.limits)
+        _check(size, original, job)
+    if original.header.frames > 1:
+        return animate(job.path, original.header, job.sizes, job.outputs, strict=strict)
     pixels = Pixels(original, strict=strict)
-    made: dict[str, Encoded] = {}
+    made: dict[str, list[Encoded]] = {}
     for size in sorted(job.sizes, key=lambda size: _area(size, original), reverse=True):
         image, rest = pixels.start(size.steps)
         image = apply(image, rest)
-        made[size.suffix] = image.width, image.height, encode(image, job.output, size)
-    return pixels.first, [made[size.suffix] for size in job.sizes]
+        if len(job.outputs) > 1:
+            image = image.copy_memory()
+        made[size.suffix] = [(image.width, image.height, encode(image, output, size)) for output in job.outputs]
+    return pixels.first, [encoded for size in job.sizes for encoded in made[size.suffix]]
 
 
 def _area(size: Size, original: Original) -> int:
@@ -101,7 +109,12 @@ def _area(size: Size, original: Original) -> int:
     return original.width * original.height
 
 
-def _check(size: Size, original: Original, limits: Limits) -> None:
+def _check(size: Size, original: Original, job: RenderJob) -> None:
     across, down = size.dimensions(original.width, original.height)
-    if across * down > limits.pixels:
-        raise ImageError(ImageFault.TOO_LARGE, f"its version {size.suffix} would have {across:,} × {down:,} pixels")
+    what = f"its version {size.suffix} would have {across:,} × {down:,} pixels"
+    if across * down * original.header.frames > job.limits.pixels:
+        raise ImageError(ImageFault.TOO_LARGE, what)
+    for output in job.outputs:
+        most = MOST_PIXELS_A_SIDE.get(output.format, math.inf)
+        if max(across, down) > most:
+            raise ImageError(ImageFault.TOO_LARGE, f"{what}: {most:,} a side are the most in {output.format.upper()}")

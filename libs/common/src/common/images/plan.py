@@ -1,0 +1,65 @@
+"""What is made of an image: which variants, in which formats, in which of two stages.
+
+The base variants are what every client shows; the modern ones are smaller files of the same pictures, made later, so
+that they never delay the others. Each stage has a record and a configuration hash of its own: changing one leaves the
+other's files as they are.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.images.names import Format, ImageKey
+from common.images.records import Stage, record_key
+from common.images.sizes import Size
+
+# Part of the configuration's hash: raise it when the same settings give other pictures than before.
+RECIPE = 1
+
+
+class Output(BaseModel):
+    """A format that variants are written in. Without a quality (1 to 100), that of each size counts."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Format
+    quality: Annotated[int, Field(ge=1, le=100)] | None = None
+    effort: Annotated[int, Field(ge=0, le=9)] = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes, and the modern formats that each is also written in."""
+
+    sizes: tuple[Size, ...]
+    modern: tuple[Output, ...] = ()
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages that there are, in their order."""
+        return (Stage.BASE, Stage.MODERN) if self.modern else (Stage.BASE,)
+
+    def outputs(self, image: ImageKey, stage: Stage) -> tuple[Output, ...]:
+        """The formats that the stage writes each size in."""
+        return (Output(format=image.variant_format),) if stage is Stage.BASE else self.modern
+
+    def configuration(self, stage: Stage) -> str:
+        """The hash that the stage's record carries: another one when its variants would look different."""
+        if stage is Stage.BASE:
+            made_of = [size.model_dump(mode="json") for size in self.sizes]
+        else:
+            made_of = [size.model_dump(mode="json", exclude={"quality", "interlaced"}) for size in self.sizes]
+            made_of += [output.model_dump(mode="json") for output in self.modern]
+        return hashlib.sha256(json.dumps([RECIPE, *made_of], sort_keys=True).encode()).hexdigest()[:16]
+
+    def variants(self, image: ImageKey, stage: Stage) -> set[str]:
+        """The keys of the stage's variants."""
+        outputs = self.outputs(image, stage)
+        return {image.variant(size.suffix, output.format) for size in self.sizes for output in outputs}
+
+    def keys(self, image: ImageKey) -> set[str]:
+        """All that rendering writes: the variants and records of every stage."""
+        return {key for stage in self.stages for key in (record_key(image, stage), *self.variants(image, stage))}

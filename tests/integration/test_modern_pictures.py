@@ -1,0 +1,105 @@
+"""WebP and AVIF versions of every kind of original, as a browser would decode them."""
+
+from pathlib import Path
+
+import pytest
+import pyvips
+from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened, photo, still_gif, transparent_png
+
+from common.errors import ImageError, ImageFault
+from common.images.names import Format
+from common.images.plan import Output
+from common.images.sizes import parse_sizes
+from common.imaging.pool import Pool
+from common.imaging.protocol import Limits
+from resizer.operations.render import Rendered, RenderJob, render
+
+SIZES = parse_sizes(None)
+WEBP, AVIF = Output(format=Format.WEBP, quality=82, effort=2), Output(format=Format.AVIF, quality=60)
+
+
+def job(data: bytes, folder: Path, *outputs: Output) -> RenderJob:
+    path = folder / "original"
+    path.write_bytes(data)
+    return RenderJob(path=path, limits=Limits(), sizes=SIZES, outputs=outputs)
+
+
+def modern(data: bytes, folder: Path) -> dict[str, bytes]:
+    """The variants by suffix and format."""
+    result, blobs = render(job(data, folder, WEBP, AVIF))
+    return {f"{made.suffix}.{made.format}": blob for made, blob in zip(result.variants, blobs, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("data", "base"),
+    [
+        (photo(1800, 1200), Format.JPG),
+        (photo(1200, 800, 6), Format.JPG),
+        (transparent_png(), Format.PNG),
+        (still_gif(), Format.GIF),
+        (SVG, Format.JPG),
+    ],
+)
+def test_they_show_what_the_base_variants_show(data: bytes, base: Format, tmp_path: Path) -> None:
+    found = modern(data, tmp_path)
+    assert set(found) == {f"{size.suffix}.{ending}" for size in SIZES for ending in ("webp", "avif")}
+    _, bases = render(job(data, tmp_path, Output(format=base)))
+    for size, plain in zip(SIZES, map(opened, bases), strict=True):
+        for ending, loader in (("webp", "webpload"), ("avif", "heifload")):
+            made = opened(found[f"{size.suffix}.{ending}"])
+            assert made.get("vips-loader").startswith(loader)
+            assert (made.width, made.height) == (plain.width, plain.height)
+            difference = made.flatten(background=255) if made.hasalpha() else made
+            other = plain.flatten(background=255) if plain.hasalpha() else plain
+            assert (difference.cast("short") - other.cast("short")).abs().avg() < 9, f"{size.suffix}.{ending}"
+
+
+def test_what_is_transparent_stays_so(tmp_path: Path) -> None:
+    for data in (transparent_png(), SVG):
+        for name, blob in modern(data, tmp_path).items():
+            # -extent puts the square one on its background, white by default.
+            assert opened(blob).hasalpha() == ("SI" not in name)
+            if "SI" not in name:
+                assert opened(blob).getpoint(1, 1)[3] == 0
+
+
+def test_they_carry_no_metadata(tmp_path: Path) -> None:
+    image = opened(photo(600, 400)).copy()
+    where = "45/1 50/1 0/1 (45, 50, 0, Rational, 3 components)"
+    image.set_type(pyvips.GValue.gstr_type, "exif-ifd3-GPSLatitude", where)
+    image.set_type(pyvips.GValue.blob_type, "xmp-data", b"<x:xmpmeta>where it was</x:xmpmeta>")
+    for blob in modern(image.jpegsave_buffer(), tmp_path).values():
+        made = opened(blob)
+        assert not [name for name in made.get_fields() if name.startswith(("exif", "xmp", "icc"))]
+        assert b"where it was" not in blob
+
+
+def test_an_animated_gif_becomes_animated_webp_and_a_still_avif(tmp_path: Path) -> None:
+    found = modern(animated_gif(), tmp_path)
+    for suffix, size in (("BI", (600, 450)), ("MI", (400, 300)), ("SI", (200, 200))):
+        animation = pyvips.Image.new_from_buffer(found[f"{suffix}.webp"], "n=-1").copy_memory()
+        assert (animation.width, animation.get("page-height")) == size
+        assert animation.get("n-pages") == 4
+        assert animation.get("delay") == DELAYS
+        assert animation.get("loop") == 0
+        tops = [animation.getpoint(size[0] // 2, size[1] // 2 + size[1] * frame)[:3] for frame in range(3)]
+        assert [top.index(max(top)) for top in tops] == [0, 1, 2], "red, green, blue"
+        still = found[f"{suffix}.avif"]
+        assert dimensions(still) == size
+        assert opened(still).getpoint(size[0] // 2, size[1] // 2)[0] > 150, "the first frame, which is red"
+
+
+async def test_a_decoding_process_may_write_them(tmp_path: Path) -> None:
+    """Its limits and blocks, and its address space, leave room for both encoders."""
+    async with Pool.open(1, Limits(memory_mb=512), background=True) as pool:
+        rendered, blobs = await pool.run(render, job(photo(), tmp_path, WEBP, AVIF), Rendered)
+    assert len(blobs) == 6
+    assert (rendered.width, rendered.height) == (4000, 3000)
+
+
+def test_what_a_format_cannot_hold_is_refused_with_the_reason(tmp_path: Path) -> None:
+    long = photo(17_000, 40)
+    whole = parse_sizes('[{"suffix": "ALL", "convert": ["-quality", "90"]}]')
+    with pytest.raises(ImageError, match="17,000 × 40") as refused:
+        render(job(long, tmp_path, WEBP).model_copy(update={"sizes": whole}))
+    assert refused.value.fault is ImageFault.TOO_LARGE
