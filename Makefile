@@ -19,8 +19,9 @@ test: $(TEST)/.ready ## run all tests, with servers of their own; ARGS='-k name'
 	@$(TEST)/bin/python -m tests.support.install
 	@$(TEST)/bin/python -m pytest -n 4 $(ARGS)
 
-bench: $(TEST)/.ready ## measure the renderer beside its peers, in one run; installs what it can of them
-	@VIPS_CONCURRENCY=1 $(TEST)/bin/python -m tests.benchmarks
+bench: $(TEST)/.ready ## measure renderer and pipeline beside their peers; ARGS='jpeg formats' chooses
+	@$(TEST)/bin/python -m tests.support.install
+	@VIPS_CONCURRENCY=1 $(TEST)/bin/python -m tests.benchmarks $(ARGS)
 
 fuzz: $(TEST)/.ready ## render thousands of damaged files; FUZZ_SEED=N repeats a run
 	@FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_FLIPS=$${FUZZ_FLIPS:-300} bash -c 'echo "FUZZ_SEED=$$FUZZ_SEED"; \

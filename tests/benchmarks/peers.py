@@ -7,7 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.benchmarks import photos
+
+from common.imaging.pool import ENVIRONMENT
+
 HERE = Path(__file__).parent
+
+
+class Failed(Exception):
+    """A contender could not do what it was asked to."""
+
+
 _PACKAGES = {
     "convert-im6.q16": "imagemagick",
     "vipsthumbnail": "libvips-tools",
@@ -24,7 +34,7 @@ def set_up(folder: Path) -> dict[str, str]:
     for name, program in (("imagemagick", "convert-im6.q16"), ("vipsthumbnail", "vipsthumbnail")):
         if shutil.which(program) is None:
             missing[name] = f"{program} is not installed"
-    for name, work in (("pillow", _pillow), ("sharp", _sharp), ("floor", _floor)):
+    for name, work in (("photos", photos.fetch), ("pillow", _pillow), ("sharp", _sharp), ("floor", _floor)):
         try:
             work(folder)
         except (OSError, subprocess.CalledProcessError) as error:
@@ -32,32 +42,32 @@ def set_up(folder: Path) -> dict[str, str]:
     return missing
 
 
-def measure(name: str, photo: Path, repetitions: int, folder: Path, concurrency: int = 1) -> dict[str, float]:
-    """Run a contender in a process of its own. Returns `cpu` and `wall` in seconds an image."""
-    out = folder / f"{name}-{photo.stem}"
+def measure(
+    name: str, source: Path, repetitions: int, folder: Path, *, kind: str = "jpg", concurrency: int = 1
+) -> dict[str, float]:
+    """Run a contender in a process of its own. Returns `cpu` and `wall` in seconds an image, and `mb` of memory."""
+    out = made_by(name, source, folder, kind)
     out.mkdir(exist_ok=True)
+    given = [kind, str(source), str(repetitions), str(out)]
     if name == "sharp":
-        command = [
-            "node",
-            str(HERE / "sharp.mjs"),
-            str(folder),
-            str(photo),
-            str(repetitions),
-            str(out),
-            str(concurrency),
-        ]
+        command = ["node", str(HERE / "sharp.mjs"), str(folder), *given, str(concurrency)]
     else:
-        command = [sys.executable, "-m", "tests.benchmarks.contender", name, str(photo), str(repetitions), str(out)]
-    environment = os.environ | {
-        "PYTHONPATH": str(folder / "pillow"),
-        "VIPS_CONCURRENCY": "1",
-        "MAGICK_THREAD_LIMIT": "1",
-    }
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+        command = [sys.executable, "-m", "tests.benchmarks.contender", name, *given]
+    environment = os.environ | {"VIPS_CONCURRENCY": "1", "MAGICK_THREAD_LIMIT": "1"}
+    if name == "ours":
+        environment |= ENVIRONMENT
+    if name == "pillow":
+        environment["PYTHONPATH"] = str(folder / "pillow")
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        raise Failed(done.stderr.strip().splitlines()[-1] if done.stderr else f"exit status {done.returncode}")
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    if name == "sharp":
-        found = found | {key: found[key] / repetitions for key in ("cpu", "wall")}
     return found
+
+
+def made_by(name: str, source: Path, folder: Path, kind: str = "jpg") -> Path:
+    """The folder with the contender's thumbnails, named BI, MI and SI."""
+    return folder / f"{name}-{source.stem}-{kind}"
 
 
 def floor(photo: Path, repetitions: int, folder: Path) -> tuple[float, float]:

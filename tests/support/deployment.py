@@ -53,6 +53,11 @@ class Process:
             self._process.kill()
         await self._process.wait()
 
+    def cpu_seconds(self) -> float:
+        """The CPU time of the process itself so far, without its children's."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def lines(self) -> list[dict[str, object]]:
         """What it has logged so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]

@@ -21,6 +21,10 @@ _JPEG_SHRINKS = (8, 4, 2)
 _WASTE = 4
 _MARGIN = 8  # pixels around the cut, for the resampler
 
+# Pixels that a picture has at most that is made in memory at once, because the placeholder may be made from it, too.
+_SMALL = 512 * 512
+_PREVIEW = 64  # pixels of the longer side that the placeholder needs at least
+
 
 @dataclass(frozen=True)
 class Original:
@@ -83,11 +87,17 @@ class Pixels:
         self._original = original
         self._strict = strict
         self._decoded: list[_Decoded] = []
+        self._preview: pyvips.Image | None = None
 
     @property
     def first(self) -> pyvips.Image:
         """What was decoded first, which is the largest."""
         return self._decoded[0].image
+
+    @property
+    def preview(self) -> pyvips.Image:
+        """The smallest picture of all of the image that there is in memory, and that is no smaller than `_PREVIEW`."""
+        return self.first if self._preview is None else self._preview
 
     def start(self, steps: tuple[Step, ...]) -> tuple[pyvips.Image, tuple[Step, ...]]:
         """The image after a first resize, from what is in memory where that is enough, and the steps that are left."""
@@ -106,7 +116,18 @@ class Pixels:
     def _resized(self, width: int, height: int) -> pyvips.Image:
         source = self._at_least(width, height)
         share = source.share * brightness(source.image, width, height)
-        return levelled(fit(source.image, width, height), share)
+        image = levelled(fit(source.image, width, height), share)
+        if width * height > _SMALL:
+            return image
+        image = image.copy_memory()
+        smallest = math.inf if self._preview is None else self._preview.width
+        if max(width, height) >= _PREVIEW and width < smallest and self._in_proportion(width, height):
+            self._preview = image
+        return image
+
+    def _in_proportion(self, width: int, height: int) -> bool:
+        original = self._original
+        return abs(width * original.height - height * original.width) <= max(original.width, original.height)
 
     def _at_least(self, width: int, height: int) -> _Decoded:
         for decoded in self._decoded:

@@ -58,16 +58,16 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     original = Original(job.path, found, width, height, opaque=opaque)
     damaged = False
     try:
-        first, made = _variants(job, original, strict=True)
+        preview, made = _variants(job, original, strict=True)
     except pyvips.Error as error:
         if fault_of(error) is ImageFault.MEMORY:
             raise
         # As viewers do, show what there is of a damaged image; one that is all of a colour shows nothing.
-        first, made = _variants(job, original, strict=False)
-        if first.deviate() < _NOTHING_TO_SEE:
+        preview, made = _variants(job, original, strict=False)
+        if preview.deviate() < _NOTHING_TO_SEE:
             raise ImageError(ImageFault.BROKEN, explain(error)) from error
         damaged = True
-    small = shrunk(first)
+    small = shrunk(preview)
     variants = [
         Made(suffix=size.suffix, format=output.format, width=across, height=down)
         for (size, output), (across, down, _) in zip(product(job.sizes, job.outputs), made, strict=True)
@@ -98,7 +98,7 @@ def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvi
         if len(job.outputs) > 1:
             image = image.copy_memory()
         made[size.suffix] = [(image.width, image.height, encode(image, output, size)) for output in job.outputs]
-    return pixels.first, [encoded for size in job.sizes for encoded in made[size.suffix]]
+    return pixels.preview, [encoded for size in job.sizes for encoded in made[size.suffix]]
 
 
 def _area(size: Size, original: Original) -> int:
