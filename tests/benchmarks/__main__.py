@@ -6,8 +6,10 @@ Ratios hold; seconds depend on the machine and on who else is using it.
 import sys
 from pathlib import Path
 
+import structlog
 from tests.benchmarks import memory, peers, pipeline, quality, renderer, uploads
 from tests.benchmarks.report import say
+from tests.support.servers import begin_run, end_run
 
 FOLDER = Path(".venv/bench")
 NAMES = ("ours", "pillow", "sharp", "vipsthumbnail", "imagemagick")
@@ -34,10 +36,20 @@ def main() -> None:
         "pipeline": lambda: pipeline.rates(folder),
         "uploads": lambda: uploads.latencies(folder, with_imagemagick="imagemagick" in present),
     }
-    for name in sys.argv[1:] or sections:
-        if name not in sections:
-            sys.exit(f"{name!r} is no section: expected {', '.join(sections)}")
-        sections[name]()
+    wanted = sys.argv[1:] or list(sections)
+    if unknown := set(wanted) - set(sections):
+        sys.exit(f"no such section: {', '.join(sorted(unknown))}; expected {', '.join(sections)}")
+    begin_run()
+    with (folder / "log").open("w") as log:
+        # What the embedded default logs is written, as ever, but not between the figures.
+        structlog.configure(
+            processors=[structlog.processors.JSONRenderer()], logger_factory=structlog.PrintLoggerFactory(log)
+        )
+        try:
+            for name in wanted:
+                sections[name]()
+        finally:
+            end_run()
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from common.imaging.protocol import Limits
 from resizer.operations.render import Rendered, RenderJob, render
 
 SIZES = parse_sizes(None)
-WEBP, AVIF = Output(format=Format.WEBP, quality=82, effort=2), Output(format=Format.AVIF, quality=60)
+WEBP, AVIF = Output(format=Format.WEBP, quality=86, effort=2), Output(format=Format.AVIF, quality=75)
 
 
 def job(data: bytes, folder: Path, *outputs: Output) -> RenderJob:

@@ -18,7 +18,7 @@ from common.imaging.protocol import Job, Limits
 
 @pytest.fixture
 async def pool() -> AsyncIterator[Pool]:
-    async with Pool.open(2, Limits(memory_mb=512, cpu_seconds=1, wall_seconds=6)) as found:
+    async with Pool.open(2, Limits(memory_mb=512, cpu_seconds=1, wall_seconds=15)) as found:
         yield found
 
 
@@ -32,7 +32,7 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("segfault", ImageFault.CRASHED, "SIGSEGV"),
         ("abort", ImageFault.CRASHED, "SIGABRT"),
         ("exit", ImageFault.CRASHED, "exit status 3"),
-        ("hang", ImageFault.TIMEOUT, "6 s by the clock"),
+        ("hang", ImageFault.TIMEOUT, "15 s by the clock"),
         ("burn", ImageFault.TIMEOUT, "1 s of CPU time"),
         ("eat", ImageFault.MEMORY, "memory"),
         ("babble", ImageFault.CRASHED, "crashed"),

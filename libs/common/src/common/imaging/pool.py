@@ -34,8 +34,8 @@ ENVIRONMENT = {
     "VIPS_MAX_COORD": "10000000",  # our own limit names the image's size, so let its header be read
     "MALLOC_ARENA_MAX": "1",
     # Keep the memory of one photo for the next: giving it back and asking for it again costs 5 % of its rendering.
-    "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(16 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
