@@ -37,7 +37,7 @@ async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again() -> No
     incoming, active, bus = MemoryStorage(), Flickering(), EmbeddedBus()
     await active.put(str(IMAGE), b"its event was lost with the process")
     activation = Activation(
-        buckets=Buckets(incoming, active), outbox=Outbox(bus), plan=Plan(parse_sizes(None)), ttl=3600
+        buckets=Buckets(incoming, active), bus=bus, outbox=Outbox(bus), plan=Plan(parse_sizes(None)), ttl=3600
     )
     reconciler = Reconciler(activation, bus=bus, after=600, interval=0.02, settle_all=True)
     running = asyncio.create_task(reconciler.run())

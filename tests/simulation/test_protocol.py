@@ -19,19 +19,22 @@ from common.errors import Transient
 from common.events import ActivationRequested, Event, ImageUploaded, ThumbnailsReady, ThumbnailsRequested
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
-from common.images.records import Stage, record_key
-from common.images.sizes import parse_sizes
+from common.images.records import Stage, decode_record, record_key
+from common.images.sizes import Crop, parse_sizes
 from common.imaging.protocol import Limits
 from common.outbox import Outbox
 from common.storage import Buckets, Entry, Storage
 from publisher.activation import Activation
-from publisher.handlers import Unknown, activation_requested, thumbnails_settled
+from publisher.deletion import delete
+from publisher.errors import Unknown
+from publisher.handlers import activate, activation_requested, thumbnails_settled
 from resizer.handlers import Resizing, make_thumbnails
 from resizer.operations.render import Made, Rendered, RenderJob
 from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None)[:2], modern=(Output(format=Format.WEBP, quality=80),))
+CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
 EVERYTHING = {str(IMAGE), *PLAN.keys(IMAGE)}
 SEEDS = range(600)
 
@@ -125,7 +128,8 @@ class InstantPool:
             for output in job.outputs
         ]
         rendered = Rendered(width=1, height=1, frames=1, variants=made, damaged=False, thumbhash="", colour="#000000")
-        return rendered, [b"thumbnail"] * len(made)
+        shown = "all" if job.crop is None else job.crop.geometry.text
+        return rendered, [shown.encode()] * len(made)
 
 
 class World:
@@ -140,7 +144,7 @@ class World:
         bus: Any = self  # a World is all that the handlers need of a bus
         pool: Any = InstantPool()
         self._resizing = Resizing(buckets=self.buckets, bus=bus, renderer=Renderer(pool, PLAN))
-        self._activation = Activation(buckets=self.buckets, outbox=Outbox(bus), plan=PLAN, ttl=3600)
+        self._activation = Activation(buckets=self.buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
         self._running: dict[asyncio.Task[None], Handler] = {}
         self.incoming[str(IMAGE)] = b"original"
         incoming.inner._written[str(IMAGE)] = 1e12  # noqa: SLF001 - just uploaded
@@ -164,14 +168,14 @@ class World:
         event = ActivationRequested(source="/test", subject=IMAGE)
         self.start(lambda: activation_requested(event, activation=self._activation))
 
-    def delete(self) -> None:
-        async def handler() -> None:
-            await self.buckets.incoming.put(IMAGE.tombstone, b"")
-            for key in sorted(EVERYTHING):
-                for bucket in (self.buckets.incoming, self.buckets.active):
-                    await bucket.delete(key)
+    def crop_one(self) -> None:
+        self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[0]))
 
-        self.start(handler)
+    def crop_other(self) -> None:
+        self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[1]))
+
+    def delete(self) -> None:
+        self.start(lambda: delete(IMAGE, buckets=self.buckets))
 
     async def run(self, after_each_step: Callable[[], None]) -> None:
         """Step until nothing runs any more."""
@@ -240,6 +244,41 @@ async def test_every_order_ends_with_all_of_the_image_public(actors: tuple[str, 
         all_is_public(world)
 
 
+@pytest.mark.parametrize(
+    ("actors", "crashes"),
+    [
+        (("crop_one", "resize"), 3),
+        (("crop_one", "activate", "resize"), 2),
+        (("crop_one", "crop_other", "resize"), 2),
+    ],
+)
+async def test_every_order_ends_with_the_crop_that_was_written_last(actors: tuple[str, ...], crashes: int) -> None:
+    for seed in SEEDS:
+        world = World(seed, crashes)
+        for actor in actors:
+            getattr(world, actor)()
+        await world.run(lambda: None)
+        assert set(world.active) == EVERYTHING | {IMAGE.crop}, f"seed {seed}"
+        assert set(world.incoming) == set(), f"seed {seed}"
+        crop = world.active[IMAGE.crop]
+        for stage in Stage:
+            shown = {world.active[key] for key in PLAN.variants(IMAGE, stage)}
+            assert shown == {crop}, f"seed {seed}: {stage} shows {shown}, not {crop!r}"
+            record = decode_record(world.active[record_key(IMAGE, stage)])
+            assert record.crop == crop.decode(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("crashes", [0, 2])
+async def test_a_crop_does_not_bring_a_deleted_image_back(crashes: int) -> None:
+    for seed in SEEDS:
+        world = World(seed, crashes)
+        for actor in (world.crop_one, world.activate, world.resize, world.delete):
+            actor()
+        await world.run(lambda: None)
+        assert set(world.active) == set(), f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+
+
 @pytest.mark.parametrize("crashes", [0, 2])
 async def test_nothing_that_arrives_late_brings_a_deleted_image_back(crashes: int) -> None:
     for seed in SEEDS:
@@ -266,3 +305,21 @@ async def test_the_search_notices_a_rule_that_is_left_out(monkeypatch: pytest.Mo
         await world.run(lambda: None)
         came_back += bool(world.active)
     assert came_back
+
+
+async def test_the_search_notices_a_crop_that_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the look for a crop after moving, some order leaves uncropped versions over the cropped ones."""
+
+    async def never(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr("publisher.handlers.cropped_again", never)
+    uncropped = 0
+    for seed in SEEDS:
+        world = World(seed, 0)
+        for actor in (world.crop_one, world.activate, world.resize):
+            actor()
+        await world.run(lambda: None)
+        shown = {world.active.get(key) for key in PLAN.variants(IMAGE, Stage.BASE)}
+        uncropped += shown != {world.active[IMAGE.crop]}
+    assert uncropped

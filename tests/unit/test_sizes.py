@@ -67,7 +67,7 @@ def test_a_crop_keeps_what_lies_within() -> None:
         (setting("-resize", "4:3"), "geometry '4:3'"),
         (setting("-resize", "10x10+1+1"), "no offset"),
         (setting("-quality", "900"), "-quality '900'"),
-        (setting("-crop", "10x10"), "tiles"),
+        (setting("-crop", "10x10"), "expected WxH+X+Y"),
         (setting("-extent", "10x10^"), "no flags"),
         (setting("-gravity", "up"), "-gravity 'up': expected centre, northwest"),
         (setting("-background", "octarine"), "-background 'octarine'"),

@@ -112,6 +112,14 @@ class ActivationRequested(_Event):
     data: Data = Data()
 
 
+class ImageDeleted(_Event):
+    """All of the image is gone, and nothing that comes late brings it back."""
+
+    type: Literal["ImageDeleted"] = "ImageDeleted"
+    dataschema: Literal["urn:image-backend:ImageDeleted:1"] = "urn:image-backend:ImageDeleted:1"
+    data: Data = Data()
+
+
 class ImageActivated(_Event):
     """The original is public, and so is what was there of its thumbnails."""
 
@@ -120,7 +128,15 @@ class ImageActivated(_Event):
     data: Data = Data()
 
 
-Event = ImageUploaded | ThumbnailsRequested | ThumbnailsReady | ThumbnailsFailed | ActivationRequested | ImageActivated
+Event = (
+    ImageUploaded
+    | ThumbnailsRequested
+    | ThumbnailsReady
+    | ThumbnailsFailed
+    | ActivationRequested
+    | ImageActivated
+    | ImageDeleted
+)
 
 CONTENT_TYPE = "application/cloudevents+json"
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])

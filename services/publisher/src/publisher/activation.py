@@ -10,13 +10,15 @@ from dataclasses import dataclass
 
 import structlog
 
+from common.bus import Bus
 from common.errors import NoSuchKey
+from common.events import ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage, record_key
 from common.outbox import Outbox
 from common.storage import Buckets
-from common.stored import read_record
+from common.stored import read_crop, read_record
 
 log = structlog.get_logger()
 
@@ -26,6 +28,7 @@ class Activation:
     """What activating needs. `ttl` is how many seconds after the upload an image can be activated."""
 
     buckets: Buckets
+    bus: Bus
     outbox: Outbox
     plan: Plan
     ttl: float
@@ -45,8 +48,27 @@ async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
 
 
 async def move_thumbnails(image: ImageKey, *, activation: Activation) -> None:
-    """Move what is there of each stage, its record last, and only one that was seen before its thumbnails."""
-    await asyncio.gather(*(_move_stage(image, stage, activation) for stage in Stage))
+    """Move what is there of each stage, its record last, and only one that was seen before its thumbnails.
+
+    Of a cropped image there is nothing to move: its versions are made where they belong.
+    """
+    if await read_crop(activation.buckets.active, image) is None:
+        await asyncio.gather(*(_move_stage(image, stage, activation) for stage in Stage))
+    else:
+        await drop_uncropped(image, activation=activation)
+
+
+async def drop_uncropped(image: ImageKey, *, activation: Activation) -> None:
+    """Remove versions of a cropped image that were made before it was, and not moved."""
+    keys = activation.plan.keys(image)
+    await asyncio.gather(*(activation.buckets.incoming.delete(key) for key in keys))
+
+
+async def cropped_again(image: ImageKey, *, activation: Activation) -> ThumbnailsRequested | None:
+    """After moving: the request to render anew, if the image has a crop by now. What was moved shows all of it."""
+    if await read_crop(activation.buckets.active, image) is None:
+        return None
+    return ThumbnailsRequested(source="/publisher", subject=image)
 
 
 async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> None:
@@ -65,7 +87,7 @@ async def take_back_if_deleted(image: ImageKey, *, activation: Activation) -> bo
     if not await is_deleted(image, buckets=activation.buckets):
         return False
     log.info("image was deleted meanwhile: taking it back")
-    await remove({str(image), *activation.plan.keys(image)}, buckets=activation.buckets)
+    await remove({str(image), image.crop, *activation.plan.keys(image)}, buckets=activation.buckets)
     return True
 
 

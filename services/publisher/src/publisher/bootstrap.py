@@ -8,19 +8,22 @@ from aiohttp import web
 
 from common.bus import Bus, Subscription
 from common.events import ActivationRequested, ThumbnailsFailed, ThumbnailsReady
+from common.imaging.pool import Pool
 from common.local import LocalStorage
 from common.outbox import Outbox
 from common.service import Service
 from common.storage import Buckets
 from common.topology import PUBLISHER
 from publisher.activation import Activation
+from publisher.edits import Edits
 from publisher.handlers import activation_requested, thumbnails_settled
 from publisher.reconcile import Reconciler
-from publisher.routes import active_route, publish_route
+from publisher.routes import active_route, delete_route, publish_route, recrop_route, rotate_route
 from publisher.settings import PublisherSettings
 
 # Handlers only move objects: what bounds them is the store, not the machine.
 _SLOTS = 16
+_DECODERS = 1  # edits are rare
 _DEADLINE = 300.0  # seconds; well below the hour of grace that follows INCOMING_TTL
 
 
@@ -30,7 +33,7 @@ async def publisher(
 ) -> AsyncIterator[Service]:
     """The service, ready to be run. With `settle_all` it first settles whatever both buckets owe."""
     outbox = Outbox(bus)
-    activation = Activation(buckets=buckets, outbox=outbox, plan=settings.plan, ttl=settings.incoming_ttl)
+    activation = Activation(buckets=buckets, bus=bus, outbox=outbox, plan=settings.plan, ttl=settings.incoming_ttl)
     reconciler = Reconciler(
         activation,
         bus=bus,
@@ -48,12 +51,27 @@ async def publisher(
         slots=_SLOTS,
         deadline=_DEADLINE,
     )
-    routes = [web.post("/publish", publish_route(activation, settings.api_secret_key, settings.activation_wait))]
-    if isinstance(buckets.active, LocalStorage):
-        routes.append(web.get("/active/{key}", active_route(buckets.active, settings.cache_control)))
-    yield Service(
-        name="publisher",
-        routes=tuple(routes),
-        subscriptions=(subscription,),
-        background=(outbox.run, reconciler.run),
-    )
+    async with Pool.open(_DECODERS, settings.limits) as pool:
+        edits = Edits(
+            buckets=buckets,
+            bus=bus,
+            pool=pool,
+            plan=settings.plan,
+            temporary=settings.temp_folder,
+            patience=settings.edit_wait,
+        )
+        secret = settings.api_secret_key
+        routes = [
+            web.post("/publish", publish_route(activation, edits, secret, settings.activation_wait)),
+            web.post("/recrop", recrop_route(edits, secret)),
+            web.post("/rotate", rotate_route(edits, secret)),
+            web.post("/delete", delete_route(activation, secret)),
+        ]
+        if isinstance(buckets.active, LocalStorage):
+            routes.append(web.get("/active/{key}", active_route(buckets.active, settings.cache_control)))
+        yield Service(
+            name="publisher",
+            routes=tuple(routes),
+            subscriptions=(subscription,),
+            background=(outbox.run, reconciler.run),
+        )

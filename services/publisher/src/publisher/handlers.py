@@ -2,38 +2,31 @@
 
 import structlog
 
-from common.errors import NoSuchKey, Permanent
+from common.errors import NoSuchKey
 from common.events import ActivationRequested, ImageActivated, ThumbnailsFailed, ThumbnailsReady
 from common.images.names import ImageKey
 from common.images.records import Stage
-from common.stored import read_record
+from common.images.sizes import Crop
+from common.stored import read_crop, read_record
 from publisher.activation import (
     Activation,
+    cropped_again,
+    drop_uncropped,
     is_deleted,
     move_original,
     move_thumbnails,
     take_back_if_deleted,
 )
+from publisher.errors import Expired, Failed, Unknown
 
 log = structlog.get_logger()
 
 
-class Unknown(Permanent):
-    """There is no such image, or it was deleted."""
-
-
-class Expired(Permanent):
-    """The image was not activated in time."""
-
-
-class Failed(Permanent):
-    """The image cannot be shown; the message is the record's reason."""
-
-
-async def activate(image: ImageKey, *, activation: Activation) -> None:
+async def activate(image: ImageKey, *, activation: Activation, crop: Crop | None = None) -> None:
     """Make the image public; one that is already is settled once more. Raises Unknown, Expired, Failed.
 
-    Returns once the move is durable.
+    With a crop, which must lie within the image, its versions are made to show that part. Returns once the move is
+    durable.
     """
     buckets = activation.buckets
     if await is_deleted(image, buckets=buckets):
@@ -42,14 +35,19 @@ async def activate(image: ImageKey, *, activation: Activation) -> None:
     again = await buckets.active.stat(str(image)) is not None
     if not again:
         await _check(image, activation=activation)
+    if crop is not None:
+        await buckets.active.put(image.crop, crop.geometry.text.encode())
     try:
         await move_original(image, buckets=buckets)
     except NoSuchKey as error:
         if await buckets.active.stat(str(image)) is None:
+            await buckets.active.delete(image.crop)
             raise Unknown(f"{image} is not known: expected the name that an upload was answered with") from error
     await move_thumbnails(image, activation=activation)
     if await take_back_if_deleted(image, activation=activation):
         raise Unknown(f"{image} was deleted")
+    if (request := await cropped_again(image, activation=activation)) is not None:
+        await activation.outbox.send(request)
     event = ImageActivated(source="/publisher", subject=image)
     log.info("image was active already" if again else "image activated", image=str(image), emits=event.id)
     await activation.outbox.send(event)
@@ -76,5 +74,13 @@ async def thumbnails_settled(event: ThumbnailsReady | ThumbnailsFailed, *, activ
     """Thumbnails, or the record of why there are none, that came after their original went public follow it."""
     image = event.subject
     if await activation.buckets.active.stat(str(image)) is not None:
-        await move_thumbnails(image, activation=activation)
+        crop = await read_crop(activation.buckets.active, image)
+        stage, configuration = event.data.stage, event.data.configuration
+        if crop is not None and configuration == activation.plan.configuration(stage, crop):
+            # These are the cropped ones, and they are in place. To ask for them again would never end.
+            await drop_uncropped(image, activation=activation)
+        else:
+            await move_thumbnails(image, activation=activation)
+            if (request := await cropped_again(image, activation=activation)) is not None:
+                await activation.bus.publish(request)
     await take_back_if_deleted(image, activation=activation)

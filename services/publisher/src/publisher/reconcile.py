@@ -23,6 +23,7 @@ from common.stored import read_record
 from common.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from publisher.activation import (
     Activation,
+    cropped_again,
     is_deleted,
     move_original,
     move_thumbnails,
@@ -106,6 +107,8 @@ class Reconciler:
                 log.info("finishing a move to the public bucket")
                 await move_original(image, buckets=self._buckets)
                 await move_thumbnails(image, activation=self._activation)
+                if (request := await cropped_again(image, activation=self._activation)) is not None:
+                    await self._bus.publish(request)
                 await take_back_if_deleted(image, activation=self._activation)
                 _count("move")
             else:

@@ -1,22 +1,29 @@
-"""`POST /publish` and `GET /active/KEY`."""
+"""The HTTP calls of the API server, and `GET /active/KEY`."""
 
 import asyncio
-import hmac
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from common.errors import StorageFault
+from common.errors import NoSuchKey, StorageFault
+from common.events import ImageDeleted
 from common.http import Refused, fields
-from common.images.names import BadName, ImageKey, content_type, owner
+from common.images.names import ImageKey, content_type, owner
 from common.images.records import Stage
+from common.images.sizes import Crop
 from common.local import LocalStorage
 from common.stored import read_record
+from publisher import requests
 from publisher.activation import Activation
-from publisher.handlers import Expired, Failed, Unknown, activate
+from publisher.deletion import delete
+from publisher.edits import Edits, check_fits, recropped, rotated
+from publisher.errors import Expired, Failed, Impossible, Unknown
+from publisher.handlers import activate
 
 _POLL = 0.05  # seconds between looks for a record
-_STATUS = {Unknown: 404, Expired: 410, Failed: 422}
+_AT_ONCE = 16  # images that one request deletes at once
+_STATUS = {Unknown: 404, Expired: 410, Failed: 422, Impossible: 400}
 
 # What is public was uploaded by strangers, and an SVG can carry script.
 _DISTRUST = {
@@ -24,29 +31,71 @@ _DISTRUST = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
 }
 
+Given = dict[str, object]
+Call = Callable[[web.Request, Given], Awaitable[web.Response]]
 
-def publish_route(activation: Activation, secret: str, wait: float) -> Handler:
+
+def publish_route(activation: Activation, edits: Edits, secret: str, wait: float) -> Handler:
     """The handler of `POST /publish`: 200 once the image is public.
 
     It first waits for thumbnails that are still being made, because the page that shows them comes next; `wait` is
-    in seconds after the upload.
+    in seconds after the upload. Whoever prefers `respond-async` does not wait.
     """
 
-    async def publish(request: web.Request) -> web.Response:
-        given = await fields(request)
-        check_secret(given, secret)
-        image = _image(given)
+    async def publish(request: web.Request, given: Given) -> web.Response:
+        image, crop = requests.image(given), requests.crop(given)
         request["image"] = str(image)
-        if given.get("crop"):
-            raise Refused(400, "crop is not supported: expected secret and filename alone")
-        try:
+        patient = "respond-async" not in request.headers.get("Prefer", "").replace(" ", "").split(",")
+        if crop is not None:
+            await _check_crop(image, crop, edits)
+        if patient and crop is None:
             await _wait_for_thumbnails(image, activation, wait)
-            await activate(image, activation=activation)
-        except (Unknown, Expired, Failed) as error:
-            raise Refused(_STATUS[type(error)], str(error)) from error
-        return web.json_response({"success": True})
+        await activate(image, activation=activation, crop=crop)
+        if patient and crop is not None:
+            await _wait_for_crop(image, crop, activation, wait)
+        return _done(headers=None if patient else {"Preference-Applied": "respond-async"})
 
-    return publish
+    return _guarded(secret, publish)
+
+
+def recrop_route(edits: Edits, secret: str) -> Handler:
+    """The handler of `POST /recrop`: 200 with the name of the new image once that is public."""
+
+    async def recrop(request: web.Request, given: Given) -> web.Response:
+        image, crop = requests.image(given), requests.crop(given)
+        request["image"] = str(image)
+        return _done(filename=str(await recropped(image, crop, edits=edits)))
+
+    return _guarded(secret, recrop)
+
+
+def rotate_route(edits: Edits, secret: str) -> Handler:
+    """The handler of `POST /rotate`: 200 with the name of the new image once that is public and the old one gone."""
+
+    async def rotate(request: web.Request, given: Given) -> web.Response:
+        image, rotation = requests.image(given), requests.rotation(given)
+        request["image"] = str(image)
+        return _done(filename=str(await rotated(image, rotation, edits=edits)))
+
+    return _guarded(secret, rotate)
+
+
+def delete_route(activation: Activation, secret: str) -> Handler:
+    """The handler of `POST /delete`: 200 once nothing is left of the images; unknown ones are fine."""
+
+    async def remove(_: web.Request, given: Given) -> web.Response:
+        images = requests.images(given)
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(image: ImageKey) -> None:
+            async with slots:
+                await delete(image, buckets=activation.buckets)
+            await activation.outbox.send(ImageDeleted(source="/publisher", subject=image))
+
+        await asyncio.gather(*(one(image) for image in set(images)))
+        return _done()
+
+    return _guarded(secret, remove)
 
 
 def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
@@ -58,7 +107,7 @@ def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
             raise Refused(404, f"{key!r} is not the name of an image's file")
         headers = _DISTRUST | {"Content-Type": content_type(key), "Access-Control-Allow-Origin": "*"}
         headers["Cache-Control"] = "no-cache" if key.endswith(".json") else cache_control
-        if key.endswith(".svg"):
+        if key.lower().endswith(".svg"):
             headers["Content-Disposition"] = "attachment"
         try:
             path = bucket.path(key)
@@ -71,23 +120,33 @@ def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
     return active
 
 
-def check_secret(given: dict[str, object], secret: str) -> None:
-    """Raises Refused, 401 without a secret and 403 for a wrong one. Takes as long for any wrong one."""
-    found = given.get("secret")
-    if found is None or found == "":
-        raise Refused(401, "no secret: expected the field 'secret'")
-    if not isinstance(found, str) or not hmac.compare_digest(found.encode(errors="surrogatepass"), secret.encode()):
-        raise Refused(403, "wrong secret")
+def _guarded(secret: str, call: Call) -> Handler:
+    """The call with its body read and the secret checked first, and with what it raises as an answer."""
+
+    async def handler(request: web.Request) -> web.Response:
+        given = await fields(request)
+        requests.check_secret(given, secret)
+        try:
+            return await call(request, given)
+        except (Unknown, Expired, Failed, Impossible) as error:
+            raise Refused(_STATUS[type(error)], str(error)) from error
+
+    return handler
 
 
-def _image(given: dict[str, object]) -> ImageKey:
-    filename = given.get("filename")
-    if not isinstance(filename, str):
-        raise Refused(400, "expected the field 'filename', once, with the name of an upload")
-    try:
-        return ImageKey.parse(filename)
-    except BadName as error:
-        raise Refused(400, str(error)) from error
+def _done(filename: str | None = None, headers: dict[str, str] | None = None) -> web.Response:
+    body = {"success": True} if filename is None else {"success": True, "filename": filename}
+    return web.json_response(body, headers=headers)
+
+
+async def _check_crop(image: ImageKey, crop: Crop, edits: Edits) -> None:
+    for bucket in (edits.buckets.incoming, edits.buckets.active):
+        try:
+            async with bucket.as_file(str(image)) as path:
+                await check_fits(path, crop, edits.pool)
+        except NoSuchKey:
+            continue
+        return
 
 
 async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds: float) -> None:
@@ -95,5 +154,16 @@ async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds:
     incoming = activation.buckets.incoming
     while (original := await incoming.stat(str(image))) is not None and original.age < seconds:
         if await read_record(incoming, image, Stage.BASE) is not None:
+            return
+        await asyncio.sleep(_POLL)
+
+
+async def _wait_for_crop(image: ImageKey, crop: Crop, activation: Activation, seconds: float) -> None:
+    """Return once the thumbnails show the crop, or after `seconds`."""
+    configuration = activation.plan.configuration(Stage.BASE, crop)
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        record = await read_record(activation.buckets.active, image, Stage.BASE)
+        if record is not None and record.configuration == configuration:
             return
         await asyncio.sleep(_POLL)

@@ -4,16 +4,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.settings import BrokerSettings, HttpSettings, Seconds, SizeSettings
+from common.settings import BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
 
 
-class PublisherSettings(HttpSettings, SizeSettings):
+class PublisherSettings(HttpSettings, SizeSettings, ImagingSettings):
     """The settings of the publisher service, whatever bus it runs on."""
 
     api_secret_key: Annotated[str, Field(min_length=1)] = Field(description="secret that the API server sends")
     activation_wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
     )
+    edit_wait: Seconds = Field(30.0, description="seconds that `/rotate` and `/recrop` wait for thumbnails")
     incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
     reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         600.0, description="age in seconds from which an original's debts are settled without an event"

@@ -19,8 +19,9 @@ from common.events import (
 )
 from common.images.names import ImageKey
 from common.images.records import Failure, Record, Stage, encode_record, record_key
+from common.images.sizes import Crop
 from common.storage import Buckets, Storage
-from common.stored import read_record
+from common.stored import read_crop, read_record
 from resizer.rendering import Renderer
 
 log = structlog.get_logger()
@@ -45,14 +46,19 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
     An image that cannot be rendered ends as a record of the failure; it is not tried again.
     """
     image, stage = event.subject, _stage(event)
-    bucket = await _bucket_of(image, resizing.buckets)
-    if bucket is None:
-        log.info("the original is in neither bucket: nothing to do")
-        await _take_back(image, resizing)
-        return
-    record = await _present_record(image, stage, bucket, resizing)
-    if record is None:
-        record = await _render(image, stage, bucket, resizing)
+    while True:
+        bucket = await _bucket_of(image, resizing.buckets)
+        if bucket is None:
+            log.info("the original is in neither bucket: nothing to do")
+            await _take_back(image, resizing)
+            return
+        crop = await read_crop(resizing.buckets.active, image)
+        record = await _present_record(image, stage, bucket, resizing) if crop is None else None
+        if record is None:
+            record = await _render(image, stage, bucket, crop, resizing)
+        if await read_crop(resizing.buckets.active, image) == crop:
+            break
+        log.info("the crop changed meanwhile: starting over")
     await _tell(image, record, resizing)
     if await resizing.buckets.incoming.stat(image.tombstone) is not None:
         log.info("image was deleted meanwhile: taking its thumbnails back")
@@ -71,9 +77,11 @@ async def gave_up(event: Request, error: Exception, *, resizing: Resizing) -> No
     bucket = await _bucket_of(image, resizing.buckets)
     if bucket is None:
         return
+    crop = await read_crop(resizing.buckets.active, image)
     reason = f"it could not be rendered: {error or type(error).__name__}"
-    record = _failed(stage, Failure(fault=ImageFault.GAVE_UP, reason=reason), resizing)
-    await bucket.put(record_key(image, stage), encode_record(record))
+    record = _failed(stage, crop, Failure(fault=ImageFault.GAVE_UP, reason=reason), resizing)
+    target = bucket if crop is None else resizing.buckets.active
+    await target.put(record_key(image, stage), encode_record(record))
     await _tell(image, record, resizing)
 
 
@@ -97,24 +105,29 @@ async def _present_record(image: ImageKey, stage: Stage, bucket: Storage, resizi
     return record if done else None
 
 
-async def _render(image: ImageKey, stage: Stage, bucket: Storage, resizing: Resizing) -> Record:
+async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, resizing: Resizing) -> Record:
+    # Only what is public can be cropped. And as those who move late, uncropped variants ask for another render
+    # afterwards, a cropped image is rendered at every event: what is there may have been written over.
+    target = bucket if crop is None else resizing.buckets.active
     try:
         async with bucket.as_file(str(image)) as path:
-            record, blobs = await resizing.renderer.render(path, image, stage)
+            record, blobs = await resizing.renderer.render(path, image, stage, crop)
     except ImageError as error:
         log.warning("the image cannot be rendered", stage=stage, fault=error.fault, reason=error.reason)
-        record = _failed(stage, Failure(fault=error.fault, reason=error.reason), resizing)
+        record = _failed(stage, crop, Failure(fault=error.fault, reason=error.reason), resizing)
     else:
         pairs = zip(record.variants, blobs, strict=True)
-        await asyncio.gather(*(bucket.put(variant.key, blob) for variant, blob in pairs))
+        await asyncio.gather(*(target.put(variant.key, blob) for variant, blob in pairs))
         total = sum(map(len, blobs))
         log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
-    await bucket.put(record_key(image, stage), encode_record(record))
+    await target.put(record_key(image, stage), encode_record(record))
     return record
 
 
-def _failed(stage: Stage, failure: Failure, resizing: Resizing) -> Record:
-    return Record(stage=stage, configuration=resizing.renderer.plan.configuration(stage), failed=failure)
+def _failed(stage: Stage, crop: Crop | None, failure: Failure, resizing: Resizing) -> Record:
+    configuration = resizing.renderer.plan.configuration(stage, crop)
+    shown = None if crop is None else crop.geometry.text
+    return Record(stage=stage, configuration=configuration, crop=shown, failed=failure)
 
 
 async def _tell(image: ImageKey, record: Record, resizing: Resizing) -> None:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
+Box = tuple[int, int, int, int]  # left, top, width and height, in pixels
+
 _FLAGS = "%!<>^@"
 _SIZE = re.compile(
     r"(?P<width>[0-9]+(\.[0-9]+)?)?(x(?P<height>[0-9]+(\.[0-9]+)?)?)?(?P<x>[+-][0-9]+)?(?P<y>[+-][0-9]+)?"
@@ -40,6 +42,7 @@ class Geometry:
     x: int | None
     y: int | None
     flags: str
+    text: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -54,7 +57,7 @@ class Geometry:
         if "@" in flags and (width is None or height is not None or "%" in flags or width < 1):
             raise ValueError(f"geometry {text!r}: expected one number of pixels before @")
         x, y = (None if match[side] is None else int(match[side]) for side in ("x", "y"))
-        return cls(width, height, x, y, flags)
+        return cls(width, height, x, y, flags, text)
 
     def resized(self, width: int, height: int) -> tuple[int, int]:
         """The dimensions after `-resize` of a width × height image, in pixels."""
@@ -110,6 +113,17 @@ def placed(gravity: Gravity, outer: tuple[int, int], box: tuple[int, int], offse
         _along(gravity.value, ("west", "east"), outer[0], box[0], offset[0]),
         _along(gravity.value, ("north", "south"), outer[1], box[1], offset[1]),
     )
+
+
+def turned_box(box: Box, degrees: int, whole: tuple[int, int]) -> Box:
+    """Where a box of an image of these dimensions lies after the image was turned clockwise by 90, -90 or 180."""
+    left, top, width, height = box
+    right, bottom = whole[0] - left - width, whole[1] - top - height
+    return {
+        90: (bottom, left, height, width),
+        180: (right, bottom, width, height),
+        -90: (top, right, height, width),
+    }[degrees]
 
 
 def _along(gravity: str, ends: tuple[str, str], outer: int, box: int, offset: int) -> int:

@@ -15,9 +15,9 @@ from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 MAX_KEY_LENGTH = 30  # what the site's API accepts
-_KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<format>jpg|png|gif|svg)")
+_KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<extension>(?i:jpg|png|gif|svg))")
 _OBJECT = re.compile(
-    r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*|\.modern(?=\.json))?(?P<ending>\.[a-z]+)"
+    r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*|\.modern(?=\.json))?(?P<ending>\.[A-Za-z]+)"
 )
 
 
@@ -36,6 +36,8 @@ class Format(StrEnum):
 ORIGINALS = (Format.JPG, Format.PNG, Format.GIF, Format.SVG)
 
 
+CROP = ".crop"  # the ending of the object that says which part of an image its versions show
+
 CONTENT_TYPES = {
     ".jpg": "image/jpeg",
     ".png": "image/png",
@@ -44,12 +46,13 @@ CONTENT_TYPES = {
     ".webp": "image/webp",
     ".avif": "image/avif",
     ".json": "application/json",
+    CROP: "text/plain",
 }
 
 
 def content_type(key: str) -> str:
     """The content type of what is stored under `key`, by its extension alone."""
-    return CONTENT_TYPES.get(key[key.rfind(".") :], "application/octet-stream")
+    return CONTENT_TYPES.get(key[key.rfind(".") :].lower(), "application/octet-stream")
 
 
 class BadName(ValueError):
@@ -58,13 +61,18 @@ class BadName(ValueError):
 
 @dataclass(frozen=True, order=True)
 class ImageKey:
-    """The key of an original: `1475660224_0882910455.jpg`."""
+    """The key of an original: `1475660224_0882910455.jpg`. The extension is kept as it is: some old ones are `JPG`."""
 
     name: str
-    format: Format
+    extension: str
 
     def __str__(self) -> str:
-        return f"{self.name}.{self.format}"
+        return f"{self.name}.{self.extension}"
+
+    @property
+    def format(self) -> Format:
+        """The format that the extension names."""
+        return Format(self.extension.lower())
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -76,7 +84,7 @@ class ImageKey:
                 f"{shown!r} is not the name of an image: expected SECONDS_DIGITS.jpg, .png, .gif or .svg "
                 f"with 1 to 10 digits after the underscore, such as 1475660224_0882910455.jpg"
             )
-        return cls(match["name"], Format(match["format"]))
+        return cls(match["name"], match["extension"])
 
     @classmethod
     def new(cls, image_format: Format) -> Self:
@@ -90,7 +98,14 @@ class ImageKey:
 
     def variant(self, suffix: str, variant_format: Format | None = None) -> str:
         """The key of the smaller version with this suffix; a base variant where no format is named."""
-        return f"{self.name}{suffix}.{variant_format or self.variant_format}"
+        if variant_format in (None, self.format):
+            return f"{self.name}{suffix}.{Format.JPG if self.format is Format.SVG else self.extension}"
+        return f"{self.name}{suffix}.{variant_format}"
+
+    @property
+    def crop(self) -> str:
+        """The key of the object that says which part of the image its versions show, in *active*."""
+        return f"{self.name}{CROP}"
 
     @property
     def tombstone(self) -> str:
@@ -113,4 +128,4 @@ class ImageKey:
 def owner(key: str) -> str | None:
     """The NAME of the image that an object belongs to, or None: `123_45BI.jpg` is of `123_45`, not of `123_4`."""
     match = _OBJECT.fullmatch(key)
-    return match["name"] if match and match["ending"] in CONTENT_TYPES else None
+    return match["name"] if match and match["ending"].lower() in CONTENT_TYPES else None

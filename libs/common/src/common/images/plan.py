@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.images.names import Format, ImageKey
 from common.images.records import Stage, record_key
-from common.images.sizes import Size
+from common.images.sizes import Crop, Size
 
 # Part of the configuration's hash: raise it when the same settings give other pictures than before.
 RECIPE = 1
@@ -46,13 +46,15 @@ class Plan:
         """The formats that the stage writes each size in."""
         return (Output(format=image.variant_format),) if stage is Stage.BASE else self.modern
 
-    def configuration(self, stage: Stage) -> str:
+    def configuration(self, stage: Stage, crop: Crop | None = None) -> str:
         """The hash that the stage's record carries: another one when its variants would look different."""
         if stage is Stage.BASE:
             made_of = [size.model_dump(mode="json") for size in self.sizes]
         else:
             made_of = [size.model_dump(mode="json", exclude={"quality", "interlaced"}) for size in self.sizes]
             made_of += [output.model_dump(mode="json") for output in self.modern]
+        if crop is not None:
+            made_of.append(crop.model_dump(mode="json"))
         return hashlib.sha256(json.dumps([RECIPE, *made_of], sort_keys=True).encode()).hexdigest()[:16]
 
     def variants(self, image: ImageKey, stage: Stage) -> set[str]:

@@ -58,8 +58,9 @@ class Variant(_Model):
 class Record(_Model):
     """One stage's record. `configuration` is the hash of the sizes it was made for.
 
-    `damaged` says that the original's decoder complained, and the variants show what it could make out.
-    `thumbhash` is base64 (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`.
+    `crop` is the part of the upright original that the variants show, as a geometry. `damaged` says that the original's
+    decoder complained, and the variants show what it could make out. `thumbhash` is base64
+    (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`.
     """
 
     version: int = 1
@@ -69,6 +70,7 @@ class Record(_Model):
     variants: tuple[Variant, ...] = ()
     failed: Failure | None = None
     damaged: bool = False
+    crop: str | None = None
     thumbhash: str | None = None
     colour: str | None = None
 

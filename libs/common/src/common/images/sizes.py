@@ -7,12 +7,12 @@ read once, at start, into a typed plan; what cannot be honoured stops the start 
 import json
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, TypeVar
+from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import ImageError, ImageFault
-from common.images.geometry import Geometry, Gravity, placed
+from common.images.geometry import Box, Geometry, Gravity, placed
 
 DEFAULT = (
     ("BI", ["-resize", "1500x1500>", "-quality", "90"]),
@@ -26,7 +26,6 @@ _COLOURS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255), "none": (0, 
 _INTERLACED = {"none": False, "line": True, "plane": True, "jpeg": True, "png": True, "gif": True}
 
 Colour = tuple[int, int, int, int]  # red, green, blue and alpha, 0 to 255
-Box = tuple[int, int, int, int]  # left, top, width and height, in pixels
 
 T = TypeVar("T")
 
@@ -45,7 +44,15 @@ class Crop(_Step):
     """`-crop` with an offset: what of the box lies within the image is kept."""
 
     geometry: Geometry
-    gravity: Gravity
+    gravity: Gravity = Gravity.NORTH_WEST
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The crop that a geometry asks for. Raises ValueError saying what was expected."""
+        geometry = Geometry.parse(text)
+        if geometry.x is None or geometry.y is None or set(geometry.flags) - {"%"}:
+            raise ValueError(f"crop {text!r}: expected WxH+X+Y, in pixels or with % for width and height")
+        return cls(geometry=geometry)
 
     def box(self, width: int, height: int) -> Box:
         """Left, top, width and height of what is kept, in pixels. Raises ImageError when that is nothing."""
@@ -144,7 +151,7 @@ class _Reading:
         if option in ("-resize", "-thumbnail"):
             self.steps.append(Resize(geometry=_without_offset(option, value)))
         elif option == "-crop":
-            self.steps.append(Crop(geometry=_with_offset(value), gravity=self.gravity))
+            self.steps.append(Crop.parse(value).model_copy(update={"gravity": self.gravity}))
         elif option == "-extent":
             self.steps.append(Extent(geometry=_plain(value), gravity=self.gravity, background=self.background))
         elif option == "-gravity":
@@ -182,13 +189,6 @@ def _without_offset(option: str, text: str) -> Geometry:
     geometry = Geometry.parse(text)
     if geometry.x is not None:
         raise ValueError(f"{option} {text!r}: expected no offset")
-    return geometry
-
-
-def _with_offset(text: str) -> Geometry:
-    geometry = Geometry.parse(text)
-    if geometry.x is None or geometry.y is None or set(geometry.flags) - {"%"}:
-        raise ValueError(f"-crop {text!r}: expected WxH+X+Y, in pixels or %; without an offset it would cut tiles")
     return geometry
 
 

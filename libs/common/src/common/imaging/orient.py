@@ -11,7 +11,7 @@ from common.imaging.protocol import Job
 _QUALITY = 95
 
 # Previews inside the metadata would still lie on their side.
-_STALE = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
+STALE = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
 
 
 class Upright(BaseModel):
@@ -30,7 +30,7 @@ def orient(job: Job) -> tuple[Upright, list[bytes]]:
     if found.format not in (Format.JPG, Format.PNG):
         raise ImageError(ImageFault.UNSUPPORTED, f"{found.format} images carry no orientation")
     upright = image.copy_memory().autorot().copy()
-    for name in _STALE:
+    for name in STALE:
         if upright.get_typeof(name):
             upright.remove(name)
     if found.format is Format.JPG:

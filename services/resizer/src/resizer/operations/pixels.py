@@ -15,7 +15,7 @@ _GREY = ("b-w", "grey16")
 
 # EXIF orientation to what makes the image upright: a mirror first, then a turn clockwise.
 # https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4 A, tag 274.
-_TURNS = {
+TURNS = {
     2: (True, None),
     3: (False, "d180"),
     4: (True, "d180"),
@@ -133,9 +133,9 @@ def flatten(image: pyvips.Image) -> pyvips.Image:
 
 def turn(image: pyvips.Image, orientation: int) -> pyvips.Image:
     """The image upright, and without the tag that says how to turn it. It must be in memory."""
-    if orientation not in _TURNS:
+    if orientation not in TURNS:
         return image
-    mirrored, angle = _TURNS[orientation]
+    mirrored, angle = TURNS[orientation]
     if mirrored:
         image = image.fliphor()
     image = image.rot(angle) if angle else image.copy()

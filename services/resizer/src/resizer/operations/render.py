@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from common.errors import ImageError, ImageFault
 from common.images.names import Format
 from common.images.plan import Output
-from common.images.sizes import Resize, Size
+from common.images.sizes import Crop, Resize, Size
 from common.imaging.probe import explain, fault_of, header
 from common.imaging.protocol import Job
 from resizer.operations.animate import animate
@@ -23,10 +23,11 @@ _NOTHING_TO_SEE = 1.0
 
 
 class RenderJob(Job):
-    """What to render: the original's file, the sizes, and the formats that each of them is written in."""
+    """What to render: the original's file, the sizes, the formats that each of them is written in, and the crop."""
 
     sizes: tuple[Size, ...]
     outputs: tuple[Output, ...]
+    crop: Crop | None = None
 
 
 class Made(BaseModel):
@@ -55,7 +56,8 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     found, _ = header(job.path, job.limits)
     width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
     opaque = all(output.format is Format.JPG for output in job.outputs)
-    original = Original(job.path, found, width, height, opaque=opaque)
+    box = (0, 0, width, height) if job.crop is None else job.crop.box(width, height)
+    original = Original(job.path, found, box, opaque=opaque)
     damaged = False
     try:
         preview, made = _variants(job, original, strict=True)
@@ -89,7 +91,9 @@ def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvi
     for size in job.sizes:
         _check(size, original, job)
     if original.header.frames > 1:
-        return animate(job.path, original.header, job.sizes, job.outputs, strict=strict)
+        steps = () if job.crop is None else (job.crop,)
+        sizes = tuple(size.model_copy(update={"steps": (*steps, *size.steps)}) for size in job.sizes)
+        return animate(job.path, original.header, sizes, job.outputs, strict=strict)
     pixels = Pixels(original, strict=strict)
     made: dict[str, list[Encoded]] = {}
     for size in sorted(job.sizes, key=lambda size: _area(size, original), reverse=True):

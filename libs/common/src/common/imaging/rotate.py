@@ -1,0 +1,90 @@
+"""Turning an original because somebody asked for it. Runs in a decoding process."""
+
+from typing import Literal
+
+import pyvips
+from pydantic import BaseModel
+
+from common.errors import ImageError, ImageFault
+from common.images.names import Format
+from common.imaging.exif import Unwritable, with_orientation
+from common.imaging.orient import STALE
+from common.imaging.probe import Header, header, load
+from common.imaging.protocol import Job
+
+Rotation = Literal[90, -90, 180]  # degrees, clockwise
+
+_QUALITY = 95
+_ANGLES = {90: "d90", 180: "d180", 270: "d270"}
+# EXIF's orientations as a mirror first, then degrees clockwise.
+_ORIENTATIONS = {
+    1: (False, 0),
+    2: (True, 0),
+    3: (False, 180),
+    4: (True, 180),
+    5: (True, 270),
+    6: (False, 90),
+    7: (True, 90),
+    8: (False, 270),
+}
+
+
+class RotateJob(Job):
+    """What to turn, and how far."""
+
+    rotation: Rotation
+
+
+class Rotated(BaseModel):
+    """The image's dimensions before it was turned, in pixels, as it is shown."""
+
+    width: int
+    height: int
+
+
+def rotate(job: RotateJob) -> tuple[Rotated, list[bytes]]:
+    """The operation: one blob, the turned image with its metadata. Raises ImageError, pyvips.Error.
+
+    A JPEG's pixels stay as they are: its EXIF says how to show them. Of the others, PNG keeps every pixel's value.
+    """
+    found, _ = header(job.path, job.limits)
+    width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
+    shown = Rotated(width=width, height=height)
+    if found.format is Format.SVG:
+        raise ImageError(ImageFault.UNSUPPORTED, "an SVG cannot be rotated")
+    if found.format is Format.JPG:
+        try:
+            return shown, [with_orientation(job.path.read_bytes(), turned(found.orientation, job.rotation))]
+        except Unwritable:
+            pass  # its metadata has no place for it: the pixels have to be turned
+    return shown, [_turned_pixels(job, found)]
+
+
+def turned(orientation: int, rotation: int) -> int:
+    """The EXIF orientation of an image with this one after a rotation clockwise, in degrees."""
+    mirrored, degrees = _ORIENTATIONS[orientation]
+    after = mirrored, (degrees + rotation) % 360
+    return next(number for number, found in _ORIENTATIONS.items() if found == after)
+
+
+def _turned_pixels(job: RotateJob, found: Header) -> bytes:
+    angle = _ANGLES[job.rotation % 360]
+    if found.format is Format.GIF:
+        return _turned_frames(job, found, angle)
+    image = load(job.path, found.format).copy_memory().autorot().rot(angle).copy()
+    for name in STALE:
+        if image.get_typeof(name):
+            image.remove(name)
+    if found.format is Format.JPG:
+        return bytes(image.jpegsave_buffer(Q=_QUALITY, keep="all"))
+    return bytes(image.pngsave_buffer(compression=6, keep="all"))
+
+
+def _turned_frames(job: RotateJob, found: Header, angle: str) -> bytes:
+    strip = load(job.path, Format.GIF, n=-1).copy_memory()
+    frames = [
+        strip.crop(0, index * found.height, found.width, found.height).rot(angle) for index in range(found.frames)
+    ]
+    joined = pyvips.Image.arrayjoin(frames, across=1).copy()
+    joined.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)
+    return bytes(joined.gifsave_buffer(effort=7, dither=0, keep_duplicate_frames=True, keep="all"))

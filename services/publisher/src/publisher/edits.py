@@ -1,0 +1,150 @@
+"""Rotating and cropping what is public: rule 6 of the bucket protocol.
+
+The result has a new key, so that no cache shows the old picture, and the old original is never written to. A command
+is answered only once its effect is in the buckets; where that fails, the new key is removed again.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from common.bus import Bus
+from common.errors import ImageError, KeyTaken, NoSuchKey, Transient
+from common.events import ThumbnailsRequested
+from common.images.geometry import turned_box
+from common.images.names import Format, ImageKey
+from common.images.plan import Plan
+from common.images.records import Stage
+from common.images.sizes import Crop
+from common.imaging.pool import Pool
+from common.imaging.probe import Header, probe
+from common.imaging.protocol import Job
+from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
+from common.storage import Buckets, Storage
+from common.stored import read_crop, read_record
+from common.temporary import temporary_file
+from publisher.activation import is_deleted
+from publisher.deletion import delete
+from publisher.errors import Failed, Impossible, Unknown
+
+T = TypeVar("T")
+
+_POLL = 0.05  # seconds between looks for a record
+_CONFIRM = 2.0  # seconds that the broker has to take the request
+
+
+@dataclass(frozen=True)
+class Edits:
+    """What editing needs. `patience` is how many seconds it waits for thumbnails."""
+
+    buckets: Buckets
+    bus: Bus
+    pool: Pool
+    plan: Plan
+    temporary: Path
+    patience: float
+
+
+async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> ImageKey:
+    """The key of the image turned clockwise, all of it public; the old one is deleted.
+
+    Raises Unknown, Failed, Impossible, Transient.
+    """
+    if image.format is Format.SVG:
+        raise Impossible("an SVG cannot be rotated: expected a JPEG, PNG or GIF")
+    async with _original(image, edits) as path:
+        job = RotateJob(path=path, limits=edits.pool.limits, rotation=rotation)
+        found, (data,) = await _imaging(edits.pool.run(rotate, job, Rotated))
+        crop = await read_crop(edits.buckets.active, image)
+        if crop is not None:
+            box = turned_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
+            crop = Crop.parse("{2}x{3}+{0}+{1}".format(*box))
+        turned = temporary_file(edits.temporary)
+        try:
+            await asyncio.to_thread(turned.write_bytes, data)
+            new = await _published(image, turned, crop, edits)
+        finally:
+            turned.unlink(missing_ok=True)
+    await delete(image, buckets=edits.buckets)
+    return new
+
+
+async def recropped(image: ImageKey, crop: Crop | None, *, edits: Edits) -> ImageKey:
+    """The key of a copy that shows this part of the image, or all of it, public; the old one stays.
+
+    Raises Unknown, Failed, Impossible, Transient.
+    """
+    async with _original(image, edits) as path:
+        if crop is not None:
+            await check_fits(path, crop, edits.pool)
+        return await _published(image, path, crop, edits)
+
+
+async def check_fits(path: Path, crop: Crop, pool: Pool) -> None:
+    """Raises Impossible for a crop that lies outside of the image."""
+    header, _ = await _imaging(pool.run(probe, Job(path=path, limits=pool.limits), Header))
+    width, height = (header.height, header.width) if header.sideways else (header.width, header.height)
+    try:
+        crop.box(width, height)
+    except ImageError as error:
+        raise Impossible(f"crop {crop.geometry.text}: {error.reason}") from error
+
+
+async def _imaging(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except ImageError as error:
+        raise Failed(f"the original cannot be used: {error.reason}") from error
+
+
+@asynccontextmanager
+async def _original(image: ImageKey, edits: Edits) -> AsyncIterator[Path]:
+    if await is_deleted(image, buckets=edits.buckets):
+        raise Unknown(f"{image} was deleted")
+    try:
+        async with edits.buckets.active.as_file(str(image)) as path:
+            yield path
+    except NoSuchKey as error:
+        raise Unknown(f"{image} is not public: expected the name of a published image") from error
+
+
+async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edits) -> ImageKey:
+    """Store the file under a new key, and wait for its thumbnails."""
+    active = edits.buckets.active
+    new = await _stored(image.format, path, active)
+    try:
+        if crop is not None:
+            await active.put(new.crop, crop.geometry.text.encode())
+        async with asyncio.timeout(_CONFIRM):
+            await edits.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
+        async with asyncio.timeout(edits.patience):
+            await _thumbnails(new, crop, edits)
+    except TimeoutError as error:
+        await delete(new, buckets=edits.buckets)
+        raise Transient("its thumbnails were not made in time") from error
+    except (Failed, Transient):
+        await delete(new, buckets=edits.buckets)
+        raise
+    return new
+
+
+async def _stored(image_format: Format, path: Path, active: Storage) -> ImageKey:
+    while True:
+        new = ImageKey.new(image_format)
+        with suppress(KeyTaken):  # by another image of this very second that drew the same ten digits
+            await active.put_file(str(new), path, exclusive=True)
+            return new
+
+
+async def _thumbnails(image: ImageKey, crop: Crop | None, edits: Edits) -> None:
+    configuration = edits.plan.configuration(Stage.BASE, crop)
+    while True:
+        record = await read_record(edits.buckets.active, image, Stage.BASE)
+        if record is not None and record.failed is not None:
+            raise Failed(f"{image} cannot be shown: {record.failed.reason}")
+        if record is not None and record.configuration == configuration:
+            return
+        await asyncio.sleep(_POLL)

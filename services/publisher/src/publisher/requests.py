@@ -1,0 +1,69 @@
+"""What clients send, read and checked: the secret first. Everything raises Refused with what was expected."""
+
+import hmac
+from typing import get_args
+
+from common.http import Refused
+from common.images.names import BadName, ImageKey
+from common.images.sizes import Crop
+from common.imaging.rotate import Rotation
+
+_MOST = 1000  # names in one request
+
+
+def check_secret(given: dict[str, object], secret: str) -> None:
+    """401 without a secret and 403 for a wrong one. Takes as long for any wrong one."""
+    sent = given.get("secret")
+    if not isinstance(sent, str) or not sent:
+        raise Refused(401, "no secret: expected the field 'secret', once")
+    if not hmac.compare_digest(sent.encode(errors="replace"), secret.encode()):
+        raise Refused(403, "wrong secret")
+
+
+def image(given: dict[str, object]) -> ImageKey:
+    """The image that `filename` names."""
+    filename = given.get("filename")
+    if not isinstance(filename, str):
+        raise Refused(400, "expected the field 'filename', once, with the name of an upload")
+    return _parsed(filename)
+
+
+def images(given: dict[str, object]) -> list[ImageKey]:
+    """The images that `filenames` names: one, repeated, or a list."""
+    filenames = given.get("filenames")
+    names = [filenames] if isinstance(filenames, str) else filenames
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise Refused(400, "expected the field 'filenames': one name, several, or a list of names")
+    if len(names) > _MOST:
+        raise Refused(400, f"{len(names)} filenames: expected {_MOST} at most")
+    return [_parsed(name) for name in names]
+
+
+def crop(given: dict[str, object]) -> Crop | None:
+    """The part of the image that `crop` asks for, or None without one."""
+    text = given.get("crop")
+    if text is None or text == "":
+        return None
+    if not isinstance(text, str):
+        raise Refused(400, "crop: expected a geometry WxH+X+Y, once")
+    try:
+        return Crop.parse(text.strip())
+    except ValueError as error:
+        raise Refused(400, str(error)) from error
+
+
+def rotation(given: dict[str, object]) -> Rotation:
+    """The degrees clockwise that `rotation` asks for; 90 without one."""
+    sent = given.get("rotation", 90)
+    for known in get_args(Rotation):
+        if (sent == known and not isinstance(sent, bool | float)) or sent == str(known):
+            degrees: Rotation = known
+            return degrees
+    raise Refused(400, f"rotation {str(sent)[:40]!r}: expected 90, -90 or 180")
+
+
+def _parsed(name: str) -> ImageKey:
+    try:
+        return ImageKey.parse(name)
+    except BadName as error:
+        raise Refused(400, str(error)) from error
