@@ -36,7 +36,10 @@ def large(folder: Path) -> None:
     """The peak of each kind of image, rendered by every process of the pool at once."""
     workers = len(os.sched_getaffinity(0)) + 1
     say()
-    say(f"Peak memory of one decoding process, all {workers} busy with 100 megapixels each")
+    say(
+        f"Peak memory of a decoding process while {workers} images of 100 megapixels are in hand; of those that have to"
+    )
+    say("be decoded whole, which are the last two, one is rendered at a time")
     for what, path, most in (
         ("baseline JPEG", photos.make_photo(folder, *_LARGEST), 150),
         ("PNG", photos.make_png(folder, *_LARGEST), 150),
@@ -44,7 +47,7 @@ def large(folder: Path) -> None:
         ("interlaced PNG", photos.make_png(folder, *_LARGEST, interlace=True), 450),
     ):
         peaks = asyncio.run(_peaks(path, workers))
-        say(f"{what:20}{max(peaks):8.0f} MB (under {most} is wanted), all together {sum(peaks):6.0f}")
+        say(f"{what:20}{max(peaks):8.0f} MB (under {most} is wanted), all processes together {sum(peaks):6.0f}")
 
 
 async def _peaks(path: Path, workers: int) -> list[float]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyvips
 from tests.benchmarks import peers, photos
+from tests.benchmarks.quality import compare, reference
 from tests.benchmarks.report import cpu_seconds, median, say
 
 from common.images.names import Format
@@ -41,9 +42,17 @@ def jpeg(folder: Path, present: list[str], *, with_floor: bool) -> None:
             runs[name].append(peers.measure(name, photo, _SLOW.get(name, 5), folder))
         if with_floor:
             floors.append(sum(peers.floor(photo, 5, folder)) + _resizes(photo, 5))
+    perfect = reference(photo, parse_sizes(None)[0])
     say()
     say(f"The three default thumbnails of a 12-megapixel JPEG ({photo.stat().st_size >> 10} KB), one thread")
     _table(photo, "jpg", runs, folder)
+    say(
+        "Largest version against a perfect one, PSNR in dB: "
+        + ", ".join(
+            f"{name} {compare((peers.made_by(name, photo, folder) / 'BI').read_bytes(), perfect)[0]:.1f}"
+            for name in runs
+        )
+    )
     if floors:
         mine, low = median(runs["ours"], "cpu"), statistics.median(floors)
         say(f"{'floor':15}{low * 1e3:8.0f}{low / mine:8.2f}   libjpeg-turbo's decode and encodes, and the resizes")

@@ -6,7 +6,6 @@ import pytest
 import pyvips
 from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened, photo, still_gif, transparent_png
 
-from common.errors import ImageError, ImageFault
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
@@ -68,7 +67,7 @@ def test_they_carry_no_metadata(tmp_path: Path) -> None:
     where = "45/1 50/1 0/1 (45, 50, 0, Rational, 3 components)"
     image.set_type(pyvips.GValue.gstr_type, "exif-ifd3-GPSLatitude", where)
     image.set_type(pyvips.GValue.blob_type, "xmp-data", b"<x:xmpmeta>where it was</x:xmpmeta>")
-    for blob in modern(image.jpegsave_buffer(), tmp_path).values():
+    for blob in (*modern(image.jpegsave_buffer(), tmp_path).values(), *modern(animated_gif(), tmp_path).values()):
         made = opened(blob)
         assert not [name for name in made.get_fields() if name.startswith(("exif", "xmp", "icc"))]
         assert b"where it was" not in blob
@@ -97,9 +96,14 @@ async def test_a_decoding_process_may_write_them(tmp_path: Path) -> None:
     assert (rendered.width, rendered.height) == (4000, 3000)
 
 
-def test_what_a_format_cannot_hold_is_refused_with_the_reason(tmp_path: Path) -> None:
-    long = photo(17_000, 40)
-    whole = parse_sizes('[{"suffix": "ALL", "convert": ["-quality", "90"]}]')
-    with pytest.raises(ImageError, match="17,000 × 40") as refused:
-        render(job(long, tmp_path, WEBP).model_copy(update={"sizes": whole}))
-    assert refused.value.fault is ImageFault.TOO_LARGE
+def test_what_a_format_cannot_hold_is_left_out_and_the_rest_is_made(tmp_path: Path) -> None:
+    convert = '[{"suffix": "ALL", "convert": []}, {"suffix": "MI", "convert": ["-resize", "400x400>"]}]'
+    for width, expected in (
+        (16_383, ["ALL.webp", "ALL.avif", "MI.webp", "MI.avif"]),
+        (16_384, ["ALL.avif", "MI.webp", "MI.avif"]),
+        (17_000, ["MI.webp", "MI.avif"]),
+    ):
+        wide = job(photo(width, 40), tmp_path, WEBP, AVIF).model_copy(update={"sizes": parse_sizes(convert)})
+        result, blobs = render(wide)
+        assert [f"{made.suffix}.{made.format}" for made in result.variants] == expected
+        assert [dimensions(blob) for blob in blobs] == [(made.width, made.height) for made in result.variants]

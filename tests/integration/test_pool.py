@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tests.support.hostile import Answer, act
 from tests.support.pictures import photo
 
-from common.errors import ImageError, ImageFault
+from common.errors import ImageError, ImageFault, Transient
 from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
 from common.imaging.protocol import Job, Limits
@@ -52,6 +52,15 @@ async def test_whatever_an_image_does_costs_that_image_alone(
     assert error.value.fault is fault
     assert reason in error.value.reason
     await asyncio.gather(*(do(pool, "work") for _ in range(4)))
+
+
+async def test_what_can_wait_gives_way_and_is_not_blamed_for_it(pool: Pool) -> None:
+    async with Pool.open(1, pool.limits.model_copy(update={"wall_seconds": 2}), background=True) as background:
+        assert await do(pool, "nice") == (Answer(text="0"), [])
+        assert await do(background, "nice") == (Answer(text="19"), [])
+        with pytest.raises(Transient, match="2 s beside other work"):
+            await do(background, "hang")
+        assert await do(background, "nice") == (Answer(text="19"), [])
 
 
 async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Pool, tmp_path: Path) -> None:

@@ -1,21 +1,29 @@
-"""What the reconciler survives on the start of the embedded default."""
+"""What the reconciler settles, and what it survives, on the start of the embedded default."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
+import pytest
 from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
+from tests.support.pictures import photo
 
 from common.embedded import EmbeddedBus
 from common.errors import StorageFault
-from common.images.names import ImageKey
-from common.images.plan import Plan
+from common.events import Lane, RequestData, ThumbnailsRequested
+from common.images.names import Format, ImageKey
+from common.images.plan import Output, Plan
+from common.images.records import Record, Stage, encode_record, record_key
 from common.images.sizes import parse_sizes
+from common.imaging.pool import Pool
+from common.imaging.protocol import Limits
 from common.outbox import Outbox
 from common.storage import Buckets, Entry
-from common.topology import RESIZER_LIVE
+from common.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from publisher.activation import Activation
 from publisher.reconcile import Reconciler
+from resizer.handlers import Resizing, make_thumbnails
+from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 
@@ -33,14 +41,62 @@ class Flickering(MemoryStorage):
             yield entry
 
 
-async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again() -> None:
+@pytest.fixture
+def plan() -> Plan:
+    return Plan(parse_sizes(None), modern=(Output(format=Format.WEBP, quality=80),))
+
+
+def reconciler(incoming: MemoryStorage, active: MemoryStorage, bus: EmbeddedBus, plan: Plan) -> Reconciler:
+    buckets = Buckets(incoming, active)
+    activation = Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
+    return Reconciler(activation, bus=bus, after=600, interval=0.02, settle_all=True)
+
+
+async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again(plan: Plan) -> None:
     incoming, active, bus = MemoryStorage(), Flickering(), EmbeddedBus()
     await active.put(str(IMAGE), b"its event was lost with the process")
-    activation = Activation(
-        buckets=Buckets(incoming, active), bus=bus, outbox=Outbox(bus), plan=Plan(parse_sizes(None)), ttl=3600
-    )
-    reconciler = Reconciler(activation, bus=bus, after=600, interval=0.02, settle_all=True)
-    running = asyncio.create_task(reconciler.run())
+    running = asyncio.create_task(reconciler(incoming, active, bus, plan).run())
     assert await eventually(lambda: bus.depth(RESIZER_LIVE), "a request for thumbnails", 5) == 1
     assert not running.done()
     running.cancel()
+
+
+async def test_all_images_that_owe_modern_formats_are_asked_for(plan: Plan) -> None:
+    incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
+    for number in range(10):
+        image = ImageKey(f"1475660224_{number}", Format.JPG)
+        await active.put(str(image), b"original")
+        for key in plan.variants(image, Stage.BASE):
+            await active.put(key, b"thumbnail")
+        record = Record(configuration=plan.configuration(Stage.BASE))
+        await active.put(record_key(image, Stage.BASE), encode_record(record))
+    assert await reconciler(incoming, active, bus, plan).settle_everything()
+    assert await bus.depth(RESIZER_FOLLOW_UP) == 10
+
+
+async def test_what_other_settings_left_behind_follows_its_original(plan: Plan) -> None:
+    incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
+    await active.put(str(IMAGE), b"original")
+    await incoming.put(f"{IMAGE.name}OLD.avif", b"made when there was such a size")
+    await reconciler(incoming, active, bus, plan).settle_everything()
+    assert set(incoming.objects) == set()
+    assert set(active.objects) == {str(IMAGE), f"{IMAGE.name}OLD.avif"}
+
+
+async def test_all_of_a_deleted_image_goes_whatever_the_settings_are_today(plan: Plan) -> None:
+    incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
+    await incoming.put(IMAGE.tombstone, b"")
+    for key in (f"{IMAGE.name}OLD.avif", f"{IMAGE.name}.modern.json", IMAGE.crop, f"{IMAGE.name}MI.webp"):
+        await active.put(key, b"came late")
+    await reconciler(incoming, active, bus, plan).settle_everything()
+    assert set(active.objects) == set()
+
+
+async def test_a_request_for_formats_that_nobody_wants_any_more_does_nothing(plan: Plan) -> None:
+    incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
+    await incoming.put(str(IMAGE), photo(300, 200))
+    async with Pool.open(1, Limits()) as pool:
+        resizing = Resizing(Buckets(incoming, active), bus, Renderer(pool, Plan(plan.sizes)))
+        data = RequestData(lane=Lane.FOLLOW_UP, stage=Stage.MODERN)
+        await make_thumbnails(ThumbnailsRequested(source="/test", subject=IMAGE, data=data), resizing=resizing)
+    assert set(incoming.objects) == {str(IMAGE)}

@@ -42,6 +42,10 @@ def _segfault() -> str:
     return ""
 
 
+def _nice() -> str:
+    return str(os.nice(0))
+
+
 def _hang() -> str:
     time.sleep(3600)
     return ""
@@ -84,6 +88,7 @@ _ACTS: dict[str, Callable[[], str]] = {
     "abort": os.abort,
     "exit": lambda: os._exit(3),
     "hang": _hang,
+    "nice": _nice,
     "burn": _burn,
     "eat": _eat,
     "babble": _babble,

@@ -7,6 +7,7 @@ import structlog
 
 from common.commands import command_line
 from common.embedded import EmbeddedBus
+from common.events import Event
 from common.service import Service, open_buckets, run
 from common.settings import read_settings
 from ingest.bootstrap import ingest
@@ -43,11 +44,22 @@ async def start() -> None:
 
 
 def _together(services: list[Service]) -> Service:
+    def news(event: Event) -> None:
+        for service in services:
+            if service.news is not None:
+                service.news(event)
+
+    def stopping() -> None:
+        for service in services:
+            service.stopping()
+
     return Service(
         name="standalone",
         routes=tuple(route for service in services for route in service.routes),
         subscriptions=tuple(subscription for service in services for subscription in service.subscriptions),
         background=tuple(task for service in services for task in service.background),
+        news=news,
+        stopping=stopping,
     )
 
 

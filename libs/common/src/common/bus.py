@@ -20,6 +20,7 @@ from common.topology import WorkQueue
 log = structlog.get_logger()
 
 Handler = Callable[[Any], Awaitable[None]]
+News = Callable[[Event], None]
 
 
 async def _no_last_words(event: Event, error: Exception) -> None:
@@ -78,8 +79,11 @@ class Bus(Protocol):
     async def publish(self, event: Event) -> None:
         """Send the event and wait until the broker has it. Raises BusFault when that is not known."""
 
-    async def consume(self, subscriptions: Sequence[Subscription]) -> None:
-        """Start handling the queues' messages, once; goes on, also over outages, until `drain`."""
+    async def consume(self, subscriptions: Sequence[Subscription], news: News | None = None) -> None:
+        """Start handling the queues' messages, once; goes on, also over outages, until `drain`.
+
+        `news` is called with every event that is published from now on, as far as the bus keeps up.
+        """
 
     async def drain(self, grace: float) -> None:
         """Take no more messages and wait up to `grace` seconds for those in hand; the rest come again."""

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.bus import Dead, DeadLetter, Retry, Subscription, settle
+from common.bus import Dead, DeadLetter, News, Retry, Subscription, settle
 from common.events import Event, encode
 from common.topology import QUEUES, RETRY_DELAYS, WorkQueue, routing_key
 
@@ -25,6 +25,7 @@ class EmbeddedBus:
 
     def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
         self._delays = retry_delays
+        self._news: News | None = None
         self._waiting: dict[str, asyncio.Queue[_Message]] = defaultdict(asyncio.Queue)
         self._dead: dict[str, list[tuple[_Message, str]]] = defaultdict(list)
         self._timers: set[asyncio.TimerHandle] = set()
@@ -32,14 +33,17 @@ class EmbeddedBus:
         self._consumers: list[asyncio.Task[None]] = []
 
     async def publish(self, event: Event) -> None:
-        """Put the event in every queue that is bound to it."""
+        """Put the event in every queue that is bound to it, and tell whoever listens."""
+        if self._news is not None:
+            self._news(event)
         key = routing_key(event)
         for queue in QUEUES:
             if key in queue.routing_keys:
                 self._waiting[queue.name].put_nowait(_Message(encode(event)))
 
-    async def consume(self, subscriptions: Sequence[Subscription]) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], news: News | None = None) -> None:
         """Start handling the queues' messages, as many at once as each subscription has slots."""
+        self._news = news
         self._consumers = [asyncio.create_task(self._take(subscription)) for subscription in subscriptions]
 
     async def drain(self, grace: float) -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from common.bus import Bus, Subscription
 from common.errors import BusFault, SettingsError, StorageFault
+from common.events import Event
 from common.http import Health, make_app, make_metrics_app
 from common.local import LocalStorage
 from common.logs import configure_logs
@@ -29,14 +30,24 @@ _TIDY_INTERVAL = 3600.0  # seconds
 _STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
 
 
+def _nothing() -> None:
+    """For services that have nothing to end before requests are waited for."""
+
+
 @dataclass(frozen=True)
 class Service:
-    """What a service's wiring returns: all that the process has to run for it."""
+    """What a service's wiring returns: all that the process has to run for it.
+
+    `news` is told of every event that passes, whoever's work it is; some may be missed. `stopping` is called first
+    when the service stops.
+    """
 
     name: str
     routes: tuple[web.RouteDef, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    news: Callable[[Event], None] | None = None
+    stopping: Callable[[], None] = _nothing
     needs_broker: bool = False
 
 
@@ -94,6 +105,7 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
         health.draining = True
+        service.stopping()
         log.info("stopping: finishing what is in hand")
         await asyncio.gather(
             _finish_requests(runner, health, settings.shutdown_timeout), bus.drain(settings.shutdown_timeout)
@@ -119,7 +131,7 @@ async def _finish_requests(runner: web.AppRunner, health: Health, grace: float) 
 
 async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
     await _wait_for_storage(buckets)
-    await bus.consume(service.subscriptions)
+    await bus.consume(service.subscriptions, service.news)
     async with asyncio.TaskGroup() as tasks:
         for task in service.background:
             tasks.create_task(task())

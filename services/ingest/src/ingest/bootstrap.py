@@ -7,14 +7,16 @@ from aiohttp import web
 
 from common.bus import Bus
 from common.http.bodies import BodyLimits
+from common.imaging.capable import Capabilities, capable
 from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
+from common.imaging.protocol import Job, Limits
 from common.outbox import Outbox
 from common.service import Service
 from common.storage import Buckets
 from ingest.handlers import Uploads
-from ingest.routes import upload_route
+from ingest.routes import capabilities_route, events_route, status_route, upload_route
 from ingest.settings import IngestSettings
+from ingest.watch import Watchers
 
 # Reading a header takes a millisecond: two processes serve some hundred uploads a second, and one bad image does
 # not make the others wait.
@@ -27,6 +29,18 @@ def _quick(limits: Limits) -> Limits:
     return limits.model_copy(update={"cpu_seconds": cpu, "wall_seconds": wall})
 
 
+async def _capabilities(settings: IngestSettings, pool: Pool) -> dict[str, object]:
+    seen, _ = await pool.run(capable, Job(path=settings.temp_folder, limits=pool.limits), Capabilities)
+    wanted = [output.format for output in settings.plan.modern]
+    return {
+        "reads": seen.reads,
+        "writes": seen.writes,
+        "modern": [name for name in wanted if name in seen.writes],
+        "limits": {"bytes": settings.max_upload_bytes, "pixels": settings.max_pixels},
+        "sizes": [size.model_dump(mode="json") for size in settings.resizing_config],
+    }
+
+
 @asynccontextmanager
 async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> AsyncIterator[Service]:
     """The service, ready to be run."""
@@ -37,9 +51,17 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
         turning = None
         if settings.auto_orient_original:
             turning = await stack.enter_async_context(Pool.open(1, settings.limits))
+        watchers = Watchers(buckets, settings.plan)
         uploads = Uploads(incoming=buckets.incoming, outbox=outbox, pool=pool, turning=turning)
         yield Service(
             name="ingest",
-            routes=(web.post("/upload", upload_route(uploads, limits, settings.temp_folder)),),
+            routes=(
+                web.post("/upload", upload_route(uploads, limits, settings.temp_folder)),
+                web.get("/status/{key}", status_route(buckets, settings.plan)),
+                web.get("/events/{key}", events_route(watchers)),
+                web.get("/capabilities", capabilities_route(await _capabilities(settings, pool))),
+            ),
             background=(outbox.run,),
+            news=watchers.news,
+            stopping=watchers.close,
         )

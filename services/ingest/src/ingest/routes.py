@@ -1,15 +1,25 @@
-"""`POST /upload`."""
+"""`POST /upload`, and what clients can ask about: `/status`, `/events` and `/capabilities`."""
 
+import asyncio
 from pathlib import Path
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from common.errors import ImageError, ImageFault
+from common.errors import ImageError, ImageFault, StorageFault
 from common.http import Refused
 from common.http.bodies import BodyLimits
+from common.images.names import BadName, ImageKey
+from common.images.plan import Plan
+from common.storage import Buckets
 from ingest.handlers import Uploads, accept
+from ingest.status import Status, status_of
 from ingest.upload import received
+from ingest.watch import Watchers
+
+_MOST_STREAMS = 1000
+_LONGEST_STREAM = 3600.0  # seconds; a browser opens another one by itself
+_SETTLED = "settled"
 
 
 def upload_route(uploads: Uploads, limits: BodyLimits, folder: Path) -> Handler:
@@ -26,3 +36,65 @@ def upload_route(uploads: Uploads, limits: BodyLimits, folder: Path) -> Handler:
         return web.json_response({"success": True, "filename": str(key)})
 
     return upload
+
+
+def status_route(buckets: Buckets, plan: Plan) -> Handler:
+    """The handler of `GET /status/KEY`: always 200, also for what is unknown."""
+
+    async def status(request: web.Request) -> web.Response:
+        found = await status_of(_image(request), buckets=buckets, plan=plan)
+        return web.Response(text=_json(found), content_type="application/json", headers={"Cache-Control": "no-store"})
+
+    return status
+
+
+def events_route(watchers: Watchers) -> Handler:
+    """The handler of `GET /events/KEY`: the status as server-sent events, until nothing changes any more."""
+
+    async def events(request: web.Request) -> web.StreamResponse:
+        image = _image(request)
+        if request.headers.get("Last-Event-ID") == _SETTLED:
+            return web.Response(status=204)  # which tells the browser not to ask again
+        if watchers.count >= _MOST_STREAMS:
+            raise Refused(503, "too many streams are open here: ask for the status instead, or try again")
+        stream = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+        stream.content_type = "text/event-stream"
+        await stream.prepare(request)
+        try:
+            async with asyncio.timeout(_LONGEST_STREAM):
+                await _tell(image, stream, watchers)
+        except (TimeoutError, StorageFault, ConnectionError):
+            stream.force_close()  # the browser asks again
+        return stream
+
+    return events
+
+
+async def _tell(image: ImageKey, stream: web.StreamResponse, watchers: Watchers) -> None:
+    async for status in watchers.follow(image):
+        if status is None:
+            await stream.write(b": still there\n\n")
+            continue
+        name = f"id: {_SETTLED}\n" if status.settled else ""
+        await stream.write(f"{name}event: status\ndata: {_json(status)}\n\n".encode())
+    await stream.write_eof()
+
+
+def capabilities_route(capabilities: dict[str, object]) -> Handler:
+    """The handler of `GET /capabilities`: what was seen to work, the limits and the sizes."""
+
+    async def show(_: web.Request) -> web.Response:
+        return web.json_response(capabilities)
+
+    return show
+
+
+def _image(request: web.Request) -> ImageKey:
+    try:
+        return ImageKey.parse(request.match_info["key"])
+    except BadName as error:
+        raise Refused(400, str(error)) from error
+
+
+def _json(status: Status) -> str:
+    return status.model_dump_json(exclude_none=True)

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.settings import Boolean, BrokerSettings, HttpSettings, ImagingSettings, Seconds
+from common.settings import Boolean, BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
 
 
-class IngestSettings(HttpSettings, ImagingSettings):
+class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):
     """The settings of the ingest service, whatever bus it runs on."""
 
     auto_orient_original: Boolean = Field(False, description="turn originals upright as their EXIF asks")

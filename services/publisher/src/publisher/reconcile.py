@@ -16,7 +16,7 @@ from common import metrics
 from common.bus import Bus
 from common.errors import Transient
 from common.events import Lane, RequestData, ThumbnailsRequested
-from common.images.names import ORIGINALS, BadName, ImageKey, owner
+from common.images.names import ORIGINALS, BadName, Format, ImageKey, owner
 from common.images.records import Stage, record_key
 from common.storage import Storage
 from common.stored import read_record
@@ -30,6 +30,7 @@ from publisher.activation import (
     remove,
     take_back_if_deleted,
 )
+from publisher.deletion import delete
 
 log = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class Reconciler:
         self._interval = interval
         self._settle_all = settle_all
         self._asked: dict[tuple[str, Stage], float] = {}
+        self._follow_up_waits = False
 
     async def run(self) -> None:
         """Settle for ever; with `settle_all`, first everything at once, however young, in both buckets."""
@@ -66,7 +68,7 @@ class Reconciler:
 
     async def settle_everything(self) -> bool:
         """Whatever both buckets owe. For a process that has them to itself. Returns whether all of it was settled."""
-        settled = True
+        settled, self._follow_up_waits = True, False
         for bucket, settle in ((self._buckets.incoming, self._settle), (self._buckets.active, self._settle_active)):
             try:
                 images = await _survey(bucket)
@@ -83,6 +85,7 @@ class Reconciler:
         try:
             if await self._bus.depth(RESIZER_LIVE):
                 return
+            self._follow_up_waits = await self._bus.depth(RESIZER_FOLLOW_UP) > 0
             images = await _survey(self._buckets.incoming)
         except Transient as fault:
             log.warning("what the buckets owe cannot be looked at now", reason=str(fault))
@@ -101,12 +104,13 @@ class Reconciler:
             return
         with structlog.contextvars.bound_contextvars(image=str(image)):
             if await is_deleted(image, buckets=self._buckets):
-                await take_back_if_deleted(image, activation=self._activation)
+                await delete(image, buckets=self._buckets)
                 _count("deletion")
             elif await self._buckets.active.stat(str(image)) is not None:
                 log.info("finishing a move to the public bucket")
                 await move_original(image, buckets=self._buckets)
                 await move_thumbnails(image, activation=self._activation)
+                await self._follow(found)
                 if (request := await cropped_again(image, activation=self._activation)) is not None:
                     await self._bus.publish(request)
                 await take_back_if_deleted(image, activation=self._activation)
@@ -114,14 +118,31 @@ class Reconciler:
             else:
                 await self._settle_thumbnails(image, self._buckets.incoming)
 
+    async def _follow(self, found: _Found) -> None:
+        """What still lies in *incoming* is of other settings than today's, or of a stage that was never finished."""
+        for key in found.others:
+            if await self._buckets.incoming.stat(key) is not None:
+                await self._buckets.active.copy_from(self._buckets.incoming, key)
+                await self._buckets.incoming.delete(key)
+
     async def _settle_active(self, found: _Found) -> None:
         image, plan = found.original, self._activation.plan
-        if image is None or all(record_key(image, stage) in found.others for stage in plan.stages):
+        if image is None:
+            await self._settle_left(found)
+            return
+        if all(record_key(image, stage) in found.others for stage in plan.stages):
             return
         untouched = found.age > self._activation.ttl
         if untouched and plan.variants(image, Stage.BASE) <= found.others:
             return  # of the old backends, which wrote no records, or of before the modern formats were wanted
         await self._settle_thumbnails(image, self._buckets.active)
+
+    async def _settle_left(self, found: _Found) -> None:
+        """Without an original, what is left is only known to be unwanted where a tombstone says so."""
+        image = ImageKey(next(name for key in found.others if (name := owner(key))), Format.JPG)
+        if await is_deleted(image, buckets=self._buckets):
+            await delete(image, buckets=self._buckets)
+            _count("deletion")
 
     async def _settle_thumbnails(self, image: ImageKey, bucket: Storage) -> None:
         """Request the first stage that has no record."""
@@ -135,15 +156,16 @@ class Reconciler:
     async def _original_of(self, found: _Found) -> ImageKey | None:
         """The public original that belongs to objects in *incoming*, or None where it is gone from both buckets."""
         name = next(name for key in found.others if (name := owner(key)))
-        for image in (ImageKey(name, image_format) for image_format in ORIGINALS):
+        endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper())]
+        for image in (ImageKey(name, ending) for ending in endings):
             for bucket in (self._buckets.incoming, self._buckets.active):
                 if await bucket.stat(str(image)) is not None:
                     return image
         return None
 
     async def _request(self, image: ImageKey, stage: Stage) -> None:
-        if stage is Stage.MODERN and await self._bus.depth(RESIZER_FOLLOW_UP):
-            return  # its request may still wait there
+        if stage is Stage.MODERN and self._follow_up_waits:
+            return  # its request may still be there
         now = time.monotonic()
         if now - self._asked.get((image.name, stage), -self._after) < self._after:
             return  # asked already: the event waits, or is being tried again

@@ -46,6 +46,9 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
     An image that cannot be rendered ends as a record of the failure; it is not tried again.
     """
     image, stage = event.subject, _stage(event)
+    if stage not in resizing.renderer.plan.stages:
+        log.info("there is no such stage by today's settings: nothing to do", stage=stage)
+        return
     while True:
         bucket = await _bucket_of(image, resizing.buckets)
         if bucket is None:
@@ -75,7 +78,7 @@ async def gave_up(event: Request, error: Exception, *, resizing: Resizing) -> No
     """The attempts are used up: write the failure down, so that whoever waits for the image learns of it."""
     image, stage = event.subject, _stage(event)
     bucket = await _bucket_of(image, resizing.buckets)
-    if bucket is None:
+    if bucket is None or stage not in resizing.renderer.plan.stages:
         return
     crop = await read_crop(resizing.buckets.active, image)
     reason = f"it could not be rendered: {error or type(error).__name__}"

@@ -14,7 +14,7 @@ from common import metrics
 from common.errors import StorageFault, Transient
 from common.http.answers import LIMITS, failure
 from common.http.bodies import Refused
-from common.http.cors import cors
+from common.http.cors import cors, preflight
 from common.settings import HttpSettings, Settings
 
 log = structlog.get_logger()
@@ -47,9 +47,8 @@ def make_app(service: str, routes: Iterable[web.RouteDef], health: Health, setti
     """The service's application: its own routes and those that all have, under the route prefix."""
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
-    app = web.Application(
-        middlewares=(_observed(service, health), cors(origins), _errors), client_max_size=LIMITS.bytes
-    )
+    app = web.Application(middlewares=(_observed(service, health), preflight, _errors), client_max_size=LIMITS.bytes)
+    app.on_response_prepare.append(cors(origins))
     for route in [*_common_routes(health), *routes]:
         app.add_routes([web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)])
     return app

@@ -1,37 +1,40 @@
 """Cross-origin requests: which pages may call, and the browser's question beforehand."""
 
+from collections.abc import Awaitable, Callable
+
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Handler
 
 ALLOWED_METHODS = "GET, POST, OPTIONS"
 _PREFLIGHT_SECONDS = "86400"
 
 
-def cors(origins: tuple[str, ...]) -> Middleware:
-    """Middleware that lets pages of `origins` (or of all, for `*`) read the answers."""
+def cors(origins: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What lets pages of `origins` (or of all, for `*`) read the answers: called before each of them is sent."""
 
-    def allowed(origin: str) -> str | None:
-        if "*" in origins:
-            return "*"
-        return origin if origin in origins else None
-
-    @web.middleware
-    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def allow(request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get(hdrs.ORIGIN)
-        asked = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD)
-        preflight = origin is not None and asked is not None and request.method == hdrs.METH_OPTIONS
-        response = web.Response(status=204) if preflight else await handler(request)
         if "*" not in origins:
             response.headers[hdrs.VARY] = hdrs.ORIGIN
-        if origin is None or response.prepared or (allow := allowed(origin)) is None:
-            return response
-        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = allow
-        if preflight:
+        if origin is None or not {"*", origin} & set(origins):
+            return
+        response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*" if "*" in origins else origin
+        if _asks(request):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = ALLOWED_METHODS
             response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _PREFLIGHT_SECONDS
             wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS)
             if wanted:
                 response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = wanted
-        return response
 
-    return answer
+    return allow
+
+
+@web.middleware
+async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware that answers the browser's question."""
+    return web.Response(status=204) if _asks(request) else await handler(request)
+
+
+def _asks(request: web.Request) -> bool:
+    names = (hdrs.ORIGIN, hdrs.ACCESS_CONTROL_REQUEST_METHOD)
+    return request.method == hdrs.METH_OPTIONS and all(name in request.headers for name in names)

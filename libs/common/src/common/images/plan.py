@@ -63,5 +63,7 @@ class Plan:
         return {image.variant(size.suffix, output.format) for size in self.sizes for output in outputs}
 
     def keys(self, image: ImageKey) -> set[str]:
-        """All that rendering writes: the variants and records of every stage."""
-        return {key for stage in self.stages for key in (record_key(image, stage), *self.variants(image, stage))}
+        """All that rendering may have written, also while other formats were wanted: variants and records."""
+        endings = (image.variant_format, Format.WEBP, Format.AVIF)
+        variants = {image.variant(size.suffix, ending) for size in self.sizes for ending in endings}
+        return variants | {record_key(image, stage) for stage in Stage}

@@ -17,7 +17,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from common import metrics
-from common.errors import ImageError, ImageFault
+from common.errors import ImageError, ImageFault, Transient
 from common.imaging.protocol import LENGTH, MAX_BLOB, MAX_BLOBS, MAX_HEAD, Call, Job, Limits, Reply, pack
 
 log = structlog.get_logger()
@@ -143,7 +143,8 @@ class Pool:
         """Run the operation (a module's function) on the job in one of the processes.
 
         Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
-        ended its process twice, or took more than the limits allow.
+        ended its process twice, or took more than the limits allow; in a pool that runs in the background, Transient
+        when it was the clock that ran out.
         """
         name = operation.__name__
         try:
@@ -187,6 +188,9 @@ class Pool:
                 answer = await worker.call(call)
             healthy = answer[0].fault is not ImageFault.MEMORY
         except TimeoutError as error:
+            if self._niceness:
+                # It gave way to others: that is no fault of the image.
+                raise Transient(f"it took longer than {self.limits.wall_seconds:g} s beside other work") from error
             raise _too_slow(self.limits.wall_seconds, "by the clock") from error
         else:
             return answer

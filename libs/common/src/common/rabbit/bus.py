@@ -8,14 +8,21 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from typing import Any
 
 import structlog
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue, HeadersType
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractIncomingMessage,
+    AbstractQueue,
+    HeadersType,
+)
 
-from common.bus import Dead, DeadLetter, Done, Subscription, Verdict, settle
-from common.errors import BusFault
-from common.events import CONTENT_TYPE, Event, encode
+from common.bus import Dead, DeadLetter, Done, News, Subscription, Verdict, settle
+from common.errors import BusFault, Permanent
+from common.events import CONTENT_TYPE, Event, decode, encode
 from common.rabbit.declare import declare
 from common.rabbit.link import Link, translated
 from common.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_work_queue, routing_key
@@ -23,6 +30,7 @@ from common.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_work_queue, r
 log = structlog.get_logger()
 
 CONFIRM_TIMEOUT = 10.0  # seconds; a broker that blocks publishers never refuses, it only does not confirm
+_MOST_NEWS = 10_000  # events that wait to be heard of; each is only a reason to look
 _ATTEMPT, _REASON = "x-attempt", "x-reason"
 
 
@@ -32,6 +40,7 @@ class RabbitBus:
     def __init__(self, url: str, service: str, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
         self._delays = retry_delays
         self._subscriptions: tuple[Subscription, ...] = ()
+        self._news: News | None = None
         self._taking: list[tuple[AbstractQueue, str]] = []
         self._busy: set[asyncio.Task[None]] = set()
         self._publishing = Link(url, f"{service}-publish", self._open_publishing)
@@ -48,22 +57,24 @@ class RabbitBus:
 
     def trouble(self) -> str | None:
         """Why the broker cannot be used just now, or None."""
-        return self._publishing.trouble or (self._consuming.trouble if self._subscriptions else None)
+        listens = self._subscriptions or self._news is not None
+        return self._publishing.trouble or (self._consuming.trouble if listens else None)
 
     async def publish(self, event: Event) -> None:
         """Send the event persistently and wait for the confirm. Raises BusFault."""
         message = _message(encode(event), event.id)
         await self._send(EXCHANGE, routing_key(event), message, mandatory=has_work_queue(event))
 
-    async def consume(self, subscriptions: Sequence[Subscription]) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], news: News | None = None) -> None:
         """Handle the queues' messages, over every outage, until `drain`."""
         self._subscriptions = tuple(subscriptions)
-        if self._subscriptions:
+        self._news = news
+        if self._subscriptions or news is not None:
             self._consuming.start()
 
     async def drain(self, grace: float) -> None:
         """Cancel the consumers and wait up to `grace` seconds for what is in hand; the broker redelivers the rest."""
-        self._subscriptions = ()
+        self._subscriptions, self._news = (), None
         for queue, tag in self._taking:
             with suppress(BusFault):
                 async with translated("cancel"):
@@ -121,7 +132,25 @@ class RabbitBus:
             queue = await lane.get_queue(subscription.queue.name)
             tag = await queue.consume(partial(self._take, subscription))
             self._taking.append((queue, tag))
+        if self._news is not None:
+            await self._listen(connection, self._news)
         return channel
+
+    async def _listen(self, connection: AbstractConnection, news: News) -> None:
+        """Hear of every event by a queue of our own, which forgets the oldest when we are slow, and goes when we do."""
+        channel = await connection.channel()
+        channel.close_callbacks.add(self._consuming.lost)
+        arguments: dict[str, Any] = {"x-max-length": _MOST_NEWS, "x-overflow": "drop-head"}
+        queue = await channel.declare_queue(exclusive=True, auto_delete=True, arguments=arguments)
+        await queue.bind(EXCHANGE, routing_key="#")
+
+        async def heard(message: AbstractIncomingMessage) -> None:
+            try:
+                news(decode(message.body))
+            except Permanent as error:
+                log.warning("news that is not known here", reason=str(error))
+
+        await queue.consume(heard, no_ack=True)
 
     async def _take(self, subscription: Subscription, message: AbstractIncomingMessage) -> None:
         task = asyncio.create_task(self._settle(subscription, message))

@@ -15,15 +15,20 @@ _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 _XMP = b"XMP DataXMP"  # the application block that carries metadata
 
 
-def animate(
-    path: Path, header: Header, sizes: tuple[Size, ...], outputs: tuple[Output, ...], *, strict: bool
-) -> tuple[pyvips.Image, list[Encoded]]:
-    """The first frame made small, and for each size the width, height and bytes of each output, in their order."""
-    fail_on = "warning" if strict else "none"
-    opened = load(path, Format.GIF, access="sequential", fail_on=fail_on)
+def animation_preview(path: Path, header: Header, *, strict: bool) -> pyvips.Image:
+    """The first frame made small, in memory. Raises pyvips.Error."""
+    opened = load(path, Format.GIF, access="sequential", fail_on=_fail_on(strict=strict))
     scale = min(1, _PREVIEW / max(header.width, header.height))
-    first = fit(opened, max(1, round(header.width * scale)), max(1, round(header.height * scale))).copy_memory()
-    return first, [_variant(path, header, size, output, fail_on) for size in sizes for output in outputs]
+    return fit(opened, max(1, round(header.width * scale)), max(1, round(header.height * scale))).copy_memory()
+
+
+def animate(path: Path, header: Header, size: Size, outputs: list[Output], *, strict: bool) -> list[Encoded]:
+    """The size in each of the outputs. Raises pyvips.Error."""
+    return [_variant(path, header, size, output, _fail_on(strict=strict)) for output in outputs]
+
+
+def _fail_on(*, strict: bool) -> str:
+    return "warning" if strict else "none"
 
 
 def _variant(path: Path, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
@@ -46,11 +51,11 @@ def _variant(path: Path, header: Header, size: Size, output: Output, fail_on: st
     for name in ("delay", "loop"):
         if strip.get_typeof(name):
             joined.set_type(strip.get_typeof(name), name, strip.get(name))
-    # The frames' timing is metadata to libvips, so it has to be kept; the file's own was left at the door.
+    # The frames' timing is metadata to libvips, of the kind "other", so that has to be kept.
     if output.format is Format.WEBP:
-        data = joined.webpsave_buffer(Q=output.quality, effort=output.effort)
+        data = joined.webpsave_buffer(Q=output.quality, effort=output.effort, keep="other")
     else:
-        data = joined.gifsave_buffer(effort=1, keep_duplicate_frames=True)
+        data = joined.gifsave_buffer(effort=1, keep_duplicate_frames=True, keep="other")
     return frames[0].width, frames[0].height, bytes(data)
 
 

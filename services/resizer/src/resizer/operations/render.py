@@ -1,7 +1,6 @@
 """One image, every variant: decoded once, the largest variant made first and the others from it."""
 
 import math
-from itertools import product
 
 import pyvips
 from pydantic import BaseModel
@@ -12,11 +11,11 @@ from common.images.plan import Output
 from common.images.sizes import Crop, Resize, Size
 from common.imaging.probe import explain, fault_of, header
 from common.imaging.protocol import Job
-from resizer.operations.animate import animate
+from resizer.operations.animate import animate, animation_preview
 from resizer.operations.original import Original, Pixels
 from resizer.operations.pixels import apply
 from resizer.operations.placeholder import average_colour, shrunk, thumbhash
-from resizer.operations.save import MOST_PIXELS_A_SIDE, Encoded, encode
+from resizer.operations.save import MOST_A_SIDE, Encoded, encode
 
 # Standard deviation, in levels of 255. What decoders fill in is of one colour but for a few pixels.
 _NOTHING_TO_SEE = 1.0
@@ -52,7 +51,10 @@ class Rendered(BaseModel):
 
 
 def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
-    """The operation: for each size one blob for each output, in their order. Raises ImageError, pyvips.Error."""
+    """The operation: for each size one blob for each output that can hold it, in the order of `variants`.
+
+    Raises ImageError, pyvips.Error.
+    """
     found, _ = header(job.path, job.limits)
     width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
     opaque = all(output.format is Format.JPG for output in job.outputs)
@@ -60,49 +62,58 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     original = Original(job.path, found, box, opaque=opaque)
     damaged = False
     try:
-        preview, made = _variants(job, original, strict=True)
+        preview, variants = _variants(job, original, strict=True)
     except pyvips.Error as error:
         if fault_of(error) is ImageFault.MEMORY:
             raise
         # As viewers do, show what there is of a damaged image; one that is all of a colour shows nothing.
-        preview, made = _variants(job, original, strict=False)
+        preview, variants = _variants(job, original, strict=False)
         if preview.deviate() < _NOTHING_TO_SEE:
             raise ImageError(ImageFault.BROKEN, explain(error)) from error
         damaged = True
     small = shrunk(preview)
-    variants = [
-        Made(suffix=size.suffix, format=output.format, width=across, height=down)
-        for (size, output), (across, down, _) in zip(product(job.sizes, job.outputs), made, strict=True)
-    ]
     rendered = Rendered(
         width=width,
         height=height,
         frames=found.frames,
-        variants=variants,
+        variants=[made for made, _ in variants],
         damaged=damaged,
         thumbhash=thumbhash(small),
         colour=average_colour(small),
     )
-    return rendered, [data for _, _, data in made]
+    return rendered, [blob for _, blob in variants]
 
 
-def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvips.Image, list[Encoded]]:
-    """Pixels for the placeholder, and for each size each output, in their order."""
-    for size in job.sizes:
-        _check(size, original, job)
+def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvips.Image, list[tuple[Made, bytes]]]:
+    """Pixels for the placeholder, and the variants: for each size each output, in their order."""
+    wanted = {size.suffix: _fitting(size, original, job) for size in job.sizes}
     if original.header.frames > 1:
         steps = () if job.crop is None else (job.crop,)
         sizes = tuple(size.model_copy(update={"steps": (*steps, *size.steps)}) for size in job.sizes)
-        return animate(job.path, original.header, sizes, job.outputs, strict=strict)
-    pixels = Pixels(original, strict=strict)
-    made: dict[str, list[Encoded]] = {}
-    for size in sorted(job.sizes, key=lambda size: _area(size, original), reverse=True):
-        image, rest = pixels.start(size.steps)
-        image = apply(image, rest)
-        if len(job.outputs) > 1:
-            image = image.copy_memory()
-        made[size.suffix] = [(image.width, image.height, encode(image, output, size)) for output in job.outputs]
-    return pixels.preview, [encoded for size in job.sizes for encoded in made[size.suffix]]
+        preview = animation_preview(job.path, original.header, strict=strict)
+        made = {
+            size.suffix: animate(job.path, original.header, size, wanted[size.suffix], strict=strict) for size in sizes
+        }
+    else:
+        pixels = Pixels(original, strict=strict)
+        made = {
+            size.suffix: _pictures(pixels, size, wanted[size.suffix])
+            for size in sorted(job.sizes, key=lambda size: _area(size, original), reverse=True)
+        }
+        preview = pixels.preview
+    return preview, [
+        (Made(suffix=size.suffix, format=output.format, width=width, height=height), data)
+        for size in job.sizes
+        for output, (width, height, data) in zip(wanted[size.suffix], made[size.suffix], strict=True)
+    ]
+
+
+def _pictures(pixels: Pixels, size: Size, outputs: list[Output]) -> list[Encoded]:
+    image, rest = pixels.start(size.steps)
+    image = apply(image, rest)
+    if len(outputs) > 1:
+        image = image.copy_memory()
+    return [(image.width, image.height, encode(image, output, size)) for output in outputs]
 
 
 def _area(size: Size, original: Original) -> int:
@@ -113,12 +124,14 @@ def _area(size: Size, original: Original) -> int:
     return original.width * original.height
 
 
-def _check(size: Size, original: Original, job: RenderJob) -> None:
+def _fitting(size: Size, original: Original, job: RenderJob) -> list[Output]:
+    """The outputs that can hold the size. Raises ImageError where it is larger than any may be."""
     across, down = size.dimensions(original.width, original.height)
     what = f"its version {size.suffix} would have {across:,} × {down:,} pixels"
-    if across * down * original.header.frames > job.limits.pixels:
-        raise ImageError(ImageFault.TOO_LARGE, what)
-    for output in job.outputs:
-        most = MOST_PIXELS_A_SIDE.get(output.format, math.inf)
-        if max(across, down) > most:
-            raise ImageError(ImageFault.TOO_LARGE, f"{what}: {most:,} a side are the most in {output.format.upper()}")
+    if across * down > job.limits.pixels:
+        raise ImageError(ImageFault.TOO_LARGE, f"{what}; {job.limits.pixels:,} are the most")
+    fitting = [output for output in job.outputs if max(across, down) <= MOST_A_SIDE.get(output.format, math.inf)]
+    if not fitting and Format.JPG in {output.format for output in job.outputs}:
+        # Of the base variants none may be missing.
+        raise ImageError(ImageFault.TOO_LARGE, f"{what}: {MOST_A_SIDE[Format.JPG]:,} a side are the most in JPEG")
+    return fitting

@@ -9,8 +9,8 @@ from common.images.sizes import Size
 Encoded = tuple[int, int, bytes]  # width and height in pixels, and the file
 
 
-# What the formats' encoders can hold: JPEG's and WebP's by their definition, AVIF's by libheif's default limit.
-MOST_PIXELS_A_SIDE = {Format.JPG: 65_535, Format.WEBP: 16_383, Format.AVIF: 16_384}
+# The most pixels a side that the encoders can hold: JPEG and WebP by definition, AVIF by libheif's default limit.
+MOST_A_SIDE = {Format.JPG: 65_535, Format.WEBP: 16_383, Format.AVIF: 16_384}
 
 
 def encode(image: pyvips.Image, output: Output, size: Size) -> bytes:

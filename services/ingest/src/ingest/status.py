@@ -1,0 +1,55 @@
+"""What became of an image: read from the buckets, never from events."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from common.images.names import ImageKey
+from common.images.plan import Plan
+from common.images.records import Record, Stage
+from common.storage import Buckets
+from common.stored import read_crop, read_record
+
+
+class State(StrEnum):
+    """How far an image has come."""
+
+    PROCESSING = "processing"
+    READY = "ready"
+    ACTIVE = "active"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+class Status(BaseModel):
+    """The answer of `GET /status/KEY`. `settled`: nothing will change by itself any more."""
+
+    key: ImageKey
+    state: State
+    settled: bool
+    records: dict[Stage, Record] = {}
+    reason: str | None = None
+
+
+async def status_of(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Status:
+    """The image's state; deleted ones are unknown. Raises StorageFault."""
+    # In this order, an image that is deleted or moved between two looks is seen where it went.
+    if await buckets.incoming.stat(image.tombstone) is not None:
+        return Status(key=image, state=State.UNKNOWN, settled=True, reason="it was deleted")
+    for bucket, state in ((buckets.incoming, State.READY), (buckets.active, State.ACTIVE)):
+        if await bucket.stat(str(image)) is None:
+            continue
+        found = {stage: await read_record(bucket, image, stage) for stage in plan.stages}
+        records = {stage: record for stage, record in found.items() if record is not None}
+        base = records.get(Stage.BASE)
+        if base is not None and base.failed is not None:
+            reason = base.failed.reason
+            return Status(key=image, state=State.FAILED, settled=True, records=records, reason=reason)
+        if state is State.READY:
+            reached = State.PROCESSING if base is None else State.READY
+            return Status(key=image, state=reached, settled=False, records=records)
+        crop = await read_crop(buckets.active, image)
+        shown = None if crop is None else crop.geometry.text
+        complete = set(records) == set(plan.stages) and all(record.crop == shown for record in records.values())
+        return Status(key=image, state=state, settled=complete, records=records)
+    return Status(key=image, state=State.UNKNOWN, settled=True, reason="there is no such image")
