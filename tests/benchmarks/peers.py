@@ -49,12 +49,13 @@ def measure(
     out = made_by(name, source, folder, kind)
     out.mkdir(exist_ok=True)
     given = [kind, str(source), str(repetitions), str(out)]
-    if name == "sharp":
+    if name.startswith("sharp"):
         command = ["node", str(HERE / "sharp.mjs"), str(folder), *given, str(concurrency)]
     else:
         command = [sys.executable, "-m", "tests.benchmarks.contender", name, *given]
-    # The allocator's settings, worth some percent, are everybody's here.
-    environment = os.environ | ENVIRONMENT | {"MAGICK_THREAD_LIMIT": "1"}
+    environment = os.environ | {"VIPS_CONCURRENCY": "1", "MAGICK_THREAD_LIMIT": "1"}
+    if name in ("ours", "sharp_tuned"):
+        environment |= ENVIRONMENT  # the allocator's settings of our decoding processes, worth some percent
     if name.startswith("pillow"):
         environment["PYTHONPATH"] = str(folder / "pillow")
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)

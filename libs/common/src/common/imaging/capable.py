@@ -19,8 +19,9 @@ class Capabilities(BaseModel):
     writes: list[Format]
 
 
-def capable(_: Job) -> tuple[Capabilities, list[bytes]]:
+def capable(job: Job) -> tuple[Capabilities, list[bytes]]:
     """The operation: writes a few pixels in every format, and reads them back."""
+    del job  # no file is looked at
     image = pyvips.Image.black(_SIDE, _SIDE).linear([1] * 3, [200, 30, 30]).cast("uchar").copy(interpretation="srgb")
     writers: dict[Format, Callable[[], bytes]] = {
         Format.JPG: image.jpegsave_buffer,
