@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import pyvips
-from tests.support.pictures import DELAYS, SVG, animated_gif, opened, photo, transparent_png
+from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened, photo, transparent_png
 
 from common.errors import ImageError
+from common.imaging.pool import Pool
 from common.imaging.protocol import Limits
-from common.imaging.rotate import RotateJob, Rotation, rotate
+from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
 
 ANGLES = {90: "d90", 180: "d180", -90: "d270"}
 
@@ -74,6 +75,19 @@ def test_png_and_gif_keep_every_pixel(rotation: Rotation, tmp_path: Path) -> Non
         before = opened(gif).crop(0, 45 * frame, 60, 45).rot(ANGLES[rotation])
         after = turned.crop(0, height * frame, turned.width, height)
         assert same(after.extract_band(0, n=3), before.extract_band(0, n=3))
+
+
+async def test_a_decoding_process_can_do_it(tmp_path: Path) -> None:
+    """Under its limits: it writes no file, however it has to read the image."""
+    turned_exif = photo(322, 201)[:2] + b"\xff\xe1\x00\x0aExif\0\0II" + photo(322, 201)[2:]
+    async with Pool.open(1, Limits(memory_mb=512)) as pool:
+        for data in (photo(322, 201), turned_exif, transparent_png(322, 201), animated_gif(322, 201)):
+            path = tmp_path / "original"
+            path.write_bytes(data)
+            job = RotateJob(path=path, limits=pool.limits, rotation=90)
+            shown, (turned,) = await pool.run(rotate, job, Rotated)
+            assert (shown.width, shown.height) == (322, 201)
+            assert dimensions(opened(turned).autorot().pngsave_buffer())[0] == 201
 
 
 def test_an_svg_is_refused(tmp_path: Path) -> None:

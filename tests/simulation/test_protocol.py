@@ -23,7 +23,7 @@ from common.images.records import Stage, decode_record, record_key
 from common.images.sizes import Crop, parse_sizes
 from common.imaging.protocol import Limits
 from common.outbox import Outbox
-from common.storage import Buckets, Entry, Storage
+from common.storage import Buckets, Entry, Storage, Stranger
 from publisher.activation import Activation
 from publisher.deletion import delete
 from publisher.errors import Unknown
@@ -103,6 +103,10 @@ class SteppedStorage:
     async def delete(self, key: str) -> None:
         await self._step()
         await self.inner.delete(key)
+
+    async def as_stranger(self, key: str) -> Stranger:
+        await self._step()
+        return await self.inner.as_stranger(key)
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         await self._step()

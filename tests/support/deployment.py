@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import aiohttp
 from tests.support.eventually import eventually
+from tests.support.gateway import gateway
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import free_port
@@ -24,6 +25,8 @@ from common.storage import Buckets, Storage
 
 SECRET = "secret-of-the-tests"
 KINDS = ("embedded", "rabbit-local", "rabbit-s3")
+# The same over S3, with the two buckets at two endpoints: nothing can be copied from one to the other on the server.
+APART = "rabbit-s3-apart"
 
 
 class Process:
@@ -82,7 +85,7 @@ class Deployment:
         """Everything but the services themselves, which `start` starts; all of it goes with the context."""
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            s3 = await stack.enter_async_context(test_buckets()) if kind == "rabbit-s3" else None
+            s3 = await stack.enter_async_context(test_buckets()) if kind.startswith("rabbit-s3") else None
             buckets = await stack.enter_async_context(_s3(s3, folder)) if s3 else _local(folder)
             deployment = cls(kind, folder, http, buckets)
             deployment.s3 = s3
@@ -97,6 +100,8 @@ class Deployment:
             if kind != "embedded":
                 deployment.vhost = await stack.enter_async_context(VirtualHost.fresh())
                 deployment.environment["RABBITMQ_URL"] = deployment.vhost.url
+            if s3 and kind == APART:
+                deployment.environment |= s3.other_endpoint("ACTIVE")
             deployment.environment |= settings
             stack.push_async_callback(deployment.end)
             yield deployment
@@ -130,7 +135,8 @@ class Deployment:
         async def ready() -> bool:
             assert process.running, process.log.read_text()
             try:
-                async with self.http.get(f"{process.url}/readyz") as answer:
+                prefix = "" if process.name == "resizer" else self.environment.get("ROUTE_PREFIX", "")
+                async with self.http.get(f"{process.url}{prefix}/readyz") as answer:
                     return answer.status == 200
             except aiohttp.ClientError:
                 return False
@@ -141,6 +147,17 @@ class Deployment:
         """Stop whatever still runs."""
         for process in self.processes.values():
             await process.kill()
+
+    @asynccontextmanager
+    async def one_address(self) -> AsyncIterator[str]:
+        """Where clients find everything: the process itself, or the gateway in front of the services."""
+        prefix = self.environment.get("ROUTE_PREFIX", "")
+        if self.kind == "embedded":
+            yield self.url("ingest") + prefix
+            return
+        services = [self.url(name).removeprefix("http://") for name in ("ingest", "publisher")]
+        async with gateway(self.folder / "gateway", free_port(), *services, prefix=prefix) as url:
+            yield url
 
     def url(self, service: str) -> str:
         """Where the service listens."""

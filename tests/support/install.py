@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 
-from tests.support import imagemagick, rabbitmq, s3
+from tests.support import browser, gateway, imagemagick, rabbitmq, s3
 from tests.support.docker import can_get
 
 # For each server: the variable that names one, the image that runs it, Debian's program, and Debian's packages.
@@ -19,7 +19,12 @@ _SERVERS = (
     ),
 )
 # For each tool: the programs of which one is enough, and Debian's package.
-_TOOLS = ((("curl",), "curl"), (imagemagick.PROGRAMS, "imagemagick"))
+_TOOLS = (
+    (("curl",), "curl"),
+    (imagemagick.PROGRAMS, "imagemagick"),
+    ((gateway.PROGRAM, f"/usr/sbin/{gateway.PROGRAM}"), "nginx-light"),
+    (browser.PROGRAMS, "chromium"),
+)
 
 
 def missing() -> list[str]:

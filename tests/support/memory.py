@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from common.errors import KeyTaken, NoSuchKey
-from common.storage import Entry, Storage
+from common.storage import Entry, Storage, Stranger
 
 
 class MemoryStorage:
@@ -49,6 +49,9 @@ class MemoryStorage:
 
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+
+    async def as_stranger(self, key: str) -> Stranger:
+        return Stranger(readable=None if key in self.objects else False)
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         for key in list(self.objects):

@@ -77,6 +77,16 @@ class TestBuckets:
             "STORE_DEFAULT_REGION": "default",
         }
 
+    def other_endpoint(self, which: str) -> dict[str, str]:
+        """The settings that have the INCOMING or ACTIVE bucket at another address than the other one."""
+        return {
+            f"{which}_PREFIX": "OTHER",
+            "OTHER_ENDPOINT": self.endpoint.replace("127.0.0.1", "localhost"),
+            "OTHER_ACCESS_KEY_ID": self.account.access_key_id or "",
+            "OTHER_SECRET_KEY": self.account.secret_key or "",
+            "OTHER_DEFAULT_REGION": "default",
+        }
+
     def public_url(self, bucket: str, key: str) -> str:
         """Where an anonymous client would look for the object."""
         return f"{self.endpoint}/{bucket}/{key}"

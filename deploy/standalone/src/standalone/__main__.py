@@ -18,11 +18,17 @@ from standalone.settings import DEFAULTS, StandaloneSettings
 log = structlog.get_logger()
 
 
+def read() -> StandaloneSettings:
+    """What the environment says, on top of the defaults. Raises SettingsError."""
+    return read_settings(
+        StandaloneSettings, DEFAULTS | {key: value for key, value in os.environ.items() if value.strip()}
+    )
+
+
 async def start() -> None:
     """Run until SIGTERM."""
-    given = {key: value for key, value in os.environ.items() if value.strip()}
-    settings = read_settings(StandaloneSettings, DEFAULTS | given)
-    if "API_SECRET_KEY" not in given:
+    settings = read()
+    if not os.environ.get("API_SECRET_KEY", "").strip():
         log.warning(
             "API_SECRET_KEY is not set: anybody who knows the default can publish", default=DEFAULTS["API_SECRET_KEY"]
         )
@@ -64,4 +70,4 @@ def _together(services: list[Service]) -> Service:
 
 
 if __name__ == "__main__":
-    command_line("standalone", start, ())
+    command_line("standalone", start, (), read)

@@ -18,7 +18,7 @@ from typing import Self, TypeVar
 from uuid import uuid4
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault
-from common.storage import Entry, Storage
+from common.storage import Entry, Storage, Stranger
 
 TEMPORARY = ".tmp"
 _STALE = 3600  # seconds; no operation takes so long, so what is older was left by a crash
@@ -103,6 +103,11 @@ class LocalStorage:
 
         with suppress(NoSuchKey):
             await self._run(key, remove)
+
+    async def as_stranger(self, key: str) -> Stranger:
+        """Files are served by whoever can read the folder."""
+        self.path(key)
+        return Stranger(readable=None)
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, read a batch at a time."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -13,16 +13,18 @@ import aiohttp
 import structlog
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
+from botocore import UNSIGNED
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import content_type
-from common.storage import SVG, Entry, Storage
+from common.storage import SVG, Entry, Storage, Stranger
 from common.temporary import temporary_file
 
 log = structlog.get_logger()
 
 _CHUNK = 1 << 20
+_UNSIGNED = "none"
 _NO_ACL = "AccessControlListNotSupported"
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
 
@@ -107,6 +109,16 @@ class S3Storage:
         """Remove the object; one that is not there is fine."""
         async with self._translated("DeleteObject", key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    async def as_stranger(self, key: str) -> Stranger:
+        """Ask for the object without a signature."""
+        async with connect(replace(self.account, signature_version=_UNSIGNED)) as client:
+            try:
+                async with self._translated("GetObject", key):
+                    found = await client.head_object(Bucket=self.bucket, Key=key)
+            except (StorageFault, NoSuchKey):
+                return Stranger(readable=False)
+        return Stranger(readable=True, content_type=found.get("ContentType"))
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, a page at a time."""
@@ -197,7 +209,7 @@ class _Unsupported(StorageFault):
 async def connect(account: S3Account) -> AsyncIterator[Any]:
     """A client for the account. It connects when it is first used, so the server need not be up yet."""
     config = AioConfig(
-        signature_version=account.signature_version,
+        signature_version=UNSIGNED if account.signature_version == _UNSIGNED else account.signature_version,
         # The library's newer default adds checksums that other vendors' servers refuse.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

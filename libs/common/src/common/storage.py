@@ -22,6 +22,14 @@ class Entry:
     age: float
 
 
+@dataclass(frozen=True)
+class Stranger:
+    """What somebody without credentials gets. None: that is not for this store to say."""
+
+    readable: bool | None
+    content_type: str | None = None
+
+
 class Storage(Protocol):
     """One bucket. Every method raises StorageFault when the store does not do what it is asked."""
 
@@ -48,6 +56,9 @@ class Storage(Protocol):
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
+
+    async def as_stranger(self, key: str) -> Stranger:
+        """Whether somebody without credentials can read the object."""
 
     def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, without those in a folder below; in no particular order."""

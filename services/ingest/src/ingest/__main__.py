@@ -7,9 +7,14 @@ from ingest.bootstrap import ingest
 from ingest.settings import IngestServiceSettings
 
 
+def read() -> IngestServiceSettings:
+    """What the environment says. Raises SettingsError."""
+    return read_settings(IngestServiceSettings)
+
+
 async def start() -> None:
     """Run until SIGTERM."""
-    settings = read_settings(IngestServiceSettings)
+    settings = read()
     async with (
         open_buckets(settings) as buckets,
         open_bus(settings, "ingest") as bus,
@@ -19,4 +24,4 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    command_line("ingest", start, ())
+    command_line("ingest", start, (), read)

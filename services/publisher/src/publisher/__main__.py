@@ -8,9 +8,14 @@ from publisher.bootstrap import publisher
 from publisher.settings import PublisherServiceSettings
 
 
+def read() -> PublisherServiceSettings:
+    """What the environment says. Raises SettingsError."""
+    return read_settings(PublisherServiceSettings)
+
+
 async def start() -> None:
     """Run until SIGTERM."""
-    settings = read_settings(PublisherServiceSettings)
+    settings = read()
     async with (
         open_buckets(settings) as buckets,
         open_bus(settings, "publisher") as bus,
@@ -20,4 +25,4 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    command_line("publisher", start, (PUBLISHER,))
+    command_line("publisher", start, (PUBLISHER,), read)

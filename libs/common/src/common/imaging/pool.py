@@ -30,7 +30,7 @@ _PASSED_ON = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
 ENVIRONMENT = {
     "VIPS_CONCURRENCY": "1",  # as many processes as cores, and no threads that fight over them
     "VIPS_WARNING": "0",
-    "VIPS_DISC_THRESHOLD": "1t",  # in memory or not at all: a decoding process may not write
+    "VIPS_DISC_THRESHOLD": "100g",  # in memory or not at all: a decoding process may not write
     "VIPS_MAX_COORD": "10000000",  # our own limit names the image's size, so let its header be read
     "MALLOC_ARENA_MAX": "1",
     # Keep the memory of one photo for the next: giving it back and asking for it again costs 5 % of its rendering.
