@@ -1,0 +1,125 @@
+"""Calls that meet on one image, many times over: what is left is what one order of them explains."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.support.deployment import KINDS, SECRET, Deployment, keys
+from tests.support.eventually import eventually
+from tests.support.pictures import opened, photo
+
+from common.events import ThumbnailsRequested
+from common.images.names import ImageKey
+from common.rabbit import RabbitBus
+
+_ROUNDS = 5
+
+
+@pytest.fixture(params=KINDS)
+async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deployment]:
+    async with Deployment.prepared(request.param, tmp_path) as prepared:
+        await prepared.start()
+        yield prepared
+
+
+async def call(deployment: Deployment, path: str, **fields: object) -> tuple[int, str]:
+    """Status, and the new name where there is one."""
+    body = {"secret": SECRET, **fields}
+    async with deployment.http.post(f"{deployment.url('publisher')}{path}", json=body) as answer:
+        return answer.status, (await answer.json()).get("filename", "")
+
+
+def all_of(name: str) -> set[str]:
+    stem = name[:-4]
+    return {name, f"{stem}.json", *(f"{stem}{suffix}.jpg" for suffix in ("BI", "MI", "SI"))}
+
+
+async def quiet(deployment: Deployment, expected: set[str]) -> None:
+    """Wait until *active* holds this, and *incoming* nothing but tombstones; and see that it stays so."""
+
+    async def same() -> bool:
+        found = await keys(deployment.buckets.active)
+        return found == expected and await keys(deployment.buckets.incoming) == set()
+
+    await eventually(same, f"exactly {sorted(expected)}")
+    await asyncio.sleep(0.5)
+    assert await same()
+
+
+async def test_publish_and_delete(deployment: Deployment) -> None:
+    for _ in range(_ROUNDS):
+        name = await deployment.uploaded(photo(900, 600))
+        published, again, deleted = await asyncio.gather(
+            deployment.publish(name), deployment.publish(name), call(deployment, "/delete", filenames=name)
+        )
+        assert {published[0], again[0]} <= {200, 404}
+        assert deleted[0] == 200
+        await quiet(deployment, set())
+        assert (await deployment.publish(name))[0] == 404
+
+
+async def test_two_rotations(deployment: Deployment) -> None:
+    left: set[str] = set()
+    for _ in range(_ROUNDS):
+        name = await deployment.uploaded(photo(900, 600))
+        await deployment.publish(name)
+        found = await asyncio.gather(*(call(deployment, "/rotate", filename=name, rotation=90) for _ in range(2)))
+        assert {status for status, _ in found} <= {200, 404}
+        new = {made for status, made in found if status == 200}
+        assert new, "one of them at least"
+        left |= {key for made in new for key in all_of(made)}
+        await quiet(deployment, left)
+
+
+async def test_rotate_and_delete(deployment: Deployment) -> None:
+    for _ in range(_ROUNDS):
+        name = await deployment.uploaded(photo(900, 600))
+        await deployment.publish(name)
+        (status, new), deleted = await asyncio.gather(
+            call(deployment, "/rotate", filename=name), call(deployment, "/delete", filenames=name)
+        )
+        assert (status in (200, 404), deleted[0]) == (True, 200)
+        await quiet(deployment, all_of(new) if status == 200 else set())
+        if new:
+            assert (await call(deployment, "/delete", filenames=new))[0] == 200
+
+
+async def test_two_crops_and_a_render_at_once(deployment: Deployment) -> None:
+    """The versions that are left show the crop that is left, whichever of the two that is."""
+    for _ in range(_ROUNDS):
+        name = await deployment.uploaded(photo(1200, 900))
+        crops = "300x225+0+0", "200x150+800+600"
+        image = ImageKey.parse(name)
+        rendering = asyncio.create_task(_regenerate(deployment, image))
+        found = await asyncio.gather(*(call(deployment, "/publish", filename=name, crop=crop) for crop in crops))
+        await rendering
+        assert [status for status, _ in found] == [200, 200]
+        await quiet(deployment, all_of(name) | {image.crop})
+        crop = (await deployment.buckets.active.get(image.crop)).decode()
+
+        async def shown(crop: str = crop, image: ImageKey = image) -> bool:
+            made = opened(await deployment.buckets.active.get(image.variant("BI")))
+            return f"{made.width}x{made.height}" == crop.split("+", maxsplit=1)[0]
+
+        await eventually(shown, f"versions that show {crop}")
+        await asyncio.sleep(0.5)
+        assert await shown()
+        assert (await call(deployment, "/delete", filenames=name))[0] == 200
+
+
+async def _regenerate(deployment: Deployment, image: ImageKey) -> None:
+    if deployment.vhost is None:
+        return
+    bus = RabbitBus(deployment.vhost.url, "test")
+    bus.start()
+    try:
+
+        async def connected() -> bool:
+            return bus.trouble() is None
+
+        await eventually(connected, "a connection")
+        for _ in range(3):
+            await bus.publish(ThumbnailsRequested(source="/test", subject=image))
+    finally:
+        await bus.close()
