@@ -14,7 +14,7 @@ from aiohttp import web
 from common.bus import Bus, Subscription
 from common.errors import BusFault, SettingsError, StorageFault
 from common.events import Event
-from common.http import Health, make_app, make_metrics_app
+from common.http import Health, Route, make_app, make_metrics_app
 from common.local import LocalStorage
 from common.logs import configure_logs
 from common.rabbit import RabbitBus
@@ -43,7 +43,7 @@ class Service:
     """
 
     name: str
-    routes: tuple[web.RouteDef, ...] = ()
+    routes: tuple[Route, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     news: Callable[[Event], None] | None = None

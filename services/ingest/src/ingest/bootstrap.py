@@ -3,9 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from aiohttp import web
-
 from common.bus import Bus
+from common.http import Route
 from common.http.bodies import BodyLimits
 from common.imaging.capable import Capabilities, capable
 from common.imaging.pool import Pool
@@ -13,6 +12,7 @@ from common.imaging.protocol import Job, Limits
 from common.outbox import Outbox
 from common.service import Service
 from common.storage import Buckets
+from ingest import api
 from ingest.handlers import Uploads
 from ingest.routes import capabilities_route, events_route, status_route, upload_route
 from ingest.settings import IngestSettings
@@ -51,15 +51,16 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
         turning = None
         if settings.auto_orient_original:
             turning = await stack.enter_async_context(Pool.open(1, settings.limits))
+        capabilities = await _capabilities(settings, pool)
         watchers = Watchers(buckets, settings.plan)
         uploads = Uploads(incoming=buckets.incoming, outbox=outbox, pool=pool, turning=turning)
         yield Service(
             name="ingest",
             routes=(
-                web.post("/upload", upload_route(uploads, limits, settings.temp_folder)),
-                web.get("/status/{key}", status_route(buckets, settings.plan)),
-                web.get("/events/{key}", events_route(watchers)),
-                web.get("/capabilities", capabilities_route(await _capabilities(settings, pool))),
+                Route("POST", "/upload", upload_route(uploads, limits, settings.temp_folder), api.UPLOAD),
+                Route("GET", "/status/{key}", status_route(buckets, settings.plan), api.STATUS),
+                Route("GET", "/events/{key}", events_route(watchers), api.EVENTS),
+                Route("GET", "/capabilities", capabilities_route(capabilities), api.CAPABILITIES),
             ),
             background=(outbox.run,),
             news=watchers.news,

@@ -4,16 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from aiohttp import web
-
 from common.bus import Bus, Subscription
 from common.events import ActivationRequested, ThumbnailsFailed, ThumbnailsReady
+from common.http import Route
 from common.imaging.pool import Pool
 from common.local import LocalStorage
 from common.outbox import Outbox
 from common.service import Service
 from common.storage import Buckets
 from common.topology import PUBLISHER
+from publisher import api
 from publisher.activation import Activation
 from publisher.edits import Edits
 from publisher.handlers import activation_requested, thumbnails_settled
@@ -62,13 +62,14 @@ async def publisher(
         )
         secret = settings.api_secret_key
         routes = [
-            web.post("/publish", publish_route(activation, edits, secret, settings.activation_wait)),
-            web.post("/recrop", recrop_route(edits, secret)),
-            web.post("/rotate", rotate_route(edits, secret)),
-            web.post("/delete", delete_route(activation, secret)),
+            Route("POST", "/publish", publish_route(activation, edits, secret, settings.activation_wait), api.PUBLISH),
+            Route("POST", "/recrop", recrop_route(edits, secret), api.RECROP),
+            Route("POST", "/rotate", rotate_route(edits, secret), api.ROTATE),
+            Route("POST", "/delete", delete_route(activation, secret), api.DELETE),
         ]
         if isinstance(buckets.active, LocalStorage):
-            routes.append(web.get("/active/{key}", active_route(buckets.active, settings.cache_control)))
+            handler = active_route(buckets.active, settings.cache_control)
+            routes.append(Route("GET", "/active/{key}", handler, api.ACTIVE))
         yield Service(
             name="publisher",
             routes=tuple(routes),

@@ -3,5 +3,6 @@
 from common.http.answers import fields
 from common.http.app import Health, make_app, make_metrics_app
 from common.http.bodies import Refused
+from common.http.openapi import Route
 
-__all__ = ["Health", "Refused", "fields", "make_app", "make_metrics_app"]
+__all__ = ["Health", "Refused", "Route", "fields", "make_app", "make_metrics_app"]

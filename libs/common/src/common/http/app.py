@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -15,6 +15,7 @@ from common.errors import StorageFault, Transient
 from common.http.answers import LIMITS, failure
 from common.http.bodies import Refused
 from common.http.cors import cors, preflight
+from common.http.openapi import TEXT, Operation, Route, document, obj, page
 from common.settings import HttpSettings, Settings
 
 log = structlog.get_logger()
@@ -43,14 +44,18 @@ class Health:
         return ready, body | ({"stopping": True} if self.draining else {})
 
 
-def make_app(service: str, routes: Iterable[web.RouteDef], health: Health, settings: Settings) -> web.Application:
+def make_app(service: str, routes: Iterable[Route], health: Health, settings: Settings) -> web.Application:
     """The service's application: its own routes and those that all have, under the route prefix."""
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
     app = web.Application(middlewares=(_observed(service, health), preflight, _errors), client_max_size=LIMITS.bytes)
     app.on_response_prepare.append(cors(origins))
-    for route in [*_common_routes(health), *routes]:
-        app.add_routes([web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)])
+    served = [*routes, *_common_routes(health)]
+    served += _documents(document(service, served, prefix))
+    for route in served:
+        app.router.add_route(route.method, prefix + route.path, route.handler)
+        if route.method == hdrs.METH_GET:
+            app.router.add_route(hdrs.METH_HEAD, prefix + route.path, route.handler)
     return app
 
 
@@ -65,7 +70,20 @@ def make_metrics_app(path: str) -> web.Application:
     return app
 
 
-def _common_routes(health: Health) -> list[web.RouteDef]:
+def _documents(described: dict[str, object]) -> list[Route]:
+    async def openapi(_: web.Request) -> web.Response:
+        return web.json_response(described)
+
+    async def docs(_: web.Request) -> web.Response:
+        return web.Response(text=page(described), content_type="text/html")
+
+    return [
+        Route("GET", "/openapi.json", openapi, Operation("This description", {"application/json": {}})),
+        Route("GET", "/docs", docs, Operation("The same as a page", {"text/html": TEXT})),
+    ]
+
+
+def _common_routes(health: Health) -> list[Route]:
     async def ping(_: web.Request) -> web.Response:
         return web.Response(text="Pong!")
 
@@ -76,7 +94,12 @@ def _common_routes(health: Health) -> list[web.RouteDef]:
         is_ready, body = await health.report()
         return web.json_response(body, status=200 if is_ready else 503)
 
-    return [web.get("/ping", ping), web.get("/livez", alive), web.get("/readyz", ready)]
+    states = {"application/json": obj(ready={"type": "boolean"}, storage=TEXT, broker=TEXT)}
+    return [
+        Route("GET", "/ping", ping, Operation("Whether something answers", {"text/plain": {"const": "Pong!"}})),
+        Route("GET", "/livez", alive, Operation("Whether the process lives", {"application/json": {}})),
+        Route("GET", "/readyz", ready, Operation("Whether it can work, and with what", states)),
+    ]
 
 
 @web.middleware

@@ -1,0 +1,46 @@
+"""What the endpoints of ingest take and answer."""
+
+from common.http.openapi import KEY, TEXT, Operation, obj
+
+_STATUS = {
+    "type": "object",
+    "required": ["key", "state", "settled", "records"],
+    "properties": {
+        "key": KEY,
+        "state": {"enum": ["processing", "ready", "active", "failed", "unknown"]},
+        "settled": {"type": "boolean"},
+        "records": {"type": "object"},
+        "reason": TEXT,
+    },
+}
+_LIST = {"type": "array", "items": TEXT}
+
+UPLOAD = Operation(
+    "Store an image; its name is needed for everything else",
+    {"application/json": obj(success={"const": True}, filename=KEY)},
+    fields={"file": {"type": "string", "format": "binary"}},
+    required=("file",),
+    forms=("multipart/form-data",),
+    answers={400: "no file, or not an image that is accepted", 413: "too many bytes or pixels"},
+)
+STATUS = Operation(
+    "How far an image has come",
+    {"application/json": _STATUS},
+    parameters={"key": KEY},
+    answers={400: "not the name of an image"},
+)
+EVENTS = Operation(
+    "The status whenever it is another one, until it is settled, as server-sent events",
+    {"text/event-stream": {"type": "object", "properties": {"event": {"const": "status"}, "data": TEXT, "id": TEXT}}},
+    parameters={"key": KEY},
+    headers={"Last-Event-ID": TEXT},
+    answers={204: "all has been told", 400: "not the name of an image"},
+)
+CAPABILITIES = Operation(
+    "Formats that were seen to be read and written, limits and sizes",
+    {
+        "application/json": obj(
+            reads=_LIST, writes=_LIST, modern=_LIST, limits={"type": "object"}, sizes={"type": "array"}
+        )
+    },
+)

@@ -1,0 +1,47 @@
+"""What the endpoints of publisher take and answer."""
+
+from common.http.openapi import KEY, TEXT, Operation, obj
+
+_SECRET = {"type": "string", "minLength": 1}
+_CROP = {"type": "string", "description": "WxH+X+Y, in pixels or with % for width and height", "examples": ["9x9+0+0"]}
+_DONE = {"application/json": obj(success={"const": True})}
+_RENAMED = {"application/json": obj(success={"const": True}, filename=KEY)}
+_REFUSED = {401: "no secret", 403: "wrong secret"}
+_FAILED = {422: "the image cannot be shown; the reason is in the message"}
+
+PUBLISH = Operation(
+    "Make an image public; `crop` says which part of it its versions show",
+    _DONE,
+    fields={"secret": _SECRET, "filename": KEY, "crop": _CROP},
+    required=("secret", "filename"),
+    headers={"Prefer": {"type": "string", "examples": ["respond-async"]}},
+    answers={**_REFUSED, 404: "unknown or deleted", 410: "expired", **_FAILED},
+)
+RECROP = Operation(
+    "A public copy under a new name that shows another part, or all, of the image",
+    _RENAMED,
+    fields={"secret": _SECRET, "filename": KEY, "crop": _CROP},
+    required=("secret", "filename"),
+    answers={**_REFUSED, 404: "not public, or deleted", **_FAILED},
+)
+ROTATE = Operation(
+    "The image turned clockwise, public under a new name; the old one is deleted",
+    _RENAMED,
+    fields={"secret": _SECRET, "filename": KEY, "rotation": {"enum": [90, -90, 180, "90", "-90", "180"]}},
+    required=("secret", "filename"),
+    answers={**_REFUSED, 404: "not public, or deleted", **_FAILED},
+)
+DELETE = Operation(
+    "Remove images for good; unknown ones are fine",
+    _DONE,
+    fields={"secret": _SECRET, "filenames": {"anyOf": [KEY, {"type": "array", "items": KEY, "minItems": 1}]}},
+    required=("secret", "filenames"),
+    answers=_REFUSED,
+)
+ACTIVE = Operation(
+    "A public file",
+    {kind: {} for kind in ("image/jpeg", "image/png", "image/gif", "image/svg+xml", "image/webp", "image/avif")}
+    | {"application/json": {}, "text/plain": TEXT},
+    parameters={"key": TEXT},
+    answers={206: "a part of it", 304: "not changed", 404: "there is no such file", 416: "no such part"},
+)
