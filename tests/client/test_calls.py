@@ -92,7 +92,17 @@ async def test_what_is_refused(site: Site) -> None:
             body = {"filename": "nonsense", "filenames": "nonsense"} | ({} if secret is None else {"secret": secret})
             assert (await site.call(path, json=body))[0] == status, "the secret is looked at first"
         assert (await site.call(path, method="GET"))[0] == 405
-        assert (await site.call(path, data=b"{", headers={"Content-Type": "application/json"}))[0] == 400
+        for kind, sent in (
+            ("application/json", b"{"),
+            ("application/json", b"[]"),
+            ("application/json", b"\xff"),
+            ("multipart/form-data; boundary=x", b"--y\r\n\r\n"),
+            ("multipart/form-data", b"--x--"),
+            ("text/plain", b"secret=x"),
+        ):
+            status, body = await site.call(path, data=sent, headers={"Content-Type": kind})
+            assert status in (400, 401), (path, kind, sent, body)
+            assert body["error"]
     for path in ("/status/nonsense", "/events/nonsense"):
         assert (await site.call(path, method="GET"))[0] == 400
     assert (await site.call("/upload", method="GET"))[0] == 405
