@@ -11,7 +11,7 @@ from tests.support.rabbitmq import VirtualHost
 from common.bus import Bus, Handler, Subscription
 from common.embedded import EmbeddedBus
 from common.errors import BusFault, Permanent, Transient
-from common.events import ActivationRequested, Event, ImageUploaded, ThumbnailsRequested, encode
+from common.events import ActivationRequested, Event, ImageDeleted, ImageUploaded, ThumbnailsRequested, encode
 from common.images.names import ImageKey
 from common.rabbit import RabbitBus
 from common.topology import PUBLISHER, RESIZER_LIVE
@@ -276,3 +276,24 @@ async def test_a_publish_that_nobody_can_take_is_a_fault(vhost: VirtualHost) -> 
         await vhost.remove_queue("resizer.live")
         with pytest.raises(BusFault):
             await bus.publish(uploaded())
+
+
+async def test_whoever_listens_hears_of_every_event_and_takes_none_away(bus: Bus) -> None:
+    handling, heard = Handling(), list[Event]()
+    await bus.consume([subscription(handling)], heard.append)
+
+    async def listens() -> bool:
+        await bus.publish(ImageDeleted(source="/test", subject=uploaded(99).subject))  # which is nobody's work
+        return bool(heard)
+
+    await eventually(listens, "news")
+    heard.clear()
+    for number in range(3):
+        await bus.publish(uploaded(number))
+    await eventually(lambda: handling.count(3), "three events")
+
+    async def all_heard() -> bool:
+        return {event.subject for event in heard} >= {event.subject for event in handling.events}
+
+    await eventually(all_heard, "news of all three")
+    assert len(handling.events) == 3

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.deployment import KINDS, SECRET, Deployment, keys
+from tests.support.deployment import APART, KINDS, SECRET, Deployment, keys
 from tests.support.eventually import eventually
 from tests.support.pictures import opened, photo
 
@@ -16,7 +16,7 @@ from common.rabbit import RabbitBus
 _ROUNDS = 5
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=[*KINDS, APART])
 async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deployment]:
     async with Deployment.prepared(request.param, tmp_path) as prepared:
         await prepared.start()

@@ -1,0 +1,57 @@
+"""Edits are commands: without a broker they are refused and leave nothing, and what needs none is done all the same."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.support.deployment import SECRET, Deployment, keys
+from tests.support.pictures import photo
+from tests.support.proxy import Proxy
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    async with Deployment.prepared("rabbit-local", tmp_path, EDIT_WAIT="2") as prepared:
+        yield prepared
+
+
+async def call(deployment: Deployment, path: str, **fields: object) -> int:
+    body = {"secret": SECRET, **fields}
+    async with deployment.http.post(f"{deployment.url('publisher')}{path}", json=body) as answer:
+        return answer.status
+
+
+@pytest.mark.parametrize("trouble", ["down", "blocked"])
+async def test_the_broker_is_away(deployment: Deployment, trouble: str) -> None:
+    assert deployment.vhost is not None
+    async with Proxy.to(*deployment.vhost.address) as proxy:
+        await deployment.start("ingest", "resizer")
+        await deployment.start("publisher", RABBITMQ_URL=deployment.vhost.url_through(proxy.port))
+        name = await deployment.uploaded(photo(300, 200))
+        assert (await deployment.publish(name))[0] == 200
+        await deployment.wait_for(deployment.buckets.active, f"{name[:-4]}.json")
+        before = await keys(deployment.buckets.active)
+        if trouble == "down":
+            await proxy.cut()
+        else:
+            proxy.stall()
+        assert await call(deployment, "/rotate", filename=name) == 503
+        assert await call(deployment, "/recrop", filename=name, crop="10x10+0+0") == 503
+        assert await keys(deployment.buckets.active) == before
+        assert await call(deployment, "/delete", filenames=name) == 200
+        assert await keys(deployment.buckets.active) == set()
+        if trouble == "down":
+            await proxy.restore()
+        else:
+            proxy.flow()
+
+
+async def test_nobody_makes_the_thumbnails(deployment: Deployment) -> None:
+    await deployment.start("ingest", "publisher")
+    name = await deployment.uploaded(photo(300, 200))
+    assert (await deployment.publish(name))[0] == 200
+    assert await call(deployment, "/rotate", filename=name) == 503
+    assert await keys(deployment.buckets.active) == {name}, "the old one is there, and the new one is not"
+    await deployment.start("resizer")  # what it still finds to do must not bring the new one back
+    await deployment.wait_for(deployment.buckets.active, f"{name[:-4]}.json")
+    assert {key[:-4][:21] for key in await keys(deployment.buckets.active)} == {name[:-4]}
