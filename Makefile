@@ -17,7 +17,7 @@ run: $(RUN)/.ready ## run everything in one process, on SERVICE_PORT (8080), wit
 
 test: $(TEST)/.ready ## run all tests, with servers of their own; ARGS='-k name' chooses
 	@$(TEST)/bin/python -m tests.support.install
-	@$(TEST)/bin/python -m pytest -n 4 $(ARGS)
+	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup $(ARGS)
 
 bench: $(TEST)/.ready ## measure renderer and pipeline beside their peers; ARGS='jpeg formats' chooses
 	@$(TEST)/bin/python -m tests.support.install

@@ -18,7 +18,7 @@ _CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
-_SECONDS = 40
+_SECONDS = 20
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from common.events import ThumbnailsRequested
 from common.images.names import ImageKey
 from common.rabbit import RabbitBus
 
-_ROUNDS = 5
+_ROUNDS = 3
 
 
 @pytest.fixture(params=[*KINDS, APART])

@@ -36,7 +36,7 @@ IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None)[:2], modern=(Output(format=Format.WEBP, quality=80),))
 CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
 EVERYTHING = {str(IMAGE)} | {key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variants(IMAGE, stage))}
-SEEDS = range(600)
+SEEDS = range(300)
 
 Handler = Callable[[], Coroutine[None, None, None]]
 
