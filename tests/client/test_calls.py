@@ -157,6 +157,15 @@ async def test_rotating(site: Site) -> None:
     assert opened(data).getpoint(50, 100)[1] < 20, "and shows what it showed"
 
 
+async def test_a_crop_is_not_touched_by_a_name_with_another_extension(site: Site) -> None:
+    name = await site.published(photo(600, 400))
+    await site.done("/publish", filename=name, crop="300x200+0+0")
+    for other in (f"{name[:-4]}.png", f"{name[:-4]}.JPG"):
+        assert (await site.command("/publish", filename=other, crop="10x10+0+0"))[0] == 404
+    found = await site.settled(name)
+    assert (found["state"], found["records"]["base"]["crop"]) == ("active", "300x200+0+0")
+
+
 async def test_deleting(site: Site) -> None:
     names = [await site.published(photo(300 + number, 200)) for number in range(3)]
     early = await site.upload(photo(300, 200))

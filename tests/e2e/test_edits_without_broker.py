@@ -1,5 +1,7 @@
 """Edits are commands: without a broker they are refused and leave nothing, and what needs none is done all the same."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -55,3 +57,22 @@ async def test_nobody_makes_the_thumbnails(deployment: Deployment) -> None:
     await deployment.start("resizer")  # what it still finds to do must not bring the new one back
     await deployment.wait_for(deployment.buckets.active, f"{name[:-4]}.json")
     assert {key[:-4][:21] for key in await keys(deployment.buckets.active)} == {name[:-4]}
+
+
+async def test_a_service_that_stops_takes_an_edit_back_or_finishes_it(tmp_path: Path) -> None:
+    for kind in ("embedded", "rabbit-local"):
+        folder = tmp_path / kind
+        folder.mkdir()
+        async with Deployment.prepared(kind, folder) as deployment:
+            await deployment.start()
+            name = await deployment.uploaded(photo())
+            assert (await deployment.publish(name))[0] == 200
+            await deployment.wait_for(deployment.buckets.active, f"{name[:-4]}.json")
+            rotating = asyncio.create_task(call(deployment, "/rotate", filename=name))
+            await asyncio.sleep(0.1)
+            start = time.monotonic()
+            service = deployment.processes["standalone" if kind == "embedded" else "publisher"]
+            assert await service.terminate() == 0
+            assert time.monotonic() - start < 20, "well before SHUTDOWN_TIMEOUT, which is 25 s"
+            assert await rotating == 200
+            assert name not in await keys(deployment.buckets.active)

@@ -26,6 +26,7 @@ from common.temporary import clear_temporary, prepare_temporary
 log = structlog.get_logger()
 
 _NOTICE = 1.0  # seconds in which whoever balances the load can see that the service is not ready any more
+_RESERVE = 2.0  # seconds that are kept for events when requests take too long
 _TIDY_INTERVAL = 3600.0  # seconds
 _STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
 
@@ -107,9 +108,10 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         health.draining = True
         service.stopping()
         log.info("stopping: finishing what is in hand")
-        await asyncio.gather(
-            _finish_requests(runner, health, settings.shutdown_timeout), bus.drain(settings.shutdown_timeout)
-        )
+        # In one process, a request may wait for what an event leads to: requests are finished first, and then events.
+        deadline = asyncio.get_running_loop().time() + settings.shutdown_timeout
+        await _finish_requests(runner, health, deadline - _RESERVE)
+        await bus.drain(max(_RESERVE, deadline - asyncio.get_running_loop().time()))
         stopped.cancel()
         work.cancel()
         with suppress(asyncio.CancelledError):
@@ -117,12 +119,11 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
     log.info("stopped")
 
 
-async def _finish_requests(runner: web.AppRunner, health: Health, grace: float) -> None:
+async def _finish_requests(runner: web.AppRunner, health: Health, deadline: float) -> None:
     """Answer what has begun; aiohttp's own shutdown would drop the rest of a body that is still being sent."""
     await asyncio.sleep(_NOTICE)
     for site in list(runner.sites):
         await site.stop()
-    deadline = asyncio.get_running_loop().time() + grace
     while health.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a count, not an event
         await asyncio.sleep(0.05)
     if health.in_flight:

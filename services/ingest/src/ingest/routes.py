@@ -18,6 +18,7 @@ from ingest.upload import received
 from ingest.watch import Watchers
 
 _MOST_STREAMS = 1000
+_MOST_OF_ONE = 50  # streams of one image
 _LONGEST_STREAM = 3600.0  # seconds; a browser opens another one by itself
 _SETTLED = "settled"
 
@@ -55,7 +56,7 @@ def events_route(watchers: Watchers) -> Handler:
         image = _image(request)
         if request.headers.get("Last-Event-ID") == _SETTLED:
             return web.Response(status=204)  # which tells the browser not to ask again
-        if watchers.count >= _MOST_STREAMS:
+        if watchers.count >= _MOST_STREAMS or watchers.of(image) >= _MOST_OF_ONE:
             raise Refused(503, "too many streams are open here: ask for the status instead, or try again")
         stream = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         stream.content_type = "text/event-stream"

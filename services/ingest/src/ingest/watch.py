@@ -24,6 +24,10 @@ class Watchers:
         self._closed = False
         self.count = 0
 
+    def of(self, image: ImageKey) -> int:
+        """How many follow the image."""
+        return len(self._waiting.get(image.name, ()))
+
     def news(self, event: Event) -> None:
         """Wake those who wait for the event's image."""
         for waiting in self._waiting.get(event.subject.name, ()):

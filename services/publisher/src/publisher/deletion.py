@@ -12,7 +12,17 @@ log = structlog.get_logger()
 
 async def delete(image: ImageKey, *, buckets: Buckets) -> None:
     """Remove all of the image, of every format and of earlier configurations too. One that is unknown is fine."""
+    await bury(image, buckets=buckets)
+    await remove_buried(image, buckets=buckets)
+
+
+async def bury(image: ImageKey, *, buckets: Buckets) -> None:
+    """Write the tombstone: from now on the image does not exist, whatever is left of it."""
     await buckets.incoming.put(image.tombstone, b"")
+
+
+async def remove_buried(image: ImageKey, *, buckets: Buckets) -> None:
+    """Remove what is left of an image that has a tombstone."""
     await asyncio.gather(*(_remove_all(image, bucket) for bucket in (buckets.incoming, buckets.active)))
     log.info("image deleted", image=str(image))
 

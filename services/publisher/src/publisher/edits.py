@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from common.bus import Bus
-from common.errors import ImageError, KeyTaken, NoSuchKey, Transient
+from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
 from common.events import ThumbnailsRequested
 from common.images.geometry import turned_box
 from common.images.names import Format, ImageKey
@@ -27,11 +29,14 @@ from common.storage import Buckets, Storage
 from common.stored import read_crop, read_record
 from common.temporary import temporary_file
 from publisher.activation import is_deleted
-from publisher.deletion import delete
+from publisher.deletion import bury, delete, remove_buried
 from publisher.errors import Failed, Impossible, Unknown
+
+log = structlog.get_logger()
 
 T = TypeVar("T")
 
+_ATTEMPTS = 3
 _POLL = 0.05  # seconds between looks for a record
 _CONFIRM = 2.0  # seconds that the broker has to take the request
 
@@ -68,8 +73,26 @@ async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> Image
             new = await _published(image, turned, crop, edits)
         finally:
             turned.unlink(missing_ok=True)
-    await delete(image, buckets=edits.buckets)
+    if await is_deleted(image, buckets=edits.buckets):
+        await _discard(new, edits)
+        raise Unknown(f"{image} was deleted")
+    # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.
+    await bury(image, buckets=edits.buckets)
+    await _remove_patiently(image, edits)
     return new
+
+
+async def _remove_patiently(image: ImageKey, edits: Edits) -> None:
+    """Remove what is buried. The new image is there and the old one is not: the answer is yes even if this fails."""
+    for attempt in range(_ATTEMPTS):
+        await asyncio.sleep(attempt)
+        try:
+            await remove_buried(image, buckets=edits.buckets)
+        except StorageFault as fault:
+            log.warning("a rotated image's old versions cannot be removed", image=str(image), reason=str(fault))
+        else:
+            return
+    log.error("a rotated image's old versions stay: delete it again", image=str(image))
 
 
 async def recropped(image: ImageKey, crop: Crop | None, *, edits: Edits) -> ImageKey:
@@ -123,12 +146,16 @@ async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edit
         async with asyncio.timeout(edits.patience):
             await _thumbnails(new, crop, edits)
     except TimeoutError as error:
-        await delete(new, buckets=edits.buckets)
+        await _discard(new, edits)
         raise Transient("its thumbnails were not made in time") from error
-    except (Failed, Transient):
-        await delete(new, buckets=edits.buckets)
+    except BaseException:  # also when the service stops, and the answer is given up
+        await _discard(new, edits)
         raise
     return new
+
+
+async def _discard(new: ImageKey, edits: Edits) -> None:
+    await asyncio.shield(asyncio.ensure_future(delete(new, buckets=edits.buckets)))
 
 
 async def _stored(image_format: Format, path: Path, active: Storage) -> ImageKey:

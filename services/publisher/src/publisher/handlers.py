@@ -36,12 +36,16 @@ async def activate(image: ImageKey, *, activation: Activation, crop: Crop | None
     if not again:
         await _check(image, activation=activation)
     if crop is not None:
+        # Other images of this name, with another extension, have the same crop: it is only written for one that exists.
+        if all([await bucket.stat(str(image)) is None for bucket in (buckets.incoming, buckets.active)]):
+            raise Unknown(f"{image} is not known: expected the name that an upload was answered with")
         await buckets.active.put(image.crop, crop.geometry.text.encode())
     try:
         await move_original(image, buckets=buckets)
     except NoSuchKey as error:
         if await buckets.active.stat(str(image)) is None:
-            await buckets.active.delete(image.crop)
+            if crop is not None and await is_deleted(image, buckets=buckets):
+                await buckets.active.delete(image.crop)
             raise Unknown(f"{image} is not known: expected the name that an upload was answered with") from error
     await move_thumbnails(image, activation=activation)
     if await take_back_if_deleted(image, activation=activation):

@@ -54,7 +54,9 @@ def crop(given: dict[str, object]) -> Crop | None:
 
 def rotation(given: dict[str, object]) -> Rotation:
     """The degrees clockwise that `rotation` asks for; 90 without one."""
-    sent = given.get("rotation", 90)
+    sent = given.get("rotation")
+    if sent is None or sent == "":
+        return 90
     for known in get_args(Rotation):
         if (sent == known and not isinstance(sent, bool | float)) or sent == str(known):
             degrees: Rotation = known

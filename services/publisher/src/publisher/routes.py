@@ -15,7 +15,7 @@ from common.images.sizes import Crop
 from common.local import LocalStorage
 from common.stored import read_record
 from publisher import requests
-from publisher.activation import Activation
+from publisher.activation import Activation, is_deleted
 from publisher.deletion import delete
 from publisher.edits import Edits, check_fits, recropped, rotated
 from publisher.errors import Expired, Failed, Impossible, Unknown
@@ -45,7 +45,8 @@ def publish_route(activation: Activation, edits: Edits, secret: str, wait: float
     async def publish(request: web.Request, given: Given) -> web.Response:
         image, crop = requests.image(given), requests.crop(given)
         request["image"] = str(image)
-        patient = "respond-async" not in request.headers.get("Prefer", "").replace(" ", "").split(",")
+        preferences = ",".join(request.headers.getall("Prefer", [])).lower().replace(" ", "").split(",")
+        patient = "respond-async" not in preferences
         if crop is not None:
             await _check_crop(image, crop, edits)
         if patient and crop is None:
@@ -53,6 +54,8 @@ def publish_route(activation: Activation, edits: Edits, secret: str, wait: float
         await activate(image, activation=activation, crop=crop)
         if patient and crop is not None:
             await _wait_for_crop(image, crop, activation, wait)
+            if await is_deleted(image, buckets=activation.buckets):
+                raise Unknown(f"{image} was deleted")
         return _done(headers=None if patient else {"Preference-Applied": "respond-async"})
 
     return _guarded(secret, publish)

@@ -14,7 +14,7 @@ class PublisherSettings(HttpSettings, SizeSettings, ImagingSettings):
     activation_wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
     )
-    edit_wait: Seconds = Field(30.0, description="seconds that `/rotate` and `/recrop` wait for thumbnails")
+    edit_wait: Seconds = Field(20.0, description="seconds that `/rotate` and `/recrop` wait for thumbnails")
     incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
     reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         600.0, description="age in seconds from which an original's debts are settled without an event"

@@ -32,8 +32,10 @@ async def fields(request: web.Request) -> dict[str, object]:
 def _json(text: bytes) -> dict[str, object]:
     try:
         body = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(400, f"the body is not JSON: {error}") from error
+    except ValueError as error:
+        raise Refused(400, "the body is not JSON: a number is too long") from error
     if not isinstance(body, dict):
         raise Refused(400, f"the body is a JSON {type(body).__name__}: expected an object")
     return body

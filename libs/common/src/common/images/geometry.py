@@ -14,7 +14,8 @@ Box = tuple[int, int, int, int]  # left, top, width and height, in pixels
 
 _FLAGS = "%!<>^@"
 _SIZE = re.compile(
-    r"(?P<width>[0-9]+(\.[0-9]+)?)?(x(?P<height>[0-9]+(\.[0-9]+)?)?)?(?P<x>[+-][0-9]+)?(?P<y>[+-][0-9]+)?"
+    r"(?P<width>[0-9]{1,9}(\.[0-9]{1,9})?)?(x(?P<height>[0-9]{1,9}(\.[0-9]{1,9})?)?)?"
+    r"(?P<x>[+-][0-9]{1,9})?(?P<y>[+-][0-9]{1,9})?"
 )
 _MOST = 100_000
 
@@ -50,7 +51,9 @@ class Geometry:
         flags = "".join(sorted({character for character in text if character in _FLAGS}))
         match = _SIZE.fullmatch("".join(character for character in text if character not in _FLAGS).lower())
         if match is None or match["width"] is match["height"] is None:
-            raise ValueError(f"geometry {text!r}: expected WxH, W or xH, with flags of {_FLAGS} and an offset +X+Y")
+            raise ValueError(
+                f"geometry {text[:40]!r}: expected WxH, W or xH, with flags of {_FLAGS} and an offset +X+Y"
+            )
         width, height = (None if match[side] is None else float(match[side]) for side in ("width", "height"))
         if any(side is not None and not 0 < side <= _MOST for side in (width, height)) and "@" not in flags:
             raise ValueError(f"geometry {text!r}: expected 1 to {_MOST}")
