@@ -123,3 +123,20 @@ async def _regenerate(deployment: Deployment, image: ImageKey) -> None:
             await bus.publish(ThumbnailsRequested(source="/test", subject=image))
     finally:
         await bus.close()
+
+
+async def test_recrop_and_a_render_at_once(deployment: Deployment) -> None:
+    """The copy shows its part, and the old image all of itself."""
+    name = await deployment.uploaded(photo(1200, 900))
+    assert (await deployment.publish(name))[0] == 200
+    left = all_of(name)
+    for _ in range(_ROUNDS):
+        rendering = asyncio.create_task(_regenerate(deployment, ImageKey.parse(name)))
+        status, new = await call(deployment, "/recrop", filename=name, crop="300x225+0+0")
+        await rendering
+        assert status == 200
+        left |= all_of(new) | {ImageKey.parse(new).crop}
+        for key, size in ((new, (300, 225)), (name, (1200, 900))):
+            made = opened(await deployment.buckets.active.get(ImageKey.parse(key).variant("BI")))
+            assert (made.width, made.height) == size
+    await quiet(deployment, left)

@@ -47,7 +47,8 @@ def crop(given: dict[str, object]) -> Crop | None:
     if not isinstance(text, str):
         raise Refused(400, "crop: expected a geometry WxH+X+Y, once")
     try:
-        return Crop.parse(text.strip())
+        # A + that a form did not escape has become a space, and a geometry has no spaces of its own.
+        return Crop.parse(text.strip().replace(" ", "+"))
     except ValueError as error:
         raise Refused(400, str(error)) from error
 
