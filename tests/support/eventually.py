@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def eventually(look: Callable[[], Awaitable[T]], what: str, seconds: float = 30) -> T:
+async def eventually(look: Callable[[], Awaitable[T]], what: str, seconds: float = 90) -> T:
     """The first truthy result of `look`. Fails the test after `seconds`, saying `what` never came."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not (found := await look()):
