@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-PACKAGES := libs/common services/ingest services/resizer services/publisher deploy/standalone
+PACKAGES := libs/common services/ingest services/resizer services/publisher services/migrator deploy/standalone
 RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3

@@ -64,6 +64,11 @@ def logs(identity: str) -> str:
     return subprocess.run(["docker", "logs", identity], check=False, capture_output=True, text=True).stdout
 
 
+def runs_in(identity: str, command: list[str]) -> bool:
+    """Whether the command succeeds in the container."""
+    return subprocess.run(["docker", "exec", identity, *command], check=False, capture_output=True).returncode == 0
+
+
 def ready(identity: str, addresses: dict[str, str], what: str, check: Callable[[], bool]) -> Started:
     """The container's addresses once `check` says it is there; the container is removed when it never is."""
     stopper = {"container": identity}

@@ -5,18 +5,19 @@ import shutil
 import subprocess
 import sys
 
-from tests.support import browser, gateway, imagemagick, rabbitmq, s3
+from tests.support import browser, gateway, imagemagick, postgres, rabbitmq, s3
 from tests.support.docker import can_get
 
-# For each server: the variable that names one, the image that runs it, Debian's program, and Debian's packages.
+# For each server: the variable that names one, the image that runs it, whether Debian's is there, Debian's packages.
 _SERVERS = (
-    ("TEST_RABBITMQ", rabbitmq.IMAGE, rabbitmq.PROGRAM, ["rabbitmq-server"]),
+    ("TEST_RABBITMQ", rabbitmq.IMAGE, rabbitmq.PROGRAM.exists, ["rabbitmq-server"]),
     (
         "TEST_S3_ENDPOINT",
         s3.BASE_IMAGE,
-        s3.PROGRAM,
+        s3.PROGRAM.exists,
         ["ceph-mon", "ceph-osd", "ceph-mgr", "radosgw", "ceph-common", "uuid-runtime"],
     ),
+    (postgres.VARIABLE, postgres.IMAGE, lambda: postgres.programs() is not None, ["postgresql"]),
 )
 # For each tool: the programs of which one is enough, and Debian's package.
 _TOOLS = (
@@ -30,8 +31,8 @@ _TOOLS = (
 def missing() -> list[str]:
     """The Debian packages that are needed and not installed."""
     packages = [package for programs, package in _TOOLS if not any(map(shutil.which, programs))]
-    for variable, image, program, names in _SERVERS:
-        if variable not in os.environ and not program.exists() and not can_get(image):
+    for variable, image, is_there, names in _SERVERS:
+        if variable not in os.environ and not is_there() and not can_get(image):
             packages += names
     return packages
 

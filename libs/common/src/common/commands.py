@@ -1,30 +1,35 @@
 """The command line of a service: without a command it serves; `check` and `dead-letters` are for its operator."""
 
 import argparse
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
 
 from common.check import check_buckets
 from common.errors import BusFault
-from common.rabbit import RabbitBus
-from common.service import main, open_buckets, open_bus
+from common.jobs.command import Command, job_command
+from common.service import connected, main, open_buckets, open_bus
 from common.settings import BrokerSettings, Settings, read_settings
 from common.topology import QUEUES, WorkQueue
 
-_PATIENCE = 10.0  # seconds; a command must not wait for a broker as a service does
 _MOST = 1000  # letters shown
 
 
 def command_line(
     name: str,
-    serve: Callable[[], Coroutine[None, None, None]],
+    serve: Callable[[], Coroutine[None, None, None]] | None,
     queues: tuple[WorkQueue, ...],
     settings: Callable[[], Settings],
+    jobs: tuple[Command, ...] = (),
 ) -> None:
-    """Run what the command line asks for. Exits 0; 1 when it cannot be done; 2 for a wrong command or setting."""
-    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=f"The {name} service; serves by default.")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    """Run what the command line asks for; without a command, `serve`.
+
+    Exits 0; 1 when it cannot be done; 2 for a wrong command or setting. A job exits as it says itself.
+    """
+    what = f"The {name} service; serves by default." if serve else f"The {name}."
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=what)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=serve is None)
+    for job in jobs:
+        job.arguments(commands.add_parser(job.name, help=job.help, description=job.help))
     commands.add_parser("check", help="try the settings, the broker and the store, a line each")
     if queues:
         letters = commands.add_parser("dead-letters", help="show the events that were put aside, a line of JSON each")
@@ -34,7 +39,9 @@ def command_line(
         main(name, lambda: _check(name, settings))
     elif given.command == "dead-letters":
         main(name, lambda: _dead_letters(name, queues, replay=given.replay))
-    else:
+    elif given.command is not None:
+        job_command(name, next(job for job in jobs if job.name == given.command), given)
+    elif serve is not None:
         main(name, serve)
 
 
@@ -68,26 +75,17 @@ def _say(what: str, wrong: str | None) -> None:
 
 async def _broker(settings: BrokerSettings, name: str) -> None:
     async with open_bus(settings, name) as bus:
-        await _connected(bus)
+        await connected(bus)
         for queue in QUEUES:
             await bus.depth(queue)
 
 
 async def _dead_letters(name: str, queues: tuple[WorkQueue, ...], *, replay: bool) -> None:
     async with open_bus(read_settings(BrokerSettings), name) as bus:
-        await _connected(bus)
+        await connected(bus)
         for queue in queues:
             if replay:
                 print(json.dumps({"queue": queue.name, "replayed": await bus.replay(queue)}))
                 continue
             for letter in await bus.dead_letters(queue, _MOST):
                 print(json.dumps({"queue": queue.name, "reason": letter.reason, "event": letter.body}))
-
-
-async def _connected(bus: RabbitBus) -> None:
-    try:
-        async with asyncio.timeout(_PATIENCE):
-            while bus.trouble() is not None:  # noqa: ASYNC110 - the link has no more to offer than its state
-                await asyncio.sleep(0.05)
-    except TimeoutError as error:
-        raise BusFault(bus.trouble() or "the broker does not answer") from error

@@ -15,6 +15,10 @@ class StorageFault(Transient):
     """The store did not do what it was asked: unreachable, refused, full, or the bucket itself is missing."""
 
 
+class StorageFull(StorageFault):
+    """There is no room left: to wait will not help, somebody has to make some."""
+
+
 class NoSuchKey(Transient):
     """The store answered, and holds nothing under this key. Transient, as the object may just have been moved."""
 
@@ -46,6 +50,10 @@ class ImageError(Permanent):
         super().__init__(reason)
         self.fault = fault
         self.reason = reason
+
+
+class JobFault(Exception):
+    """A job cannot run, or cannot go on; the message says why and what was expected, in one line."""
 
 
 class SettingsError(Exception):

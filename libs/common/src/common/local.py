@@ -6,6 +6,7 @@ names; copies are hard links where the file system has them.
 """
 
 import asyncio
+import errno
 import os
 import re
 import shutil
@@ -17,13 +18,14 @@ from pathlib import Path
 from typing import Self, TypeVar
 from uuid import uuid4
 
-from common.errors import KeyTaken, NoSuchKey, StorageFault
+from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
 from common.storage import Entry, Storage, Stranger
 
 TEMPORARY = ".tmp"
 _STALE = 3600  # seconds; no operation takes so long, so what is older was left by a crash
 _SAFE_KEY = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)?[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _BATCH = 1000
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 T = TypeVar("T")
 
@@ -184,7 +186,8 @@ class LocalStorage:
                 raise NoSuchKey(key) from error
             raise StorageFault(f"the folder {self._folder} is missing") from error
         except OSError as error:
-            raise StorageFault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
+            fault = StorageFull if error.errno in _FULL else StorageFault
+            raise fault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
 
 
 def _duplicate(source: Path, target: Path) -> None:

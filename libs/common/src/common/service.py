@@ -28,6 +28,7 @@ log = structlog.get_logger()
 _NOTICE = 1.0  # seconds in which whoever balances the load can see that the service is not ready any more
 _RESERVE = 2.0  # seconds that are kept for events when requests take too long
 _TIDY_INTERVAL = 3600.0  # seconds
+_CONNECT_PATIENCE = 10.0  # seconds
 _STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
 
 
@@ -66,7 +67,7 @@ async def open_buckets(settings: Settings) -> AsyncIterator[Buckets]:
 
         async def bucket(name: str | None, prefix: str | None, acl: str, cache_control: str) -> S3Storage:
             assert name is not None
-            account = _account(prefix, settings.s3_signature_version)
+            account = s3_account(prefix, settings.s3_signature_version)
             if account not in clients:
                 clients[account] = await stack.enter_async_context(connect(account))
             return S3Storage(
@@ -88,6 +89,16 @@ async def open_bus(settings: BrokerSettings, service: str) -> AsyncIterator[Rabb
         yield bus
     finally:
         await bus.close()
+
+
+async def connected(bus: RabbitBus) -> None:
+    """Return once the broker can be used. A command must not wait for one as a service does: raises BusFault."""
+    try:
+        async with asyncio.timeout(_CONNECT_PATIENCE):
+            while bus.trouble() is not None:  # noqa: ASYNC110 - the link has no more to offer than its state
+                await asyncio.sleep(0.05)
+    except TimeoutError as error:
+        raise BusFault(bus.trouble() or "the broker does not answer") from error
 
 
 async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
@@ -192,6 +203,7 @@ def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
         sys.exit(1)
 
 
-def _account(prefix: str | None, signature_version: str) -> S3Account:
+def s3_account(prefix: str | None, signature_version: str) -> S3Account:
+    """The account that the variables with this prefix describe."""
     found = S3Variables.read(prefix)
     return S3Account(found.endpoint, found.access_key_id, found.secret_key, found.default_region, signature_version)

@@ -104,8 +104,10 @@ async def _present_record(image: ImageKey, stage: Stage, bucket: Storage, resizi
     """The record, if there is nothing left to do: of this configuration, and not given up for a passing fault."""
     record = await read_record(bucket, image, stage)
     configuration = resizing.renderer.plan.configuration(stage)
-    done = record is not None and record.configuration == configuration and record.settled
-    return record if done else None
+    if record is None or record.configuration != configuration or not record.settled:
+        return None
+    # Of an SVG that took the place of its rasterised version, the record may still be that one's.
+    return record if record.original is None or record.original.key == image else None
 
 
 async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, resizing: Resizing) -> Record:

@@ -36,6 +36,7 @@ class Format(StrEnum):
 ORIGINALS = (Format.JPG, Format.PNG, Format.GIF, Format.SVG)
 
 
+TOMBSTONES = "tombstones/"  # where the names of deleted images are, in *incoming*
 CROP = ".crop"  # the ending of the object that says which part of an image its versions show
 
 CONTENT_TYPES = {
@@ -110,7 +111,7 @@ class ImageKey:
     @property
     def tombstone(self) -> str:
         """The key that says the image was deleted, in *incoming*."""
-        return f"tombstones/{self.name}"
+        return f"{TOMBSTONES}{self.name}"
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:

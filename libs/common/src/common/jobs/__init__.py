@@ -1,0 +1,24 @@
+"""What commands that go through very many images share: options, outcomes, progress, and going on after a kill."""
+
+from common.jobs.command import Command, job_command
+from common.jobs.options import Options, add_options, options_from, positive
+from common.jobs.outcome import Outcome, Result
+from common.jobs.run import Job, work_through
+from common.jobs.tally import Tally, tallied
+from common.jobs.thumbnails import Thumbnails
+
+__all__ = [
+    "Command",
+    "Job",
+    "Options",
+    "Outcome",
+    "Result",
+    "Tally",
+    "Thumbnails",
+    "add_options",
+    "job_command",
+    "options_from",
+    "positive",
+    "tallied",
+    "work_through",
+]

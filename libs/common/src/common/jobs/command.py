@@ -1,0 +1,35 @@
+"""Commands of a service that do one thing and end."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from common.errors import BusFault, JobFault, SettingsError, StorageFault
+from common.logs import configure_logs
+
+
+@dataclass(frozen=True)
+class Command:
+    """`python -m SERVICE NAME`: what it is for, its arguments, and what it does; that returns the exit status."""
+
+    name: str
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], Coroutine[None, None, int]]
+
+
+def job_command(service: str, command: Command, given: argparse.Namespace) -> None:
+    """Run it. Exits with its status; 2, after a line that says why, when it cannot run or cannot go on."""
+    configure_logs(service)
+    try:
+        status = asyncio.run(command.run(given))
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"{service}: {line}", file=sys.stderr)
+        sys.exit(2)
+    except (JobFault, BusFault, StorageFault, OSError) as error:
+        print(f"{service} {command.name}: {error}", file=sys.stderr)
+        sys.exit(2)
+    sys.exit(status)

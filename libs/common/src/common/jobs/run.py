@@ -1,0 +1,92 @@
+"""Working through very many images, some at once, over outages, until they end or somebody stops it."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
+
+import structlog
+
+from common.errors import JobFault, StorageFull, Transient
+from common.jobs.outcome import Outcome
+
+log = structlog.get_logger()
+
+# Seconds between attempts at one image while the store or the broker is away: five minutes in all.
+_PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
+
+T = TypeVar("T")
+Job = Callable[[T], Awaitable[Outcome]]
+
+
+async def work_through(
+    items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome], None], *, at_once: int
+) -> None:
+    """Call `work` with each item, `at_once` at a time, and `ended` with what it returns.
+
+    `work` may be called again for the same item after a Transient fault. Raises JobFault when such a fault lasts, or
+    `work` raises it; and on SIGTERM or SIGINT.
+    """
+    task = asyncio.create_task(_all(items, work, ended, at_once))
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    try:
+        await task
+    except asyncio.CancelledError:
+        if not stopped:
+            raise
+        raise JobFault("stopped before the end; run it again to go on") from None
+    except BaseExceptionGroup as group:
+        faults, others = group.split(JobFault)
+        if others is not None or faults is None:
+            raise
+        raise _first(faults) from None
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
+
+
+async def _all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome], None], at_once: int) -> None:
+    slots = asyncio.Semaphore(at_once)
+
+    async def one(item: T) -> None:
+        try:
+            ended(await _patiently(item, work))
+        finally:
+            slots.release()
+
+    async with asyncio.TaskGroup() as tasks:
+        async for item in items:
+            await slots.acquire()
+            tasks.create_task(one(item))
+
+
+async def _patiently(item: T, work: Job[T]) -> Outcome:
+    for delay in _PATIENCE:
+        try:
+            return await work(item)
+        except StorageFull as fault:
+            raise JobFault(f"there is no room left: {fault}") from fault
+        except Transient as fault:
+            log.warning("waiting", image=str(item), seconds=delay, reason=str(fault) or type(fault).__name__)
+            await asyncio.sleep(delay)
+    try:
+        return await work(item)
+    except Transient as fault:
+        raise JobFault(f"cannot go on: {fault or type(fault).__name__}; run it again when that is mended") from fault
+
+
+def _first(group: BaseExceptionGroup[JobFault]) -> JobFault:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, JobFault)
+    return found

@@ -1,0 +1,89 @@
+"""Counting how images end: totals, failures by class, the report, and what a person sees meanwhile."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from tqdm import tqdm
+
+from common.errors import JobFault
+from common.jobs.options import Options
+from common.jobs.outcome import Outcome, Result
+
+
+class Tally:
+    """Counts outcomes. `total` is how many images there are to look at."""
+
+    def __init__(self, total: int, options: Options, report: TextIO | None) -> None:
+        self._total = total
+        self._options = options
+        self._report = report
+        self._began = time.monotonic()
+        self._bar = tqdm(total=total, unit=" images", file=sys.stderr, disable=not sys.stderr.isatty())
+        self.results: Counter[Result] = Counter()
+        self.errors: Counter[str] = Counter()
+        self.bytes = 0
+
+    @property
+    def seen(self) -> int:
+        """How many images have ended."""
+        return self.results.total()
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one more. Raises JobFault when the report cannot be written."""
+        self.results[outcome.result] += 1
+        self.bytes += outcome.bytes or 0
+        if outcome.error is not None and outcome.result is Result.ERROR:
+            self.errors[outcome.error] += 1
+        if self._report is not None:
+            try:
+                self._report.write(json.dumps(outcome.described()) + "\n")
+            except OSError as error:
+                raise JobFault(f"the report {self._options.report}: {error.strerror}") from error
+        self._show(outcome)
+
+    def said(self, *, dry_run: bool = False) -> str:
+        """The totals, as the scripts did that these commands replace, and the failures by class."""
+        counted = {result: self.results[result] for result in Result}
+        done = "to process" if dry_run else "processed"
+        totals = f"Images: {self.seen}, skipped: {counted[Result.SKIPPED]}"
+        lines = [f"{totals}, {done}: {counted[Result.PROCESSED]}, errors: {counted[Result.ERROR]}"]
+        lines += [f"  {name}: {count}" for name, count in self.errors.most_common()]
+        return "\n".join(lines)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._bar.close()
+
+    def _show(self, outcome: Outcome) -> None:
+        self._bar.update()
+        if self._options.verbose or (outcome.result is Result.ERROR and not self._bar.disable):
+            why = " ".join(filter(None, (outcome.error, outcome.reason)))
+            tqdm.write(f"{outcome.image} {outcome.result}{': ' if why else ''}{why}", file=sys.stdout)
+        if self._bar.disable and self.seen % self._options.progress == 0:
+            seconds = max(time.monotonic() - self._began, 1e-6)
+            rate = self.seen / seconds
+            left = tqdm.format_interval(max(self._total - self.seen, 0) / rate)
+            share = self.seen / max(self._total, self.seen)
+            print(f"Progress: {self.seen} / {self._total} ({share:.2%}), {rate:.1f} a second, {left} left", flush=True)
+
+
+@contextmanager
+def tallied(total: int, options: Options) -> Iterator[Tally]:
+    """A tally that prints its totals in the end, also of a run that could not go on. Raises JobFault."""
+    try:
+        report = options.report.open("w", buffering=1) if options.report else None
+    except OSError as error:
+        raise JobFault(f"the report {options.report} cannot be written: {error.strerror}") from error
+    tally = Tally(total, options, report)
+    try:
+        yield tally
+    finally:
+        tally.close()
+        if report is not None:
+            report.close()
+        print(tally.said(dry_run=options.dry_run), flush=True)

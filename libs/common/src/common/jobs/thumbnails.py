@@ -1,0 +1,110 @@
+"""Asking for an image's thumbnails on the bulk lane, and waiting until they are there or have failed."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+from common.bus import Bus
+from common.events import (
+    Event,
+    ImageUploaded,
+    Lane,
+    LaneData,
+    RequestData,
+    ThumbnailsFailed,
+    ThumbnailsReady,
+    ThumbnailsRequested,
+)
+from common.images.names import ImageKey
+from common.images.plan import Plan
+from common.images.records import Failure, Record, Stage, record_key
+from common.storage import Buckets
+from common.stored import read_crop, read_record
+from common.topology import RESIZER_BULK
+
+_LOOK = 5.0  # seconds between looks at an image of which nothing is heard
+_SILENCE = 600.0  # seconds after which an image is asked for again, if nothing waits for the resizers by then
+
+
+class Gone(Exception):
+    """The image was deleted meanwhile."""
+
+
+class Thumbnails:
+    """Makes sure of the thumbnails of public images. What it hears by `news` is only a reason to look."""
+
+    def __init__(self, buckets: Buckets, bus: Bus, plan: Plan, source: str) -> None:
+        self._buckets = buckets
+        self._bus = bus
+        self._plan = plan
+        self._source = source
+        self._listening: dict[str, asyncio.Event] = {}
+
+    def news(self, event: Event) -> None:
+        """Told of every event that passes."""
+        if isinstance(event, ThumbnailsReady | ThumbnailsFailed) and event.subject.name in self._listening:
+            self._listening[event.subject.name].set()
+
+    async def missing(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> list[Stage]:
+        """The stages without a record of today's settings; one that was given up for a passing fault counts as none."""
+        found = {stage: await self._record(image, stage) for stage in stages or self._plan.stages}
+        return [stage for stage, record in found.items() if record is None or not record.settled]
+
+    async def failure(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> Failure | None:
+        """Why there are no thumbnails, by the records of today's settings."""
+        for stage in stages or self._plan.stages:
+            record = await self._record(image, stage)
+            if record is not None and record.failed is not None:
+                return record.failed
+        return None
+
+    async def make(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
+        """Have these stages rendered, whatever records there are; returns once that has ended, with why it failed.
+
+        Raises Gone, StorageFault, BusFault.
+        """
+        heard = self._listening.setdefault(image.name, asyncio.Event())
+        try:
+            # Without its record a stage is owed: should all events be lost, it is still made.
+            for stage in stages:
+                await self._buckets.active.delete(record_key(image, stage))
+            await self._ask(image, stages)
+            return await self._settled(image, stages, heard)
+        finally:
+            self._listening.pop(image.name, None)
+
+    async def _ask(self, image: ImageKey, stages: Sequence[Stage]) -> None:
+        if Stage.BASE in stages:  # the resizer itself goes on with what comes after
+            await self._bus.publish(ImageUploaded(source=self._source, subject=image, data=LaneData(lane=Lane.BULK)))
+            return
+        for stage in stages:
+            data = RequestData(lane=Lane.BULK, stage=stage)
+            await self._bus.publish(ThumbnailsRequested(source=self._source, subject=image, data=data))
+
+    async def _settled(self, image: ImageKey, stages: Sequence[Stage], heard: asyncio.Event) -> Failure | None:
+        asked = time.monotonic()
+        while True:
+            heard.clear()
+            records = [await self._record(image, stage) for stage in stages]
+            for record in records:
+                if record is not None and record.failed is not None:
+                    return record.failed
+            if all(records):
+                return None
+            if await self._buckets.active.stat(str(image)) is None:
+                raise Gone(f"{image} was deleted")
+            if time.monotonic() - asked > _SILENCE and not await self._bus.depth(RESIZER_BULK):
+                await self._ask(image, stages)
+                asked = time.monotonic()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await heard.wait()
+
+    async def _record(self, image: ImageKey, stage: Stage) -> Record | None:
+        """The stage's record, if it is of this very original and of today's settings."""
+        record = await read_record(self._buckets.active, image, stage)
+        if record is None or (record.original is not None and record.original.key != image):
+            return None
+        crop = await read_crop(self._buckets.active, image)
+        return record if record.configuration == self._plan.configuration(stage, crop) else None

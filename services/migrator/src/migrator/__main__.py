@@ -1,0 +1,43 @@
+"""`python -m migrator migrate`: runs to completion; `python -m migrator check`: whether it could."""
+
+import argparse
+
+from common.commands import command_line
+from common.jobs import Command, add_options, options_from
+from common.settings import read_settings
+from migrator.bootstrap import run
+from migrator.settings import MigratorSettings
+
+
+def read() -> MigratorSettings:
+    """What the environment says. Raises SettingsError."""
+    return read_settings(MigratorSettings)
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's options."""
+    add_options(parser, force="render again what has been rendered; an original that is public is never touched")
+    parser.add_argument("--rate", type=_rate, metavar="N", help="ask the source for N originals a second at most")
+
+
+async def start(given: argparse.Namespace) -> int:
+    """Migrate. Returns the exit status."""
+    return await run(read(), options_from(given), rate=given.rate)
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return rate
+
+
+MIGRATE = Command(
+    "migrate", "bring over all images of the v5 database, and have their thumbnails made", arguments, start
+)
+
+if __name__ == "__main__":
+    command_line("migrator", None, (), read, (MIGRATE,))

@@ -1,0 +1,53 @@
+"""The v5 database. The only module that knows asyncpg.
+
+The table has a row for each version of an image's page, so several for most images.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from common.errors import JobFault
+
+TABLE = "app_images_archives"
+_PAGE = 10_000  # rows
+_CONNECT_SECONDS = 15.0
+_QUERY_SECONDS = 120.0
+_QUERY = f"""
+    SELECT image_archive_id, filename, has_svg FROM {TABLE}
+    WHERE image_archive_id > $1 ORDER BY image_archive_id LIMIT {_PAGE}
+"""  # noqa: S608 - both are constants
+
+
+@dataclass(frozen=True)
+class Row:
+    """One archive row, as much of it as is of interest."""
+
+    id: int
+    filename: str | None
+    has_svg: bool
+
+
+async def pages(url: str) -> AsyncIterator[list[Row]]:
+    """All rows, by their id, a page at a time. Raises JobFault."""
+    where = urlsplit(url)
+    place = f"the database {where.path.lstrip('/')} at {where.hostname}:{where.port or 5432}"
+    try:
+        connection = await asyncpg.connect(url, timeout=_CONNECT_SECONDS, command_timeout=_QUERY_SECONDS)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise JobFault(f"V5_DATABASE_URL: {place} cannot be used: {_short(error)}") from error
+    try:
+        last = -(2**31)
+        while found := await connection.fetch(_QUERY, last):
+            last = found[-1]["image_archive_id"]
+            yield [Row(row["image_archive_id"], row["filename"], row["has_svg"] is True) for row in found]
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+        raise JobFault(f"the table {TABLE} in {place} cannot be read: {_short(error)}") from error
+    finally:
+        connection.terminate()
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

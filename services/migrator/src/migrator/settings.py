@@ -1,0 +1,45 @@
+"""What migrator reads from the environment."""
+
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, Field
+
+from common.settings import BrokerSettings, ImagingSettings, SizeSettings
+
+
+def _upper(value: object) -> object:
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def _database(value: object) -> object:
+    if isinstance(value, str):
+        scheme, _, rest = value.partition("://")
+        # `postgresql+psycopg2://` is how the old backends' library names its driver.
+        if scheme.partition("+")[0] not in ("postgresql", "postgres") or not urlsplit(value).hostname:
+            raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return f"postgresql://{rest}"
+    return value
+
+
+def _images(value: object) -> object:
+    if isinstance(value, str) and "://" in value:
+        where = urlsplit(value)
+        if where.scheme not in ("http", "https", "s3") or not where.netloc:
+            raise ValueError("expected http://HOST/PATH, https://, a folder, or s3://BUCKET/PREFIX")
+    return value
+
+
+class MigratorSettings(SizeSettings, ImagingSettings, BrokerSettings):
+    """The settings of the migrator."""
+
+    v5_database_url: Annotated[str, BeforeValidator(_database)] = Field(
+        description="`postgresql://USER:PASSWORD@HOST:PORT/DATABASE` of the v5 database"
+    )
+    v5_order: Annotated[Literal["ASC", "DESC"], BeforeValidator(_upper)] = Field(
+        "ASC", description="`ASC`: the oldest images first, or `DESC`"
+    )
+    v5_images: Annotated[str, BeforeValidator(_images)] = Field(
+        description="where v5 keeps its originals: `http(s)://HOST/PATH`, a folder, or `s3://BUCKET/PREFIX`"
+    )
+    v5_prefix: str | None = Field(None, description="`s3://`: PREFIX of the variables with the account of V5_IMAGES")

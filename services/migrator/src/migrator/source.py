@@ -1,0 +1,188 @@
+"""Where v5 keeps its originals: behind a web server, in a folder, or in an S3 bucket."""
+
+import asyncio
+import errno
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from common.errors import JobFault, NoSuchKey, StorageFault, StorageFull
+from common.s3 import S3Storage, connect
+from common.service import s3_account
+from common.storage import Storage
+from migrator.settings import MigratorSettings
+
+_CHUNK = 1 << 18
+_MOST_BYTES = 1 << 30
+_TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=30)
+_GONE = frozenset({404, 410})
+_PASSING = frozenset({408, 425, 429})
+
+
+class Missing(Exception):
+    """The source answered, and has no such image."""
+
+
+class Refused(Exception):
+    """The source does not give this image away, and will not next time."""
+
+
+class Faulty(Exception):
+    """The source did not give the image this time."""
+
+
+class Source(Protocol):
+    """Originals by their key. Both methods raise Missing, Refused, Faulty."""
+
+    async def fetch(self, key: str, path: Path) -> None:
+        """Write the whole original to the file. Raises StorageFull, too."""
+
+    async def size(self, key: str) -> int | None:
+        """How many bytes the original has, where the source says so."""
+
+
+class WebSource:
+    """Originals behind a web server."""
+
+    def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
+        self._http = http
+        self._base = base.rstrip("/")
+
+    async def check(self) -> None:
+        """Return if something answers there. Raises JobFault."""
+        try:
+            async with self._http.head(f"{self._base}/"):
+                return
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise JobFault(f"V5_IMAGES {self._base} cannot be reached: {_short(error)}") from error
+
+    async def fetch(self, key: str, path: Path) -> None:
+        """`GET BASE/KEY`."""
+        async with self._asked("GET", key) as answer:
+            with _room(path), path.open("wb") as file:
+                async for chunk in answer.content.iter_chunked(_CHUNK):
+                    await asyncio.to_thread(file.write, chunk)
+                    if file.tell() > _MOST_BYTES:
+                        raise Refused(f"it has more than {_MOST_BYTES >> 20} MiB")
+
+    async def size(self, key: str) -> int | None:
+        """`HEAD BASE/KEY`."""
+        async with self._asked("HEAD", key) as answer:
+            return answer.content_length
+
+    @asynccontextmanager
+    async def _asked(self, method: str, key: str) -> AsyncIterator[aiohttp.ClientResponse]:
+        try:
+            async with self._http.request(method, f"{self._base}/{key}") as answer:
+                if answer.status in _GONE:
+                    raise Missing(f"the source answers {answer.status}")
+                if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004 - the server's own faults
+                    raise Faulty(f"the source answers {answer.status}")
+                if answer.status != 200:  # noqa: PLR2004 - OK
+                    raise Refused(f"the source answers {answer.status}")
+                yield answer
+        except TimeoutError as error:
+            raise Faulty("the source took too long") from error
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise Faulty(f"the source broke off: {_short(error)}") from error
+
+
+class FolderSource:
+    """Originals in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise JobFault(f"V5_IMAGES {folder} is not there: expected a folder, or http(s)://… or s3://…")
+        self._folder = folder
+
+    async def fetch(self, key: str, path: Path) -> None:
+        """Copy the file."""
+        with _room(path):
+            try:
+                await asyncio.to_thread(shutil.copyfile, self._folder / key, path)
+            except FileNotFoundError as error:
+                raise Missing("the folder has no such file") from error
+            except (IsADirectoryError, PermissionError) as error:
+                raise Refused(error.strerror or type(error).__name__) from error
+
+    async def size(self, key: str) -> int | None:
+        """The file's size."""
+        try:
+            return (await asyncio.to_thread((self._folder / key).stat)).st_size
+        except FileNotFoundError as error:
+            raise Missing("the folder has no such file") from error
+        except OSError as error:
+            raise Refused(error.strerror or type(error).__name__) from error
+
+
+class BucketSource:
+    """Originals in an S3 bucket."""
+
+    def __init__(self, bucket: Storage, prefix: str) -> None:
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+
+    async def fetch(self, key: str, path: Path) -> None:
+        """Fetch the object."""
+        try:
+            async with self._bucket.as_file(f"{self._prefix}{key}") as found:
+                await asyncio.to_thread(found.rename, path)
+        except NoSuchKey as error:
+            raise Missing("the bucket has no such object") from error
+        except StorageFull:
+            raise
+        except StorageFault as error:
+            raise Faulty(str(error)) from error
+
+    async def size(self, key: str) -> int | None:
+        """The object's size."""
+        try:
+            found = await self._bucket.stat(f"{self._prefix}{key}")
+        except StorageFault as error:
+            raise Faulty(str(error)) from error
+        if found is None:
+            raise Missing("the bucket has no such object")
+        return found.bytes
+
+
+@asynccontextmanager
+async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
+    """What V5_IMAGES names. Raises JobFault when it cannot be reached."""
+    where = urlsplit(settings.v5_images)
+    if where.scheme in ("http", "https"):
+        async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as http:
+            source = WebSource(http, settings.v5_images)
+            await source.check()
+            yield source
+    elif where.scheme == "s3":
+        account = s3_account(settings.v5_prefix, settings.s3_signature_version)
+        async with connect(account) as client:
+            bucket = S3Storage(
+                client, account, where.netloc, acl="private", cache_control="", temporary=settings.temp_folder
+            )
+            try:
+                await bucket.check()
+            except StorageFault as fault:
+                raise JobFault(f"V5_IMAGES {settings.v5_images}: {fault}") from fault
+            yield BucketSource(bucket, where.path)
+    else:
+        yield FolderSource(Path(settings.v5_images))
+
+
+@contextmanager
+def _room(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageFull(f"TEMP_FOLDER {path.parent}: {error.strerror}") from error
+        raise
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -1,0 +1,85 @@
+"""A site that moves: its v5 database, where its originals are, and the image backend that it moves to."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.deployment import Deployment
+from tests.support.postgres import V5Database, v5_database
+
+
+@dataclass
+class Run:
+    """A run of a command that has ended."""
+
+    status: int
+    output: str
+    errors: str
+    report: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def totals(self) -> str:
+        """The line of the totals."""
+        return next(line for line in self.output.splitlines() if line.startswith("Images: "))
+
+    def line(self, image: str) -> dict[str, Any]:
+        """The one line of the report about this image."""
+        (found,) = [line for line in self.report if line["image"] == image]
+        return found
+
+
+@dataclass
+class Moving:
+    """The old site and the new one."""
+
+    deployment: Deployment
+    database: V5Database
+
+    async def migrate(self, *options: str, **settings: str) -> Run:
+        """Run `python -m migrator migrate` to its end."""
+        return await self.command("migrator", "migrate", *options, **settings)
+
+    async def command(self, *command: str, **settings: str) -> Run:
+        """Run `python -m` with the command to its end; one about many images writes a report."""
+        process = await self.begin(*command, **settings)
+        output, errors = await process.communicate()
+        assert process.returncode is not None
+        return Run(process.returncode, output.decode(), errors.decode(), self._report())
+
+    async def begin(self, *command: str, **settings: str) -> asyncio.subprocess.Process:
+        """Start `python -m` with the command."""
+        environment = self.deployment.environment | {"V5_DATABASE_URL": self.database.url} | settings
+        self.report_file.unlink(missing_ok=True)
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            *command,
+            "--report",
+            str(self.report_file),
+            env=environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=self.deployment.folder,
+        )
+
+    @property
+    def report_file(self) -> Path:
+        """Where the reports go."""
+        return self.deployment.folder / "report.jsonl"
+
+    def _report(self) -> list[dict[str, Any]]:
+        if not self.report_file.exists():
+            return []
+        return [json.loads(line) for line in self.report_file.read_text().splitlines()]
+
+
+@asynccontextmanager
+async def moving(kind: str, folder: Path, **settings: str) -> AsyncIterator[Moving]:
+    """An empty new site of this kind, not started yet, and an empty v5 database."""
+    async with Deployment.prepared(kind, folder, **settings) as deployment, v5_database() as database:
+        yield Moving(deployment, database)
