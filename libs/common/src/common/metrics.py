@@ -22,5 +22,6 @@ IMAGING_SECONDS = Histogram(
     ["operation"],
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
 )
+IMAGING_CPU = Counter("image_backend_imaging_cpu_seconds", "CPU seconds of jobs that ended well", ["operation"])
 IMAGING_DEATHS = Counter("image_backend_imaging_worker_deaths", "Decoding processes that died or had to be ended")
 SETTLED = Counter("image_backend_reconciled", "What the reconciler found owed, and settled", ["debt"])

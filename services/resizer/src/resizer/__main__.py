@@ -1,10 +1,16 @@
-"""`python -m resizer`: the service; `python -m resizer dead-letters`: what it put aside."""
+"""`python -m resizer`: the service; `resize`: thumbnails made anew; `dead-letters`: what it put aside."""
+
+import argparse
+import re
 
 from common.commands import command_line
+from common.images.records import Stage
+from common.jobs import Command, add_options, options_from
 from common.service import open_buckets, open_bus, run
 from common.settings import read_settings
 from common.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE
-from resizer.bootstrap import resizer
+from resizer.bootstrap import resize, resizer
+from resizer.regeneration import Selection
 from resizer.settings import ResizerServiceSettings
 
 
@@ -24,5 +30,46 @@ async def start() -> None:
         await run(service, bus=bus, buckets=buckets, settings=settings)
 
 
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `resize`."""
+    add_options(parser, force="with --missing: also what could not be rendered before")
+    add = parser.add_argument
+    add("--missing", action="store_true", help="only what has no thumbnails of today's settings")
+    add("--stage", type=Stage, choices=list(Stage), help="only these: base, or modern (WebP and AVIF)")
+    add("--prefix", type=_prefix, metavar="DIGITS", help="only images whose name begins with this")
+    add("--older", type=_seconds, metavar="AGE", help="only images uploaded longer ago than this, such as 90d or 12h")
+    add("--younger", type=_seconds, metavar="AGE", help="only images uploaded since then")
+
+
+async def start_resize(given: argparse.Namespace) -> int:
+    """Make thumbnails anew. Returns the exit status."""
+    options = options_from(given)
+    selection = Selection(
+        missing=given.missing,
+        stage=given.stage,
+        key=options.key,
+        prefix=given.prefix or "",
+        older=given.older,
+        younger=given.younger,
+        failed=options.force,
+    )
+    return await resize(read(), options, selection)
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[0-9]+(_[0-9]*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the beginning of a name, such as 1475")
+    return text
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"([0-9]+)([dhm])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected days, hours or minutes, such as 90d, 12h or 30m")
+    return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
+
+
+RESIZE = Command("resize", "make the thumbnails of public images anew", arguments, start_resize)
+
 if __name__ == "__main__":
-    command_line("resizer", start, (RESIZER_LIVE, RESIZER_FOLLOW_UP, RESIZER_BULK), read)
+    command_line("resizer", start, (RESIZER_LIVE, RESIZER_FOLLOW_UP, RESIZER_BULK), read, (RESIZE,))

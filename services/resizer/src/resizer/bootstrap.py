@@ -5,14 +5,18 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from common.bus import Bus, Subscription
+from common.errors import JobFault
 from common.events import ImageUploaded, ThumbnailsRequested
 from common.imaging.pool import Pool
-from common.service import Service
+from common.jobs import Options, Result, Thumbnails, tallied, work_through
+from common.service import Service, connected, open_buckets, open_bus
 from common.storage import Buckets
 from common.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE, WorkQueue
 from resizer.handlers import Resizing, gave_up, make_thumbnails
+from resizer.pricing import Pricing
+from resizer.regeneration import Regeneration, Selection, owed, regenerate, selected
 from resizer.rendering import Renderer
-from resizer.settings import ResizerSettings
+from resizer.settings import ResizerServiceSettings, ResizerSettings
 
 # A rendering may be tried twice, and beside it, a handler reads and writes a few objects. The sum stays below the half
 # hour after which a broker takes a message back.
@@ -21,6 +25,9 @@ _STORAGE_SECONDS = 180.0
 
 # What gives way to uploads needs more time by the clock for the same work.
 _PATIENCE = 6
+
+# Images of a `resize` that are being rendered: enough for the resizers never to wait.
+_IN_FLIGHT = 128
 
 
 @asynccontextmanager
@@ -31,29 +38,60 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
     give way. Between the modern formats and the bulk, whichever image has waited longer is next. Heavy images are
     rendered one at a time on either side, and never wait for the other.
     """
-    live, others = settings.resizer_workers, max(1, settings.resizer_workers - 1)
+    workers = settings.resizer_workers
     patient = settings.limits.model_copy(update={"wall_seconds": _PATIENCE * settings.limits.wall_seconds})
     async with (
-        Pool.open(live, settings.limits) as live_pool,
-        Pool.open(others, patient, background=True) as background_pool,
+        Pool.open(workers, settings.limits) as live_pool,
+        Pool.open(workers, patient, background=True) as background_pool,
     ):
         first = Renderer(live_pool, settings.plan)
         second = Renderer(background_pool, settings.plan)
 
-        def subscription(queue: WorkQueue, renderer: Renderer, slots: int) -> Subscription:
+        def subscription(queue: WorkQueue, renderer: Renderer) -> Subscription:
             resizing = Resizing(buckets=buckets, bus=bus, renderer=renderer)
             handler = partial(make_thumbnails, resizing=resizing)
             return Subscription(
                 queue,
                 {ImageUploaded: handler, ThumbnailsRequested: handler},
-                slots=slots,
+                slots=workers,
                 deadline=_RENDERINGS * renderer.pool.limits.wall_seconds + _STORAGE_SECONDS,
                 gave_up=partial(gave_up, resizing=resizing),
             )
 
         subscriptions = (
-            subscription(RESIZER_LIVE, first, live),
-            subscription(RESIZER_FOLLOW_UP, second, others),
-            subscription(RESIZER_BULK, second, others),
+            subscription(RESIZER_LIVE, first),
+            subscription(RESIZER_FOLLOW_UP, second),
+            subscription(RESIZER_BULK, second),
         )
         yield Service(name="resizer", subscriptions=subscriptions, needs_broker=True)
+
+
+async def resize(settings: ResizerServiceSettings, options: Options, selection: Selection) -> int:
+    """Have the resizers make public images' thumbnails anew.
+
+    Returns 0 when every image ended well, else 1. Raises JobFault when it cannot run, or go on.
+    """
+    if selection.stage is not None and selection.stage not in settings.plan.stages:
+        raise JobFault("--stage modern: expected GENERATE_WEBP or GENERATE_AVIF to be set")
+    async with open_buckets(settings) as buckets, open_bus(settings, "resize") as bus:
+        await buckets.check()
+        thumbnails = Thumbnails(buckets, bus, settings.plan, "/resizer")
+        stages = tuple(stage for stage in settings.plan.stages if selection.stage in (None, stage))
+        regeneration = Regeneration(buckets, thumbnails, selection, stages, options.jobs)
+        total = 0
+        async for _ in selected(buckets.active, selection):
+            total += 1
+        if selection.key is not None and not total:
+            raise JobFault(f"{selection.key} is not public: expected the name of an image in the public bucket")
+        with tallied(total, options) as tally:
+            found = owed(tally, options.limit, regeneration=regeneration)
+            if options.dry_run:
+                pricing = Pricing()
+                await work_through(found, pricing.count, tally.add, at_once=1)
+                async with Pool.open(1, settings.limits) as pool:
+                    print(await pricing.said(Renderer(pool, settings.plan), buckets.active))
+                return 0
+            await connected(bus)
+            await bus.consume((), thumbnails.news)
+            await work_through(found, partial(regenerate, regeneration=regeneration), tally.add, at_once=_IN_FLIGHT)
+    return 1 if tally.results[Result.ERROR] else 0

@@ -118,6 +118,7 @@ class Pool:
 
     def __init__(self, limits: Limits, niceness: int) -> None:
         self.limits = limits
+        self.cpu_seconds = 0.0  # taken by all jobs that have ended well
         self._niceness = niceness
         self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
 
@@ -160,6 +161,8 @@ class Pool:
             metrics.IMAGING_JOBS.labels(name, ImageFault.CRASHED).inc()
             raise ImageError(ImageFault.CRASHED, "its decoder gave an answer that makes no sense") from error
         metrics.IMAGING_JOBS.labels(name, "ok").inc()
+        metrics.IMAGING_CPU.labels(name).inc(reply.cpu_seconds)
+        self.cpu_seconds += reply.cpu_seconds
         return found, blobs
 
     async def _attempts(self, operation: Callable[[J], tuple[R, list[bytes]]], job: J) -> tuple[Reply, list[bytes]]:

@@ -6,9 +6,9 @@ beyond its form: the bytes it worked on may have taken it over.
 
 import struct
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import ImageFault
 
@@ -49,13 +49,14 @@ class Call(BaseModel):
 class Reply(BaseModel):
     """The end of one job: its result as JSON, or the fault; and how long each blob is that follows.
 
-    `trace` is the stack of a defect of ours.
+    `trace` is the stack of a defect of ours, `cpu_seconds` what the job took.
     """
 
     result: str | None = None
     fault: ImageFault | None = None
     reason: str = ""
     trace: str = ""
+    cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     blobs: list[int] = []
 
 

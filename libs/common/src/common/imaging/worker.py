@@ -8,6 +8,7 @@ import importlib
 import os
 import resource
 import sys
+import time
 import traceback
 from typing import BinaryIO
 
@@ -57,6 +58,7 @@ def _next(calls: BinaryIO) -> Call | None:
 
 def _perform(call: Call) -> tuple[Reply, list[bytes]]:
     _allow_cpu(call.cpu_seconds)
+    began = time.process_time()
     try:
         module, _, name = call.operation.partition(":")
         operation = getattr(importlib.import_module(module), name)
@@ -69,7 +71,8 @@ def _perform(call: Call) -> tuple[Reply, list[bytes]]:
         return Reply(fault=fault_of(error), reason=explain(error)), []
     except Exception:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
         return Reply(fault=ImageFault.CRASHED, reason="a defect in its rendering", trace=traceback.format_exc()), []
-    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs]), blobs
+    taken = time.process_time() - began
+    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs], cpu_seconds=taken), blobs
 
 
 def _allow_cpu(seconds: int) -> None:

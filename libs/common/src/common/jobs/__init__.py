@@ -3,7 +3,7 @@
 from common.jobs.command import Command, job_command
 from common.jobs.options import Options, add_options, options_from, positive
 from common.jobs.outcome import Outcome, Result
-from common.jobs.run import Job, work_through
+from common.jobs.run import Job, patiently, work_through
 from common.jobs.tally import Tally, tallied
 from common.jobs.thumbnails import Thumbnails
 
@@ -18,6 +18,7 @@ __all__ = [
     "add_options",
     "job_command",
     "options_from",
+    "patiently",
     "positive",
     "tallied",
     "work_through",

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import structlog
@@ -45,10 +46,12 @@ async def work_through(
             raise
         raise JobFault("stopped before the end; run it again to go on") from None
     except BaseExceptionGroup as group:
-        faults, others = group.split(JobFault)
+        # A fault of the listing itself is among them as it is: it cannot be gone on with from where it was.
+        faults, others = group.split((JobFault, Transient))
         if others is not None or faults is None:
             raise
-        raise _first(faults) from None
+        first = _first(faults)
+        raise first if isinstance(first, JobFault) else JobFault(f"cannot go on: {first}") from first
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)
@@ -59,7 +62,7 @@ async def _all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome],
 
     async def one(item: T) -> None:
         try:
-            ended(await _patiently(item, work))
+            ended(await patiently(partial(work, item), str(item)))
         finally:
             slots.release()
 
@@ -69,24 +72,24 @@ async def _all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome],
             tasks.create_task(one(item))
 
 
-async def _patiently(item: T, work: Job[T]) -> Outcome:
+async def patiently(work: Callable[[], Awaitable[T]], image: str) -> T:
+    """What `work` returns, once it does not meet a Transient fault. Raises JobFault when that lasts."""
     for delay in _PATIENCE:
         try:
-            return await work(item)
+            return await work()
         except StorageFull as fault:
             raise JobFault(f"there is no room left: {fault}") from fault
         except Transient as fault:
-            log.warning("waiting", image=str(item), seconds=delay, reason=str(fault) or type(fault).__name__)
+            log.warning("waiting", image=image, seconds=delay, reason=str(fault) or type(fault).__name__)
             await asyncio.sleep(delay)
     try:
-        return await work(item)
+        return await work()
     except Transient as fault:
         raise JobFault(f"cannot go on: {fault or type(fault).__name__}; run it again when that is mended") from fault
 
 
-def _first(group: BaseExceptionGroup[JobFault]) -> JobFault:
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
-    assert isinstance(found, JobFault)
     return found

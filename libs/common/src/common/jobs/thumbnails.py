@@ -47,9 +47,18 @@ class Thumbnails:
             self._listening[event.subject.name].set()
 
     async def missing(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> list[Stage]:
-        """The stages without a record of today's settings; one that was given up for a passing fault counts as none."""
-        found = {stage: await self._record(image, stage) for stage in stages or self._plan.stages}
-        return [stage for stage, record in found.items() if record is None or not record.settled]
+        """The stages without a record of today's settings; one that was given up for a passing fault counts as none.
+
+        Of an image that cannot be rendered, nothing is missing after that.
+        """
+        found: list[Stage] = []
+        for stage in stages or self._plan.stages:
+            record = await self._record(image, stage)
+            if record is None or not record.settled:
+                found.append(stage)
+            elif record.failed is not None:
+                break
+        return found
 
     async def failure(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> Failure | None:
         """Why there are no thumbnails, by the records of today's settings."""
