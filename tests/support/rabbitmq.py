@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ from uuid import uuid4
 
 import aiohttp
 from tests.support.docker import ready, run_container
-from tests.support.servers import Addresses, Started, Unavailable, answers, free_port, launch, shared, wait_for
+from tests.support.servers import Addresses, Started, Stopper, Unavailable, answers, free_port, launch, shared, wait_for
 
 IMAGE = os.environ.get("TEST_RABBITMQ_IMAGE", "rabbitmq:4.1-management")
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in /usr/sbin insists on its own user
@@ -41,14 +42,30 @@ def _in_docker(_: Path) -> Started:
 def _of_debian(folder: Path) -> Started:
     if not PROGRAM.exists():
         raise Unavailable("Debian's rabbitmq-server is not installed")
-    folder.mkdir()
     ports = {name: free_port() for name in ("amqp", "dist", "management")}
+    prepare(folder, ports)
+    process, stopper = launch_debian(folder, ports)
+    management = f"http://127.0.0.1:{ports['management']}"
+    wait_for("Debian's RabbitMQ", lambda: answers(management), process)
+    return {"amqp": f"127.0.0.1:{ports['amqp']}", "management": management}, stopper
+
+
+def prepare(folder: Path, ports: dict[str, int]) -> None:
+    """Make the folder of one of Debian's brokers: `ports` are those of amqp, dist and management."""
+    folder.mkdir()
     (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.default = 127.0.0.1:{ports['amqp']}\n"
         f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {ports['management']}\n"
         "disk_free_limit.absolute = 50MB\n"
     )
+    if os.geteuid() == 0:
+        for path in (folder, *folder.iterdir()):
+            shutil.chown(path, "rabbitmq", "rabbitmq")
+
+
+def launch_debian(folder: Path, ports: dict[str, int]) -> tuple[subprocess.Popen[bytes], Stopper]:
+    """Start the broker of a prepared folder, also once more with what it had stored."""
     environment = {
         "HOME": str(folder),
         "RABBITMQ_NODENAME": f"tests-{ports['amqp']}@localhost",
@@ -64,16 +81,8 @@ def _of_debian(folder: Path) -> Started:
         # One Erlang scheduler is plenty, and leaves the cores to what is tested.
         "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
     }
-    command = [str(PROGRAM)]
-    if os.geteuid() == 0:
-        shutil.chown(folder, "rabbitmq", "rabbitmq")
-        for path in folder.iterdir():
-            shutil.chown(path, "rabbitmq", "rabbitmq")
-        command = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups", *command]
-    process, stopper = launch(command, folder / "process", environment)
-    management = f"http://127.0.0.1:{ports['management']}"
-    wait_for("Debian's RabbitMQ", lambda: answers(management), process)
-    return {"amqp": f"127.0.0.1:{ports['amqp']}", "management": management}, stopper
+    as_user = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"] if os.geteuid() == 0 else []
+    return launch([*as_user, str(PROGRAM)], folder.parent / f"{folder.name}-process", environment)
 
 
 class VirtualHost:

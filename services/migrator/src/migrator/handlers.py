@@ -71,7 +71,10 @@ async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Out
     await _remove_rasterised(image, migration.buckets)
     thumbnails = migration.thumbnails
     stages = list(migration.stages) if migration.force else await thumbnails.missing(image)
-    failure = await (thumbnails.make(image, stages) if stages else thumbnails.failure(image))
+    if stages:
+        failure = await thumbnails.make(image, stages, anew=migration.force)
+    else:
+        failure = await thumbnails.failure(image)
     if failure is not None:
         return Outcome(str(image), Result.ERROR, failure.fault, f"it has no thumbnails: {failure.reason}", size)
     if listed.other is not None and not listed.svg:

@@ -56,10 +56,11 @@ class Regeneration:
 
 @dataclass(frozen=True)
 class Owed:
-    """An image, and the stages of it that have to be made."""
+    """An image, and the stages of it that have to be made, `anew` also where there are thumbnails already."""
 
     image: ImageKey
     stages: tuple[Stage, ...]
+    anew: bool
 
     def __str__(self) -> str:
         return str(self.image)
@@ -99,7 +100,7 @@ async def owed(tally: Tally, limit: int | None, *, regeneration: Regeneration) -
 async def regenerate(owed: Owed, *, regeneration: Regeneration) -> Outcome:
     """Have the image's stages made. Raises StorageFault, BusFault."""
     try:
-        failure = await regeneration.thumbnails.make(owed.image, owed.stages)
+        failure = await regeneration.thumbnails.make(owed.image, owed.stages, anew=owed.anew)
     except Gone:
         return Outcome(str(owed), Result.SKIPPED, "deleted")
     if failure is not None:
@@ -122,5 +123,6 @@ async def _look(image: ImageKey, regeneration: Regeneration) -> Owed | Outcome:
     if selection.missing:
         missing = await regeneration.thumbnails.missing(image, stages)
         failed = selection.failed and await regeneration.thumbnails.failure(image, stages) is not None
-        stages = stages if failed else tuple(missing)
-    return Owed(image, stages) if stages else Outcome(str(image), Result.SKIPPED)
+        if not failed:
+            return Owed(image, tuple(missing), anew=False) if missing else Outcome(str(image), Result.SKIPPED)
+    return Owed(image, stages, anew=True)

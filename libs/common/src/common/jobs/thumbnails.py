@@ -68,8 +68,8 @@ class Thumbnails:
                 return record.failed
         return None
 
-    async def make(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
-        """Have these stages rendered, whatever records there are; returns once that has ended, with why it failed.
+    async def make(self, image: ImageKey, stages: Sequence[Stage], *, anew: bool = False) -> Failure | None:
+        """Have these stages rendered, `anew` also where they are; returns once that has ended, with why it failed.
 
         Raises Gone, StorageFault, BusFault.
         """
@@ -77,7 +77,9 @@ class Thumbnails:
         try:
             # Without its record a stage is owed: should all events be lost, it is still made.
             for stage in stages:
-                await self._buckets.active.delete(record_key(image, stage))
+                record = await self._record(image, stage)
+                if record is not None and (anew or not record.settled):
+                    await self._buckets.active.delete(record_key(image, stage))
             await self._ask(image, stages)
             return await self._settled(image, stages, heard)
         finally:

@@ -1,0 +1,97 @@
+"""A RabbitMQ that a test may kill, which the one of the whole run is not."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import aiohttp
+from tests.support.docker import can_get
+from tests.support.eventually import eventually
+from tests.support.rabbitmq import IMAGE, PROGRAM, launch_debian, prepare
+from tests.support.servers import free_port, stop
+
+_USER = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
+
+
+class MortalBroker(Protocol):
+    """A broker, which keeps what it stored when it is killed and started again."""
+
+    url: str
+
+    async def kill(self) -> None:
+        """SIGKILL."""
+
+    async def start(self) -> None:
+        """Start it again, and wait until it accepts connections."""
+
+
+@asynccontextmanager
+async def mortal_broker(folder: Path) -> AsyncIterator[MortalBroker]:
+    """In Docker where there is an engine, else Debian's."""
+    broker: _InDocker | _OfDebian = _InDocker() if can_get(IMAGE) else _OfDebian(folder)
+    await broker.start()
+    try:
+        yield broker
+    finally:
+        await broker.end()
+
+
+class _OfDebian:
+    def __init__(self, folder: Path) -> None:
+        assert PROGRAM.exists(), "expected a Docker engine, or Debian's rabbitmq-server"
+        # Debian's server runs as a user of its own, who has to reach its folder.
+        for parent in (folder, *folder.parents[:2]):
+            parent.chmod(0o755)
+        self._folder = folder / "broker"
+        self._ports = {name: free_port() for name in ("amqp", "dist", "management")}
+        self.url = f"amqp://guest:guest@127.0.0.1:{self._ports['amqp']}/"
+        prepare(self._folder, self._ports)
+
+    async def start(self) -> None:
+        self._process, self._stopper = launch_debian(self._folder, self._ports)
+        await eventually(lambda: _answers(self._ports["management"]), "the broker")
+
+    async def kill(self) -> None:
+        os.killpg(self._process.pid, signal.SIGKILL)
+        await asyncio.to_thread(self._process.wait)
+
+    async def end(self) -> None:
+        await asyncio.to_thread(stop, self._stopper)
+
+
+class _InDocker:
+    def __init__(self) -> None:
+        self._ports = {5672: free_port(), 15672: free_port()}
+        self.url = f"amqp://guest:guest@127.0.0.1:{self._ports[5672]}/"
+        published = [text for inside, port in self._ports.items() for text in ("-p", f"127.0.0.1:{port}:{inside}")]
+        given = [text for name, value in _USER.items() for text in ("-e", f"{name}={value}")]
+        # A host name of its own, since the broker stores under it.
+        created = _docker("create", "--hostname", "mortal", *published, *given, IMAGE)
+        self._identity = created.strip()
+
+    async def start(self) -> None:
+        await asyncio.to_thread(_docker, "start", self._identity)
+        await eventually(lambda: _answers(self._ports[15672]), "the broker")
+
+    async def kill(self) -> None:
+        await asyncio.to_thread(_docker, "kill", self._identity)
+
+    async def end(self) -> None:
+        await asyncio.to_thread(_docker, "rm", "-f", "-v", self._identity)
+
+
+def _docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+async def _answers(port: int) -> bool:
+    try:
+        async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{port}/"):
+            return True
+    except aiohttp.ClientError:
+        return False
