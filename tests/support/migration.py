@@ -44,23 +44,25 @@ class Moving:
         """Run `python -m migrator migrate` to its end."""
         return await self.command("migrator", "migrate", *options, **settings)
 
-    async def command(self, *command: str, **settings: str) -> Run:
-        """Run `python -m` with the command to its end; one about many images writes a report."""
-        process = await self.begin(*command, **settings)
+    async def command(self, service: str, name: str, *options: str, **settings: str) -> Run:
+        """Run `python -m SERVICE NAME` to its end, with a report."""
+        process = await self.begin(service, name, *options, **settings)
         output, errors = await process.communicate()
         assert process.returncode is not None
         return Run(process.returncode, output.decode(), errors.decode(), self._report())
 
-    async def begin(self, *command: str, **settings: str) -> asyncio.subprocess.Process:
-        """Start `python -m` with the command."""
+    async def begin(self, service: str, name: str, *options: str, **settings: str) -> asyncio.subprocess.Process:
+        """Start `python -m SERVICE NAME`."""
         environment = self.deployment.environment | {"V5_DATABASE_URL": self.database.url} | settings
         self.report_file.unlink(missing_ok=True)
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            *command,
+            service,
+            name,
             "--report",
             str(self.report_file),
+            *options,
             env=environment,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -65,8 +65,8 @@ class Foresight:
         async with self._sampling:
             if len(self._sampled) < _SAMPLE:
                 began = time.monotonic()
-                async with fetched(image, self.migration) as path:
-                    size = (await asyncio.to_thread(path.stat)).st_size
+                async with fetched(image, self.migration) as (_, size):
+                    pass
                 self._sampled.append((size, time.monotonic() - began))
                 return size
         async with self.migration.fetching:

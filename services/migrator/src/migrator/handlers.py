@@ -64,17 +64,16 @@ async def migrate(listed: Listed, *, migration: Migration) -> Outcome:
 
 async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Outcome:
     await refuse_deleted(image, migration.buckets)
-    size, remark = None, None
+    thumbnails, size, remark = migration.thumbnails, None, None
     found = await migration.buckets.active.stat(str(image))
     if found is None:
         size, remark = await _bring(image, migration)
-    await _remove_rasterised(image, migration.buckets)
-    thumbnails = migration.thumbnails
-    stages = list(migration.stages) if migration.force else await thumbnails.missing(image)
-    if stages:
-        failure = await thumbnails.make(image, stages, anew=migration.force)
+        stages = migration.stages
     else:
-        failure = await thumbnails.failure(image)
+        stages = migration.stages if migration.force else tuple(await thumbnails.missing(image))
+        await thumbnails.forget(image, stages, made=migration.force)
+    await _remove_rasterised(image, migration.buckets)
+    failure = await (thumbnails.make(image, stages) if stages else thumbnails.failure(image))
     if failure is not None:
         return Outcome(str(image), Result.ERROR, failure.fault, f"it has no thumbnails: {failure.reason}", size)
     if listed.other is not None and not listed.svg:
@@ -94,10 +93,8 @@ async def refuse_deleted(image: ImageKey, buckets: Buckets) -> None:
 async def _bring(image: ImageKey, migration: Migration) -> tuple[int, str | None]:
     """Store the original in *active*. Returns its bytes, and what is odd about it."""
     active = migration.buckets.active
-    async with fetched(image, migration) as path:
+    async with fetched(image, migration) as (path, size):
         header, _ = await migration.pool.run(probe, Job(path=path, limits=migration.pool.limits), Header)
-        size = (await asyncio.to_thread(path.stat)).st_size
-        await refuse_deleted(image, migration.buckets)
         try:
             await active.put_file(str(image), path, exclusive=True)
         except KeyTaken:
@@ -112,22 +109,25 @@ async def _bring(image: ImageKey, migration: Migration) -> tuple[int, str | None
 
 
 @asynccontextmanager
-async def fetched(image: ImageKey, migration: Migration) -> AsyncIterator[Path]:
-    """The original from the source, as a file that goes with the context. Raises Missing, Refused, Faulty."""
+async def fetched(image: ImageKey, migration: Migration) -> AsyncIterator[tuple[Path, int]]:
+    """The original from the source, as a file that goes with the context, and its bytes.
+
+    Raises Missing, Refused, Faulty.
+    """
     path = temporary_file(migration.temporary)
     try:
         async with migration.fetching:
             for delay in (*_RETRIES, None):
                 await migration.pace.turn()
                 try:
-                    await migration.source.fetch(str(image), path)
+                    size = await migration.source.fetch(str(image), path)
                     break
                 except Faulty as fault:
                     if delay is None:
                         raise
                     log.info("asking the source again", image=str(image), seconds=delay, reason=str(fault))
                     await asyncio.sleep(delay)
-        yield path
+        yield path, size
     finally:
         path.unlink(missing_ok=True)
 

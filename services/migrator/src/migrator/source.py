@@ -17,7 +17,7 @@ from common.service import s3_account
 from common.storage import Storage
 from migrator.settings import MigratorSettings
 
-_CHUNK = 1 << 18
+_CHUNK = 1 << 20  # bytes; a photo takes a few writes, and not a hundred
 _MOST_BYTES = 1 << 30
 _TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=30)
 _GONE = frozenset({404, 410})
@@ -39,8 +39,8 @@ class Faulty(Exception):
 class Source(Protocol):
     """Originals by their key. Both methods raise Missing, Refused, Faulty."""
 
-    async def fetch(self, key: str, path: Path) -> None:
-        """Write the whole original to the file. Raises StorageFull, too."""
+    async def fetch(self, key: str, path: Path) -> int:
+        """Write the whole original to the file. Returns how many bytes it has. Raises StorageFull, too."""
 
     async def size(self, key: str) -> int | None:
         """How many bytes the original has, where the source says so."""
@@ -61,7 +61,7 @@ class WebSource:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise JobFault(f"V5_IMAGES {self._base} cannot be reached: {_short(error)}") from error
 
-    async def fetch(self, key: str, path: Path) -> None:
+    async def fetch(self, key: str, path: Path) -> int:
         """`GET BASE/KEY`."""
         async with self._asked("GET", key) as answer:
             with _room(path), path.open("wb") as file:
@@ -69,6 +69,7 @@ class WebSource:
                     await asyncio.to_thread(file.write, chunk)
                     if file.tell() > _MOST_BYTES:
                         raise Refused(f"it has more than {_MOST_BYTES >> 20} MiB")
+                return file.tell()
 
     async def size(self, key: str) -> int | None:
         """`HEAD BASE/KEY`."""
@@ -100,11 +101,12 @@ class FolderSource:
             raise JobFault(f"V5_IMAGES {folder} is not there: expected a folder, or http(s)://… or s3://…")
         self._folder = folder
 
-    async def fetch(self, key: str, path: Path) -> None:
+    async def fetch(self, key: str, path: Path) -> int:
         """Copy the file."""
         with _room(path):
             try:
                 await asyncio.to_thread(shutil.copyfile, self._folder / key, path)
+                return path.stat().st_size  # noqa: ASYNC240 - it has just been written
             except FileNotFoundError as error:
                 raise Missing("the folder has no such file") from error
             except (IsADirectoryError, PermissionError) as error:
@@ -127,11 +129,12 @@ class BucketSource:
         self._bucket = bucket
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
 
-    async def fetch(self, key: str, path: Path) -> None:
+    async def fetch(self, key: str, path: Path) -> int:
         """Fetch the object."""
         try:
             async with self._bucket.as_file(f"{self._prefix}{key}") as found:
-                await asyncio.to_thread(found.rename, path)
+                found.rename(path)
+                return path.stat().st_size  # noqa: ASYNC240
         except NoSuchKey as error:
             raise Missing("the bucket has no such object") from error
         except StorageFull:
@@ -155,7 +158,7 @@ async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
     """What V5_IMAGES names. Raises JobFault when it cannot be reached."""
     where = urlsplit(settings.v5_images)
     if where.scheme in ("http", "https"):
-        async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False) as http:
+        async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False, read_bufsize=_CHUNK) as http:
             source = WebSource(http, settings.v5_images)
             await source.check()
             yield source

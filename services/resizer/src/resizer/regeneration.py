@@ -100,7 +100,8 @@ async def owed(tally: Tally, limit: int | None, *, regeneration: Regeneration) -
 async def regenerate(owed: Owed, *, regeneration: Regeneration) -> Outcome:
     """Have the image's stages made. Raises StorageFault, BusFault."""
     try:
-        failure = await regeneration.thumbnails.make(owed.image, owed.stages, anew=owed.anew)
+        await regeneration.thumbnails.forget(owed.image, owed.stages, made=owed.anew)
+        failure = await regeneration.thumbnails.make(owed.image, owed.stages)
     except Gone:
         return Outcome(str(owed), Result.SKIPPED, "deleted")
     if failure is not None:

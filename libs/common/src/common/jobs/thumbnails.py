@@ -68,18 +68,23 @@ class Thumbnails:
                 return record.failed
         return None
 
-    async def make(self, image: ImageKey, stages: Sequence[Stage], *, anew: bool = False) -> Failure | None:
-        """Have these stages rendered, `anew` also where they are; returns once that has ended, with why it failed.
+    async def forget(self, image: ImageKey, stages: Sequence[Stage], *, made: bool) -> None:
+        """Remove records that say that nothing is owed: of what was given up and, if told so, of what was `made`.
+
+        A stage without its record is owed. So it is rendered again, even should all events be lost.
+        """
+        for stage in stages:
+            record = await self._record(image, stage)
+            if record is not None and (made or not record.settled):
+                await self._buckets.active.delete(record_key(image, stage))
+
+    async def make(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
+        """Have these stages rendered that have no record; returns once that has ended, with why it failed.
 
         Raises Gone, StorageFault, BusFault.
         """
         heard = self._listening.setdefault(image.name, asyncio.Event())
         try:
-            # Without its record a stage is owed: should all events be lost, it is still made.
-            for stage in stages:
-                record = await self._record(image, stage)
-                if record is not None and (anew or not record.settled):
-                    await self._buckets.active.delete(record_key(image, stage))
             await self._ask(image, stages)
             return await self._settled(image, stages, heard)
         finally:
@@ -96,6 +101,9 @@ class Thumbnails:
     async def _settled(self, image: ImageKey, stages: Sequence[Stage], heard: asyncio.Event) -> Failure | None:
         asked = time.monotonic()
         while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await heard.wait()
             heard.clear()
             records = [await self._record(image, stage) for stage in stages]
             for record in records:
@@ -108,9 +116,6 @@ class Thumbnails:
             if time.monotonic() - asked > _SILENCE and not await self._bus.depth(RESIZER_BULK):
                 await self._ask(image, stages)
                 asked = time.monotonic()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await heard.wait()
 
     async def _record(self, image: ImageKey, stage: Stage) -> Record | None:
         """The stage's record, if it is of this very original and of today's settings."""
