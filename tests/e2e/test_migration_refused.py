@@ -81,6 +81,7 @@ async def test_wrong_settings_and_options(site: Moving) -> None:
     for source, expected in (
         ("http://127.0.0.1:1/images", "cannot be reached"),
         ("ftp://host/images", "expected http://HOST/PATH"),
+        ("http://host:port/images", "V5_IMAGES"),
         ("/no/such/folder", "is not there"),
     ):
         line = refusal(await site.migrate(V5_IMAGES=source))

@@ -187,7 +187,7 @@ def _line(kind: type[Settings], name: str, message: str, value: object) -> str:
     expected = (kind.model_fields[name].description or "").replace("`", "")
     if message == "Field required":
         return f"{name.upper()} is not set: expected {expected}"
-    shown = "" if "secret" in name or "url" in name else f" {value!r}"
+    shown = "" if any(part in name for part in ("secret", "url", "v5_images")) else f" {value!r}"
     return f"{name.upper()}{shown} cannot be used: expected {expected}; {message.removeprefix('Value error, ')}"
 
 

@@ -4,6 +4,7 @@ The table has a row for each version of an image's page, so several for most ima
 """
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ TABLE = "app_images_archives"
 _PAGE = 10_000  # rows
 _CONNECT_SECONDS = 15.0
 _QUERY_SECONDS = 120.0
+_CLOSE_SECONDS = 2.0
 _QUERY = f"""
     SELECT image_archive_id, filename, has_svg FROM {TABLE}
     WHERE image_archive_id > $1 ORDER BY image_archive_id LIMIT {_PAGE}
@@ -46,7 +48,8 @@ async def pages(url: str) -> AsyncIterator[list[Row]]:
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
         raise JobFault(f"the table {TABLE} in {place} cannot be read: {_short(error)}") from error
     finally:
-        connection.terminate()
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            await connection.close(timeout=_CLOSE_SECONDS)
 
 
 def _short(error: BaseException) -> str:

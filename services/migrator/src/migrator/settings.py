@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
+from yarl import URL
 
 from common.settings import BrokerSettings, ImagingSettings, SizeSettings
 
@@ -24,8 +25,8 @@ def _database(value: object) -> object:
 
 def _images(value: object) -> object:
     if isinstance(value, str) and "://" in value:
-        where = urlsplit(value)
-        if where.scheme not in ("http", "https", "s3") or not where.netloc:
+        where = URL(value)
+        if where.scheme not in ("http", "https", "s3") or not where.host:
             raise ValueError("expected http://HOST/PATH, https://, a folder, or s3://BUCKET/PREFIX")
     return value
 

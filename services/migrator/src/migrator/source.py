@@ -10,6 +10,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from common.errors import JobFault, NoSuchKey, StorageFault, StorageFull
 from common.s3 import S3Storage, connect
@@ -59,7 +60,8 @@ class WebSource:
             async with self._http.head(f"{self._base}/"):
                 return
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise JobFault(f"V5_IMAGES {self._base} cannot be reached: {_short(error)}") from error
+            shown = URL(self._base).with_user(None)  # and so without a password
+            raise JobFault(f"V5_IMAGES {shown} cannot be reached: {_short(error)}") from error
 
     async def fetch(self, key: str, path: Path) -> int:
         """`GET BASE/KEY`."""

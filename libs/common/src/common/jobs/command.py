@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ def job_command(service: str, command: Command, given: argparse.Namespace) -> No
     """Run it. Exits with its status; 2, after a line that says why, when it cannot run or cannot go on."""
     configure_logs(service)
     try:
-        status = asyncio.run(command.run(given))
+        status = asyncio.run(_stoppable(command.run(given)))
     except SettingsError as error:
         for line in error.lines:
             print(f"{service}: {line}", file=sys.stderr)
@@ -33,3 +34,14 @@ def job_command(service: str, command: Command, given: argparse.Namespace) -> No
         print(f"{service} {command.name}: {error}", file=sys.stderr)
         sys.exit(2)
     sys.exit(status)
+
+
+async def _stoppable(work: Coroutine[None, None, int]) -> int:
+    """What `work` returns. Raises JobFault when SIGTERM or SIGINT comes first; what it holds is given back then."""
+    task = asyncio.create_task(work)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise JobFault("stopped before the end; run it again to go on") from None

@@ -1,7 +1,6 @@
 """Working through very many images, some at once, over outages, until they end or somebody stops it."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import TypeVar
@@ -26,25 +25,10 @@ async def work_through(
     """Call `work` with each item, `at_once` at a time, and `ended` with what it returns.
 
     `work` may be called again for the same item after a Transient fault. Raises JobFault when such a fault lasts, or
-    `work` raises it; and on SIGTERM or SIGINT.
+    `work` raises it.
     """
-    task = asyncio.create_task(_all(items, work, ended, at_once))
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
-        task.cancel()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
     try:
-        await task
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        raise JobFault("stopped before the end; run it again to go on") from None
+        await _all(items, work, ended, at_once)
     except BaseExceptionGroup as group:
         # A fault of the listing itself is among them as it is: it cannot be gone on with from where it was.
         faults, others = group.split((JobFault, Transient))
@@ -52,9 +36,6 @@ async def work_through(
             raise
         first = _first(faults)
         raise first if isinstance(first, JobFault) else JobFault(f"cannot go on: {first}") from first
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
 
 
 async def _all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome], None], at_once: int) -> None:
