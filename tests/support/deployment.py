@@ -202,6 +202,15 @@ async def keys(bucket: Storage) -> set[str]:
     return {entry.key async for entry in bucket.entries()}
 
 
+async def complete(deployment: Deployment, name: str) -> bool:
+    """Whether all of the image is public, and nothing of it is left in *incoming*."""
+    stem = name[:-4]
+    wanted = {name, f"{stem}.json", *(f"{stem}{suffix}{name[-4:]}" for suffix in ("BI", "MI", "SI"))}
+    in_active = {key for key in await keys(deployment.buckets.active) if key.startswith(stem)}
+    in_incoming = {key for key in await keys(deployment.buckets.incoming) if key.startswith(stem)}
+    return in_active == wanted and not in_incoming
+
+
 def curl_upload(url: str, path: Path) -> str:
     """Upload with curl, as the README does. Returns the new name."""
     command = ["curl", "-sS", "-F", f"file=@{path}", f"{url}/upload"]

@@ -1,0 +1,23 @@
+"""The two buckets on each kind of store."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from tests.support.s3 import TestBuckets
+from tests.support.stores import s3_pair
+
+from common.local import LocalStorage
+from common.s3 import connect
+from common.storage import Buckets
+
+
+@pytest.fixture
+async def s3(s3_buckets: TestBuckets, tmp_path: Path) -> AsyncIterator[Buckets]:
+    async with connect(s3_buckets.account) as client:
+        yield s3_pair(client, s3_buckets.account, s3_buckets, tmp_path)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Buckets:
+    return Buckets(LocalStorage.open(tmp_path / "incoming"), LocalStorage.open(tmp_path / "active"))

@@ -1,0 +1,103 @@
+"""What an S3 server is asked for besides."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from botocore.exceptions import ClientError
+from tests.support.s3 import TestBuckets
+from tests.support.stores import CACHE, KEY, attempts, s3_pair
+
+from common.errors import KeyTaken, StorageFault
+from common.s3 import connect
+from common.storage import Buckets
+
+
+async def test_a_missing_s3_bucket_is_a_fault_and_not_an_absent_key(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    async with connect(s3_buckets.account) as client:
+        gone = replace(s3_buckets, incoming="no-such-bucket")
+        for attempt in attempts(s3_pair(client, s3_buckets.account, gone, tmp_path).incoming):
+            with pytest.raises(StorageFault, match="no-such-bucket"):
+                await attempt()
+
+
+async def test_a_refusal_and_an_unreachable_store_are_faults(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    for account in (
+        replace(s3_buckets.account, secret_key="wrong"),
+        replace(s3_buckets.account, endpoint="http://127.0.0.1:9"),
+    ):
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(connect(account))
+            for attempt in attempts(s3_pair(client, account, s3_buckets, tmp_path).incoming):
+                with pytest.raises(StorageFault) as fault:
+                    await attempt()
+                assert "wrong" not in str(fault.value)
+
+
+async def test_s3_incoming_is_private_and_active_public(s3: Buckets, s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    svg = KEY.replace(".jpg", ".svg")
+    (tmp_path / "upload").write_bytes(b"photo")
+    await s3.incoming.put_file(KEY, tmp_path / "upload", exclusive=True)
+    await s3.incoming.put(svg, b"<svg/>")
+    await s3.active.copy_from(s3.incoming, KEY)  # on the server
+    await s3.active.copy_from(s3.incoming, svg)
+    await s3.active.put("1_2.png", b"put")
+    async with connect(replace(s3_buckets.account, region="elsewhere")) as client:
+        # Another account, as far as the storage can tell: the copy goes through this process.
+        other = s3_pair(client, replace(s3_buckets.account, region="elsewhere"), s3_buckets, tmp_path)
+        await s3.incoming.put("3_4.gif", b"streamed")
+        await other.active.copy_from(s3.incoming, "3_4.gif")
+    expected = {KEY: "image/jpeg", "1_2.png": "image/png", "3_4.gif": "image/gif", svg: "image/svg+xml"}
+    async with aiohttp.ClientSession() as anonymous:
+        for key, content_type in expected.items():
+            async with anonymous.get(s3_buckets.public_url(s3_buckets.active, key)) as answer:
+                assert (answer.status, answer.headers["Content-Type"]) == (200, content_type)
+                assert answer.headers["Cache-Control"] == CACHE
+                assert ("Content-Disposition" in answer.headers) == (key == svg)
+        async with anonymous.get(s3_buckets.public_url(s3_buckets.incoming, KEY)) as answer:
+            assert answer.status == 403
+
+
+class PlainStore:
+    """A client of a store that knows neither ACLs nor conditions; the rest is the real one's."""
+
+    def __init__(self, client: Any, code: str) -> None:
+        self._client = client
+        self._code = code
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    async def put_object(self, **request: Any) -> Any:
+        await asyncio.sleep(0.01)
+        if "ACL" in request or (self._code == "NotImplemented" and "IfNoneMatch" in request):
+            raise ClientError({"Error": {"Code": self._code, "Message": "no"}}, "PutObject")
+        return await self._client.put_object(**request)
+
+
+@pytest.mark.parametrize("code", ["AccessControlListNotSupported", "NotImplemented"])
+async def test_a_store_without_acls_or_conditions_is_used_without(
+    s3_buckets: TestBuckets, tmp_path: Path, code: str
+) -> None:
+    (tmp_path / "upload").write_bytes(b"photo")
+    async with connect(s3_buckets.account) as client:
+        bucket = s3_pair(PlainStore(client, code), s3_buckets.account, s3_buckets, tmp_path).incoming
+        names = [f"{number}_1.jpg" for number in range(4)]
+        await asyncio.gather(*(bucket.put_file(name, tmp_path / "upload", exclusive=True) for name in names))
+        assert {entry.key async for entry in bucket.entries()} == set(names)
+        assert await bucket.get(names[0]) == b"photo"
+        with pytest.raises(KeyTaken):
+            await bucket.put_file(names[0], tmp_path / "upload", exclusive=True)
+
+
+async def test_s3_with_the_old_signature(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    account = replace(s3_buckets.account, signature_version="s3")
+    async with connect(account) as client:
+        buckets = s3_pair(client, account, s3_buckets, tmp_path)
+        await buckets.incoming.put(KEY, b"photo")
+        await buckets.active.copy_from(buckets.incoming, KEY)
+        assert await buckets.active.get(KEY) == b"photo"

@@ -1,0 +1,36 @@
+"""What the tests of storages share."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from tests.support.s3 import TestBuckets
+
+from common.s3 import S3Account, S3Storage
+from common.storage import Buckets, Storage
+
+KEY = "1475660224_0882910455.jpg"
+CACHE = "public, max-age=77"
+
+
+def s3_pair(client: object, account: S3Account, buckets: TestBuckets, folder: Path) -> Buckets:
+    """Both buckets, as the services open them."""
+    return Buckets(
+        S3Storage(client, account, buckets.incoming, acl="private", cache_control="", temporary=folder),
+        S3Storage(client, account, buckets.active, acl="public-read", cache_control=CACHE, temporary=folder),
+    )
+
+
+def attempts(bucket: Storage) -> list[Callable[[], Awaitable[object]]]:
+    """Things to do with a bucket that is not there, or says no."""
+
+    async def listing() -> None:
+        async for _ in bucket.entries():
+            pass
+
+    return [
+        lambda: bucket.stat(KEY),
+        lambda: bucket.get(KEY),
+        lambda: bucket.put(KEY, b"x"),
+        listing,
+        bucket.check,
+    ]
