@@ -7,7 +7,7 @@ RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
 
-.PHONY: help run test bench fuzz lint format lock clean
+.PHONY: help run test containers bench fuzz lint format lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,6 +18,10 @@ run: $(RUN)/.ready ## run everything in one process, on SERVICE_PORT (8080), wit
 test: $(TEST)/.ready ## run all tests, with servers of their own; ARGS='-k name' chooses
 	@$(TEST)/bin/python -m tests.support.install
 	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup $(ARGS)
+
+containers: $(TEST)/.ready ## build the images and try the whole in containers, with a Docker engine; leaves no container
+	@$(TEST)/bin/python -m tests.support.install
+	@$(TEST)/bin/python -m pytest -v -s tests/containers $(ARGS)
 
 bench: $(TEST)/.ready ## measure renderer and pipeline beside their peers; ARGS='jpeg formats' chooses
 	@$(TEST)/bin/python -m tests.support.install
@@ -32,6 +36,8 @@ lint: $(TEST)/.ready ## check form, types and walls
 	@$(TEST)/bin/ruff format --check .
 	@$(TEST)/bin/mypy libs services deploy tests
 	@$(TEST)/bin/lint-imports
+	@$(TEST)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(TEST)/bin/zizmor --quiet --offline --no-progress .github/workflows
 
 format: $(TEST)/.ready ## put the code into form
 	@$(TEST)/bin/ruff check --fix-only .

@@ -1,17 +1,34 @@
 """Fixtures that every kind of test uses."""
 
+import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from tests.support.compose import why_not
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import begin_run, end_run
+
+_NO_CONTAINERS = "IMAGE_BACKEND_TEST_NO_CONTAINERS"  # why containers cannot be tested; empty where they can
+_CONTAINERS = Path(__file__).parent / "containers"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """The process that begins the run owns its servers; those that xdist starts share them."""
     if not hasattr(config, "workerinput"):
         begin_run()
+        os.environ[_NO_CONTAINERS] = why_not()
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """An engine is no server that could be installed: without one, there is nothing to be said about containers."""
+    return True if os.environ[_NO_CONTAINERS] and collection_path == _CONTAINERS else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if os.environ[_NO_CONTAINERS]:
+        terminalreporter.write_line(f"tests/containers were left out: {os.environ[_NO_CONTAINERS]}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
