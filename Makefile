@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PACKAGES := libs/common services/ingest services/resizer services/publisher services/migrator deploy/standalone
+COMPOSE := docker-compose.yml deploy/compose-s3.yml tests/containers/compose-ceph.yml
 RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
@@ -36,6 +37,7 @@ lint: $(TEST)/.ready ## check form, types and walls
 	@$(TEST)/bin/ruff format --check .
 	@$(TEST)/bin/mypy libs services deploy tests
 	@$(TEST)/bin/lint-imports
+	@$(TEST)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec $(COMPOSE)
 	@$(TEST)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(TEST)/bin/zizmor --quiet --offline --no-progress .github/workflows
 

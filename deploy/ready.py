@@ -8,7 +8,7 @@ import http.client
 import os
 import sys
 
-connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("SERVICE_PORT") or 8080), timeout=4)
+connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("SERVICE_PORT") or 8080), timeout=8)
 prefix = os.environ.get("ROUTE_PREFIX", "").strip("/")
 # The resizer has no clients, and so no prefix.
 for path in ("/readyz", f"/{prefix}/readyz"):

@@ -1,6 +1,7 @@
 """Uploads as clients make them: whoever gets no answer, or is told to, tries again."""
 
 import asyncio
+import io
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,7 @@ from tests.client.site import Site, until
 from tests.support.pictures import photo
 
 _PAUSE = 0.2  # seconds
+_AT_ONCE = 4
 
 
 class Uploads:
@@ -22,7 +24,7 @@ class Uploads:
     async def one(self, data: bytes) -> None:
         """Try once."""
         form = aiohttp.FormData()
-        form.add_field("file", data, filename="photo.jpg", content_type="image/jpeg")
+        form.add_field("file", io.BytesIO(data), filename="photo.jpg", content_type="image/jpeg")
         try:
             status, body = await self._site.call("/upload", data=form, timeout=aiohttp.ClientTimeout(30))
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -42,16 +44,23 @@ class Uploads:
 
     async def settle(self) -> None:
         """Wait until every image that was answered for has all its thumbnails, and is public with them."""
-        for name in self.names:
+        left = iter(self.names)
 
-            async def made(name: str = name) -> bool:
-                return set((await self._site.status(name))["records"]) == {"base", "modern"}
+        async def some() -> None:
+            for name in left:
+                await self._settle(name)
 
-            await until(made, f"the thumbnails of {name}")
-            await self._site.done("/publish", filename=name)
-            assert (await self._site.settled(name))["state"] == "active"
-            keys = {name, *(f"{name[:-4]}{suffix}.{kind}" for suffix in ("BI", "MI", "SI") for kind in ("jpg", "webp"))}
-            assert await self._site.visible(*keys) == keys
+        await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+
+    async def _settle(self, name: str) -> None:
+        async def made() -> bool:
+            return set((await self._site.status(name))["records"]) == {"base", "modern"}
+
+        await until(made, f"the thumbnails of {name}")
+        await self._site.done("/publish", filename=name)
+        assert (await self._site.settled(name))["state"] == "active"
+        keys = {name, *(f"{name[:-4]}{suffix}.{kind}" for suffix in ("BI", "MI", "SI") for kind in ("jpg", "webp"))}
+        assert await self._site.visible(*keys) == keys
 
 
 @asynccontextmanager

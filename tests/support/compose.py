@@ -129,8 +129,8 @@ class Project:
 
     def forget_images(self) -> None:
         """Remove the names of its images; their layers stay, for the next build."""
-        images = [self.image(program) for program in PROGRAMS]
-        subprocess.run(["docker", "rmi", "--no-prune", *images], check=False, capture_output=True)
+        names = docker("images", "--filter", f"reference=*/*:{self.name}*", "--format", "{{.Repository}}:{{.Tag}}")
+        docker("rmi", "--no-prune", *names.split())
 
     def left(self) -> list[str]:
         """What is still there of it."""
