@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 import pytest
 from tests.client.site import Site
-from tests.support.compose import Project
+from tests.support.compose import Project, why_not
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,6 +20,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def project() -> Iterator[Project]:
     """The project of docker-compose.yml alone, healthy, with folders on its shared volume."""
+    assert not why_not(), why_not()
     found = Project(GENERATE_WEBP="1", RECONCILE_AFTER="5", RECONCILE_INTERVAL="2")
     try:
         found.build()
