@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
-from tests.client.site import Site, until
+from tests.client.site import Site
+from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
 _PAUSE = 0.2  # seconds
@@ -56,7 +57,7 @@ class Uploads:
         async def made() -> bool:
             return set((await self._site.status(name))["records"]) == {"base", "modern"}
 
-        await until(made, f"the thumbnails of {name}")
+        await eventually(made, f"the thumbnails of {name}")
         await self._site.done("/publish", filename=name)
         assert (await self._site.settled(name))["state"] == "active"
         keys = {name, *(f"{name[:-4]}{suffix}.{kind}" for suffix in ("BI", "MI", "SI") for kind in ("jpg", "webp"))}

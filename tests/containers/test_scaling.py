@@ -6,9 +6,10 @@ from collections import Counter
 from datetime import datetime
 from typing import Any
 
-from tests.client.site import Site, until
+from tests.client.site import Site
 from tests.containers.load import Uploads
 from tests.support.compose import Project, docker
+from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
 _IMAGES = 60
@@ -55,7 +56,7 @@ async def _work(what: str, project: Project, site: Site) -> Counter[str]:
         found = [(who, line) for who, line in lines if line["event"] == "thumbnails made" and line["image"] in names]
         return found if len({(line["image"], line["stage"]) for _, line in found}) == 2 * len(names) else []
 
-    found: list[tuple[str, dict[str, Any]]] = await until(made, "all thumbnails")
+    found: list[tuple[str, dict[str, Any]]] = await eventually(made, "all thumbnails", 300)
     times = sorted(datetime.fromisoformat(line["timestamp"]) for _, line in found)
     seconds = (times[-1] - times[0]).total_seconds()
     cores = (await asyncio.to_thread(_cpu_seconds, resizers) - used) / seconds
@@ -76,7 +77,7 @@ async def test_two_ingests_share_uploads_behind_the_gateway(project: Project, si
         lines = await asyncio.to_thread(project.logged, "ingest")
         return len({who for who, line in lines if line.get("image") in uploads.names}) == 2
 
-    await until(both, "an upload at each")
+    await eventually(both, "an upload at each")
     assert uploads.troubles == []
     await uploads.settle()
     name = await site.upload(photo(700, 500))

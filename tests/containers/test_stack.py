@@ -7,8 +7,9 @@ import subprocess
 import sys
 
 import pytest
-from tests.client.site import Site, until
+from tests.client.site import Site
 from tests.support.compose import Project, inspected
+from tests.support.eventually import eventually
 from tests.support.pictures import opened
 
 _TEXT = (
@@ -81,7 +82,7 @@ async def test_migrating_runs_to_completion(project: Project, site: Site) -> Non
             keys = {name} | {f"{name[:-4]}{suffix}.{extension}" for suffix in ("BI", "MI", "SI")}
             return await site.visible(*keys) == keys
 
-        await until(there, name)
+        await eventually(there, name)
     found = await site.status(_MIGRATED[0])
     assert found["state"] == "active", json.dumps(found)
 
