@@ -112,3 +112,22 @@ async def test_entries_by_prefix_and_not_below(bucket: Storage) -> None:
     assert {entry.key async for entry in bucket.entries("1_2")} == {"1_2.jpg", "1_2BI.jpg"}
     assert {entry.key async for entry in bucket.entries("tombstones/")} == {"tombstones/1_2"}
     assert {entry.key async for entry in bucket.entries("nothing/")} == set()
+
+
+async def test_objects_of_images_and_of_no_others(bucket: Storage) -> None:
+    names = [f"1_{number}" for number in range(20)]
+    for key in (
+        "1_2.jpg",
+        "1_2BI.jpg",
+        "1_2.modern.json",
+        "1_19.crop",
+        "1_200.jpg",
+        "9_2.jpg",
+        "1_2.exe",
+        "tombstones/1_2",
+    ):
+        await bucket.put(key, b"x")
+    assert {entry.key async for entry in bucket.objects_of(["1_2"])} == {"1_2.jpg", "1_2BI.jpg", "1_2.modern.json"}
+    found = [entry.key async for entry in bucket.objects_of(names)]
+    assert sorted(found) == ["1_19.crop", "1_2.jpg", "1_2.modern.json", "1_2BI.jpg"]
+    assert [entry async for entry in bucket.objects_of(["7_7"])] == []

@@ -7,7 +7,7 @@ that is owed must be settled.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,11 @@ class SteppedStorage:
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         await self._step()
         async for entry in self.inner.entries(prefix):
+            yield entry
+
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        await self._step()
+        async for entry in self.inner.objects_of(names):
             yield entry
 
     async def check(self) -> None:

@@ -1,12 +1,13 @@
 """A bucket in memory: the storage protocol for tests that need to stop between any two steps."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from common.errors import KeyTaken, NoSuchKey
+from common.images.names import owner
 from common.storage import Entry, Storage, Stranger
 
 
@@ -56,6 +57,11 @@ class MemoryStorage:
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         for key in list(self.objects):
             if key.startswith(prefix) and "/" not in key[len(prefix) :] and (entry := await self.stat(key)):
+                yield entry
+
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        async for entry in self.entries():
+            if owner(entry.key) in names:
                 yield entry
 
     async def check(self) -> None:

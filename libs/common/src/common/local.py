@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Self, TypeVar
 from uuid import uuid4
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
+from common.images.names import owner
 from common.storage import Entry, Storage, Stranger
 
 TEMPORARY = ".tmp"
@@ -116,6 +117,13 @@ class LocalStorage:
         found = self._scan(prefix)
         while batch := await self._run(prefix, lambda: list(islice(found, _BATCH))):
             for entry in batch:
+                yield entry
+
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        """Entries of all objects of the images of these names. A folder is read as a whole: once for all of them."""
+        prefix = next(iter(names)) if len(names) == 1 else ""
+        async for entry in self.entries(prefix):
+            if owner(entry.key) in names:
                 yield entry
 
     async def check(self) -> None:

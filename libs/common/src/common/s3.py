@@ -1,7 +1,7 @@
 """Buckets on an S3 server. The only module that knows aiobotocore."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,13 +17,14 @@ from botocore import UNSIGNED
 from botocore.exceptions import BotoCoreError, ClientError
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault
-from common.images.names import content_type
+from common.images.names import content_type, owner
 from common.storage import SVG, Entry, Storage, Stranger
 from common.temporary import temporary_file
 
 log = structlog.get_logger()
 
 _CHUNK = 1 << 20
+_AT_ONCE = 16  # listings
 _UNSIGNED = "none"
 _NO_ACL = "AccessControlListNotSupported"
 _TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
@@ -128,6 +129,14 @@ class S3Storage:
                 for found in page.get("Contents", ()):
                     yield Entry(found["Key"], found["Size"], _age(found["LastModified"], page))
 
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        """Entries of all objects of the images of these names, by a listing for each."""
+        ordered = sorted(names)
+        for start in range(0, len(ordered), _AT_ONCE):
+            for listed in await asyncio.gather(*(self._listed(name) for name in ordered[start : start + _AT_ONCE])):
+                for entry in listed:
+                    yield entry
+
     async def check(self) -> None:
         """Return if the bucket answers to these credentials."""
         try:
@@ -169,6 +178,9 @@ class S3Storage:
         else:
             log.info("the store has no ACLs: going without", bucket=self.bucket)
             self._acl = None
+
+    async def _listed(self, name: str) -> list[Entry]:
+        return [entry async for entry in self.entries(name) if owner(entry.key) == name]
 
     async def _fetch(self, key: str, path: Path) -> None:
         async with self._translated("GetObject", key):

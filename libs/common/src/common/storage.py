@@ -4,7 +4,7 @@ Objects appear under their key whole or not at all, and are replaced, never chan
 missing bucket, a refusal or a time-out is a StorageFault.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +62,9 @@ class Storage(Protocol):
 
     def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, without those in a folder below; in no particular order."""
+
+    def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        """Entries of all objects of the images of these names; as fast for many as the store can."""
 
     async def check(self) -> None:
         """Return if the bucket can be reached."""

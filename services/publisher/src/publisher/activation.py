@@ -5,8 +5,9 @@ you read, and look for the record before the thumbnails, because a record that w
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -21,6 +22,8 @@ from common.storage import Buckets
 from common.stored import read_crop, read_record
 
 log = structlog.get_logger()
+
+_AT_ONCE = 32  # steps at the store, of one request or event
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,18 @@ async def take_back_if_deleted(image: ImageKey, *, activation: Activation) -> bo
 
 async def remove(keys: Iterable[str], *, buckets: Buckets) -> None:
     """Delete the keys in both buckets."""
-    await asyncio.gather(*(bucket.delete(key) for key in keys for bucket in (buckets.incoming, buckets.active)))
+    await some_at_once(partial(bucket.delete, key) for key in keys for bucket in (buckets.incoming, buckets.active))
+
+
+async def some_at_once(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Take all the steps, not too many of them at a time."""
+    slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(step: Callable[[], Awaitable[None]]) -> None:
+        async with slots:
+            await step()
+
+    await asyncio.gather(*map(one, steps))
 
 
 async def _move(key: str, buckets: Buckets) -> None:

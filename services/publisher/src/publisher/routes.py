@@ -22,7 +22,6 @@ from publisher.errors import Expired, Failed, Impossible, Unknown
 from publisher.handlers import activate
 
 _POLL = 0.05  # seconds between looks for a record
-_AT_ONCE = 16  # images that one request deletes at once
 _STATUS = {Unknown: 404, Expired: 410, Failed: 422, Impossible: 400}
 
 # What is public was uploaded by strangers, and an SVG can carry script.
@@ -87,15 +86,10 @@ def delete_route(activation: Activation, secret: str) -> Handler:
     """The handler of `POST /delete`: 200 once nothing is left of the images; unknown ones are fine."""
 
     async def remove(_: web.Request, given: Given) -> web.Response:
-        images = requests.images(given)
-        slots = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(image: ImageKey) -> None:
-            async with slots:
-                await delete(image, buckets=activation.buckets)
-            await activation.outbox.send(ImageDeleted(source="/publisher", subject=image))
-
-        await asyncio.gather(*(one(image) for image in set(images)))
+        images = set(requests.images(given))
+        await delete(*images, buckets=activation.buckets)
+        events = [ImageDeleted(source="/publisher", subject=image) for image in images]
+        await asyncio.gather(*(activation.outbox.send(event) for event in events))
         return _done()
 
     return _guarded(secret, remove)

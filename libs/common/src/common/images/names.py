@@ -126,6 +126,11 @@ class ImageKey:
         )
 
 
+def is_original(key: str) -> bool:
+    """Whether this is the key of an original, as far as its spelling goes."""
+    return len(key) <= MAX_KEY_LENGTH and _KEY.fullmatch(key) is not None
+
+
 def owner(key: str) -> str | None:
     """The NAME of the image that an object belongs to, or None: `123_45BI.jpg` is of `123_45`, not of `123_4`."""
     match = _OBJECT.fullmatch(key)
