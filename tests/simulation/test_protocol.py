@@ -121,6 +121,10 @@ class SteppedStorage:
     async def check(self) -> None:
         await self._step()
 
+    async def leftovers(self) -> list[str]:
+        await self._step()
+        return await self.inner.leftovers()
+
     async def tidy(self) -> None:
         await self._step()
 

@@ -67,5 +67,8 @@ class MemoryStorage:
     async def check(self) -> None:
         """Memory is always there."""
 
+    async def leftovers(self) -> list[str]:
+        return []
+
     async def tidy(self) -> None:
         """Nothing is ever left behind."""

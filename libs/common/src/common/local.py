@@ -44,7 +44,6 @@ class LocalStorage:
         bucket = cls(folder)
         with bucket._translated(""):
             bucket._temporary.mkdir(parents=True, exist_ok=True)
-            bucket._clear()
         return bucket
 
     def path(self, key: str) -> Path:
@@ -136,15 +135,26 @@ class LocalStorage:
 
         await self._run("", touch)
 
-    async def tidy(self) -> None:
-        """Remove temporary names that are too old to be in use."""
-        await self._run("", self._clear)
+    async def leftovers(self) -> list[str]:
+        """Temporary names that are too old to be in use."""
+        return [f"{TEMPORARY}/{left.name}" for left in await self._run("", self._stale)]
 
-    def _clear(self) -> None:
+    async def tidy(self) -> None:
+        """Remove the leftovers."""
+
+        def clear() -> None:
+            for left in self._stale():
+                left.unlink(missing_ok=True)
+
+        await self._run("", clear)
+
+    def _stale(self) -> list[Path]:
+        found = []
         for left in self._temporary.iterdir():
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_ctime > _STALE:
-                    left.unlink()
+                    found.append(left)
+        return found
 
     def _scan(self, prefix: str) -> Iterator[Entry]:
         parent, _, start = prefix.rpartition("/")

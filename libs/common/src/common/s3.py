@@ -145,8 +145,12 @@ class S3Storage:
         except NoSuchKey as error:
             raise StorageFault(f"the S3 bucket {self.bucket} does not exist") from error
 
+    async def leftovers(self) -> list[str]:
+        """None: an object appears whole or not at all."""
+        return []
+
     async def tidy(self) -> None:
-        """Nothing to do: an object appears whole or not at all."""
+        """Nothing to do."""
 
     async def _write(self, operation: str, key: str, *, exclusive: bool = False, **what: Any) -> None:
         headers = {"ContentType": content_type(key)}

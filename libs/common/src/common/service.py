@@ -154,12 +154,12 @@ async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -
 async def _tidy(buckets: Buckets, temporary: Path) -> None:
     """Clear now and then what crashes of this or other services left."""
     while True:
-        await asyncio.sleep(_TIDY_INTERVAL)
         try:
             await asyncio.to_thread(clear_temporary, temporary)
             await buckets.tidy()
         except (OSError, StorageFault) as fault:
             log.warning("what crashes left cannot be cleared now", reason=str(fault))
+        await asyncio.sleep(_TIDY_INTERVAL)
 
 
 async def _wait_for_storage(buckets: Buckets) -> None:

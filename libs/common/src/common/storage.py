@@ -69,8 +69,11 @@ class Storage(Protocol):
     async def check(self) -> None:
         """Return if the bucket can be reached."""
 
+    async def leftovers(self) -> list[str]:
+        """What crashed writes have left behind, outside of any key."""
+
     async def tidy(self) -> None:
-        """Remove what crashed writes have left behind, outside of any key."""
+        """Remove the leftovers."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The options that all such commands have; those of the scripts that they replace keep their names."""
+"""The options that such commands have; those of the scripts that they replace keep their names."""
 
 import argparse
 from dataclasses import dataclass
@@ -37,10 +37,16 @@ def image_key(text: str) -> ImageKey:
 
 
 def add_options(parser: argparse.ArgumentParser, *, force: str) -> None:
-    """Declare the options; `force` says what that one does here."""
+    """Declare all the options; `force` says what that one does here."""
     add = parser.add_argument
     add("-f", "--force", action="store_true", help=force)
     add("-j", "--jobs", type=positive, default=Options.jobs, metavar="N", help="images in hand at once (%(default)s)")
+    add_look_options(parser)
+
+
+def add_look_options(parser: argparse.ArgumentParser) -> None:
+    """Declare those that say which images to look at, and what to tell of them."""
+    add = parser.add_argument
     add("-k", "--key", type=image_key, metavar="KEY", help="this image alone, such as 1475660224_0882910455.jpg")
     add("-l", "--limit", type=positive, metavar="N", help="end after N images that were not skipped at a glance")
     add("--progress", type=positive, default=Options.progress, metavar="N", help="a line every N images (%(default)s)")
@@ -50,5 +56,5 @@ def add_options(parser: argparse.ArgumentParser, *, force: str) -> None:
 
 
 def options_from(given: argparse.Namespace) -> Options:
-    """The options among what was given."""
-    return Options(**{name: getattr(given, name) for name in Options.__dataclass_fields__})
+    """The options among what was given; those that the command does not have are as they are by default."""
+    return Options(**{name: value for name, value in vars(given).items() if name in Options.__dataclass_fields__})

@@ -1,0 +1,70 @@
+"""What a command knows of very many images, in a file of its own that goes with the process: memory stays constant."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import ClassVar, Self, TypeVar
+
+from common.errors import JobFault
+from common.temporary import temporary_file
+
+_FAST = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"  # what a crash leaves of it is of no use
+
+T = TypeVar("T")
+
+
+class Ledger:
+    """A database of one run. A subclass says in `schema` what its tables are. Every method raises JobFault."""
+
+    schema: ClassVar[str]
+
+    def __init__(self, path: Path) -> None:
+        # Each call runs in whichever thread is free, and one after another.
+        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._lock = asyncio.Lock()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, folder: Path) -> AsyncIterator[Self]:
+        """An empty ledger in `folder`."""
+        path = temporary_file(folder)
+        with _translated():
+            ledger = cls(path)
+        try:
+            await ledger._run(lambda: ledger._database.executescript(_FAST + cls.schema))
+            yield ledger
+        finally:
+            ledger._database.close()
+            path.unlink(missing_ok=True)
+
+    async def _all(self, query: str, *values: object) -> list[tuple[object, ...]]:
+        """All rows that the query finds."""
+        return await self._run(lambda: self._database.execute(query, values).fetchall())
+
+    async def _many(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Run the statement once for each row, all of them or none."""
+
+        def work() -> None:
+            self._database.execute("BEGIN")
+            self._database.executemany(query, rows)
+            self._database.execute("COMMIT")
+
+        await self._run(work)
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        def translated() -> T:
+            with _translated():
+                return work()
+
+        async with self._lock:
+            return await asyncio.to_thread(translated)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise JobFault(f"TEMP_FOLDER cannot hold the list of images: {error}") from error
