@@ -49,7 +49,7 @@ def plan() -> Plan:
 def reconciler(incoming: MemoryStorage, active: MemoryStorage, bus: EmbeddedBus, plan: Plan) -> Reconciler:
     buckets = Buckets(incoming, active)
     activation = Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
-    return Reconciler(activation, bus=bus, after=600, interval=0.02, settle_all=True)
+    return Reconciler(activation, after=600, interval=0.02, settle_all=True)
 
 
 async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again(plan: Plan) -> None:

@@ -36,7 +36,6 @@ async def publisher(
     activation = Activation(buckets=buckets, bus=bus, outbox=outbox, plan=settings.plan, ttl=settings.incoming_ttl)
     reconciler = Reconciler(
         activation,
-        bus=bus,
         after=settings.reconcile_after,
         interval=settings.reconcile_interval,
         settle_all=settle_all,

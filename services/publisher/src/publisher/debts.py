@@ -1,0 +1,94 @@
+"""What the buckets can owe an image, and how each of it is settled, by a fresh look at them."""
+
+from collections.abc import Iterable
+
+import structlog
+
+from common import metrics
+from common.bus import Bus
+from common.events import Lane, RequestData, ThumbnailsRequested
+from common.images.names import ORIGINALS, Format, ImageKey
+from common.images.plan import Plan
+from common.images.records import Stage
+from common.storage import Buckets, Storage
+from common.stored import read_record
+from publisher.activation import (
+    Activation,
+    cropped_again,
+    move_original,
+    move_thumbnails,
+    remove,
+    take_back_if_deleted,
+)
+from publisher.deletion import remove_buried
+
+log = structlog.get_logger()
+
+
+def any_of(name: str) -> ImageKey:
+    """A key of this name, for what belongs to all its formats: tombstone, crop and records."""
+    return ImageKey(name, Format.JPG)
+
+
+async def original_of(name: str, *, buckets: Buckets) -> ImageKey | None:
+    """The original of this name, wherever it is, or None where it is gone from both buckets."""
+    endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
+    for image in (ImageKey(name, ending) for ending in endings):
+        # In this order: an activation moves it from the first to the second, and never back.
+        for bucket in (buckets.incoming, buckets.active):
+            if await bucket.stat(str(image)) is not None:
+                return image
+    return None
+
+
+async def finish_deletion(image: ImageKey, *, buckets: Buckets) -> None:
+    """Remove what is left of an image that has a tombstone."""
+    await remove_buried(image, buckets=buckets)
+    _count("deletion")
+
+
+async def finish_move(image: ImageKey, others: Iterable[str], *, activation: Activation) -> None:
+    """Move what is still in *incoming* of an image whose original is public; `others` is what a listing showed."""
+    log.info("finishing a move to the public bucket", image=str(image))
+    buckets = activation.buckets
+    await move_original(image, buckets=buckets)
+    await move_thumbnails(image, activation=activation)
+    # What still lies there is of other settings than today's, or of a stage that was never finished.
+    for key in others:
+        if await buckets.incoming.stat(key) is not None:
+            await buckets.active.copy_from(buckets.incoming, key)
+            await buckets.incoming.delete(key)
+    if (request := await cropped_again(image, activation=activation)) is not None:
+        await activation.bus.publish(request)
+    await take_back_if_deleted(image, activation=activation)
+    _count("move")
+
+
+async def remove_leftovers(keys: Iterable[str], *, buckets: Buckets) -> None:
+    """Remove what is left of an image whose original is gone."""
+    log.info("removed what was left of an image that is gone", keys=sorted(keys))
+    await remove(keys, buckets=buckets)
+    _count("leftovers")
+
+
+async def stage_owed(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage | None:
+    """The first stage that has no record beside the original; what follows a failure is not owed."""
+    for stage in plan.stages:
+        record = await read_record(bucket, image, stage)
+        if record is None:
+            return stage
+        if record.failed is not None:
+            return None
+    return None
+
+
+async def request_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, bus: Bus) -> None:
+    """Have a stage rendered that has no record."""
+    log.info("thumbnails are owed: requesting them", image=str(image), stage=stage)
+    data = RequestData(lane=lane, stage=stage)
+    await bus.publish(ThumbnailsRequested(source="/publisher", subject=image, data=data))
+    _count("thumbnails")
+
+
+def _count(debt: str) -> None:
+    metrics.SETTLED.labels(debt).inc()
