@@ -1,7 +1,7 @@
 """A bucket in memory: the storage protocol for tests that need to stop between any two steps."""
 
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -14,13 +14,14 @@ from common.storage import Entry, Storage, Stranger
 class MemoryStorage:
     """Objects in a dict. Passes the contract suite of the real ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self.objects: dict[str, bytes] = {}
         self._written: dict[str, float] = {}
+        self._clock = clock
 
     async def put(self, key: str, data: bytes) -> None:
         self.objects[key] = data
-        self._written[key] = time.time()
+        self._written[key] = self._clock()
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         if exclusive and key in self.objects:
@@ -46,7 +47,7 @@ class MemoryStorage:
     async def stat(self, key: str) -> Entry | None:
         if key not in self.objects:
             return None
-        return Entry(key, len(self.objects[key]), time.time() - self._written[key])
+        return Entry(key, len(self.objects[key]), self._clock() - self._written[key])
 
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)

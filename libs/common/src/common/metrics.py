@@ -24,4 +24,5 @@ IMAGING_SECONDS = Histogram(
 )
 IMAGING_CPU = Counter("image_backend_imaging_cpu_seconds", "CPU seconds of jobs that ended well", ["operation"])
 IMAGING_DEATHS = Counter("image_backend_imaging_worker_deaths", "Decoding processes that died or had to be ended")
+SWEPT = Counter("image_backend_swept", "What the sweep found and removed, or settled instead", ["what"])
 SETTLED = Counter("image_backend_reconciled", "What the reconciler found owed, and settled", ["debt"])

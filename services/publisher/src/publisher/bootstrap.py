@@ -20,6 +20,7 @@ from publisher.handlers import activation_requested, thumbnails_settled
 from publisher.reconcile import Reconciler
 from publisher.routes import active_route, delete_route, publish_route, recrop_route, rotate_route
 from publisher.settings import PublisherSettings
+from publisher.sweeper import Sweeper
 
 # Handlers only move objects: what bounds them is the store, not the machine.
 _SLOTS = 16
@@ -40,6 +41,7 @@ async def publisher(
         interval=settings.reconcile_interval,
         settle_all=settle_all,
     )
+    sweeper = Sweeper(activation, interval=settings.clean_interval, temporary=settings.temp_folder)
     subscription = Subscription(
         PUBLISHER,
         {
@@ -73,5 +75,5 @@ async def publisher(
             name="publisher",
             routes=tuple(routes),
             subscriptions=(subscription,),
-            background=(outbox.run, reconciler.run),
+            background=(outbox.run, reconciler.run, sweeper.run),
         )

@@ -7,7 +7,20 @@ from pydantic import Field
 from common.settings import BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
 
 
-class PublisherSettings(HttpSettings, SizeSettings, ImagingSettings):
+class ProtocolSettings(SizeSettings):
+    """How long what the buckets hold is left alone."""
+
+    incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
+    reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        600.0, description="age in seconds from which an original's debts are settled without an event"
+    )
+
+
+class ProtocolBrokerSettings(ProtocolSettings, BrokerSettings):
+    """The same, and the broker that takes requests for thumbnails."""
+
+
+class PublisherSettings(HttpSettings, ProtocolSettings, ImagingSettings):
     """The settings of the publisher service, whatever bus it runs on."""
 
     api_secret_key: Annotated[str, Field(min_length=1)] = Field(description="secret that the API server sends")
@@ -15,11 +28,8 @@ class PublisherSettings(HttpSettings, SizeSettings, ImagingSettings):
         2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
     )
     edit_wait: Seconds = Field(20.0, description="seconds that `/rotate` and `/recrop` wait for thumbnails")
-    incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
-    reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        600.0, description="age in seconds from which an original's debts are settled without an event"
-    )
     reconcile_interval: Seconds = Field(60.0, description="seconds between two looks at what *incoming* owes")
+    clean_interval: Seconds = Field(3600.0, description="seconds between two sweeps of what was never activated")
 
 
 class PublisherServiceSettings(PublisherSettings, BrokerSettings):

@@ -1,0 +1,42 @@
+"""The publisher's own sweep, now and then, by one replica at a time."""
+
+import asyncio
+from pathlib import Path
+
+import structlog
+
+from common.errors import Transient
+from publisher.activation import Activation
+from publisher.lock import Lock
+from publisher.sweep import Sweep
+
+log = structlog.get_logger()
+
+LOCK = "locks/clean"
+
+
+class Sweeper:
+    """Sweeps *incoming* on start, and then every `interval` seconds. `temporary` is where the lock's file is made."""
+
+    def __init__(self, activation: Activation, *, interval: float, temporary: Path) -> None:
+        self._sweep = Sweep(activation)
+        self._lock = Lock(activation.buckets.incoming, LOCK, temporary)
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            try:
+                async with self._lock.held() as held:
+                    if held:
+                        await self._once()
+            except Transient as fault:
+                log.warning("what was never activated cannot be swept now", reason=str(fault))
+            await asyncio.sleep(self._interval)
+
+    async def _once(self) -> None:
+        async for due in self._sweep.due(active=False):
+            try:
+                await self._sweep.settle(due)
+            except Transient as fault:
+                log.warning("this cannot be swept now", image=str(due), reason=str(fault))

@@ -1,0 +1,271 @@
+"""The bucket protocol in miniature: one image, both buckets, the real handlers, and chance.
+
+Each storage operation is a step. A seeded scheduler decides whose comes next, and now and then kills a handler, which
+then begins again, as a redelivered event does.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.support.memory import MemoryStorage
+
+from common.errors import Transient
+from common.events import ActivationRequested, Event, ImageUploaded, ThumbnailsReady, ThumbnailsRequested
+from common.images.names import Format, ImageKey
+from common.images.plan import Output, Plan
+from common.images.records import Stage, record_key
+from common.images.sizes import Crop, parse_sizes
+from common.imaging.protocol import Limits
+from common.outbox import Outbox
+from common.storage import Buckets, Entry, Storage, Stranger
+from common.topology import WorkQueue
+from publisher.activation import Activation
+from publisher.deletion import delete
+from publisher.errors import Expired, Unknown
+from publisher.handlers import activate, activation_requested, thumbnails_settled
+from publisher.reconcile import Reconciler
+from publisher.sweep import Sweep
+from resizer.handlers import Resizing, make_thumbnails
+from resizer.operations.render import Made, Rendered, RenderJob
+from resizer.rendering import Renderer
+
+IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
+PLAN = Plan(parse_sizes(None)[:2], modern=(Output(format=Format.WEBP, quality=80),))
+CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
+EVERYTHING = {str(IMAGE)} | {key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variants(IMAGE, stage))}
+SEEDS = range(300)
+TTL = 3600.0
+DEADLINE = 300.0  # seconds that a handler has, as on the bus
+GRACE = 2 * DEADLINE
+_PAUSE = 60.0  # seconds between two sweeps, at most
+
+Handler = Callable[[], Coroutine[None, None, None]]
+
+
+class Scheduler:
+    """Lets one step happen at a time, in an order that the seed decides; each takes up to `slowness` seconds."""
+
+    def __init__(self, seed: int, slowness: float) -> None:
+        self.random = random.Random(seed)
+        self.now = 0.0
+        self._slowness = slowness
+        self._parked: list[asyncio.Future[None]] = []
+
+    async def step(self) -> None:
+        """Wait for one's turn."""
+        turn = asyncio.get_running_loop().create_future()
+        self._parked.append(turn)
+        try:
+            await turn
+        finally:
+            if turn in self._parked:
+                self._parked.remove(turn)
+
+    def release(self) -> bool:
+        """Let one of those that wait go on. Returns whether there was one."""
+        if not self._parked:
+            return False
+        turn = self._parked.pop(self.random.randrange(len(self._parked)))
+        if not turn.done():
+            turn.set_result(None)
+        self.now += self.random.random() * self._slowness
+        return True
+
+
+class SteppedStorage:
+    """A bucket in memory whose every operation is a step; a copy is two, a read and a later write."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.inner = MemoryStorage(lambda: scheduler.now)
+        self._step = scheduler.step
+
+    async def put(self, key: str, data: bytes) -> None:
+        await self._step()
+        await self.inner.put(key, data)
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        await self._step()
+        await self.inner.put_file(key, path, exclusive=exclusive)
+
+    async def copy_from(self, source: Storage, key: str) -> None:
+        await self.put(key, await source.get(key))
+
+    async def get(self, key: str) -> bytes:
+        await self._step()
+        return await self.inner.get(key)
+
+    @asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        await self._step()
+        async with self.inner.as_file(key) as path:
+            yield path
+
+    async def stat(self, key: str) -> Entry | None:
+        await self._step()
+        return await self.inner.stat(key)
+
+    async def delete(self, key: str) -> None:
+        await self._step()
+        await self.inner.delete(key)
+
+    async def as_stranger(self, key: str) -> Stranger:
+        await self._step()
+        return await self.inner.as_stranger(key)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        await self._step()
+        async for entry in self.inner.entries(prefix):
+            yield entry
+
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        await self._step()
+        async for entry in self.inner.objects_of(names):
+            yield entry
+
+    async def check(self) -> None:
+        await self._step()
+
+    async def leftovers(self) -> list[str]:
+        await self._step()
+        return await self.inner.leftovers()
+
+    async def tidy(self) -> None:
+        await self._step()
+
+
+class InstantPool:
+    """Renders in no time: what is searched here is the order of the steps around it."""
+
+    limits = Limits()
+
+    async def run(self, _: object, job: RenderJob, __: object) -> tuple[Rendered, list[bytes]]:
+        made = [
+            Made(suffix=size.suffix, format=output.format, width=1, height=1)
+            for size in job.sizes
+            for output in job.outputs
+        ]
+        rendered = Rendered(width=1, height=1, frames=1, variants=made, damaged=False, thumbhash="", colour="#000000")
+        shown = "all" if job.crop is None else job.crop.geometry.text
+        return rendered, [shown.encode()] * len(made)
+
+
+class World:
+    """Both buckets, the handlers at work on one image that was just uploaded, and the events between them.
+
+    `slowness` is how many seconds a step takes at most; a handler that takes longer than its deadline is begun again.
+    """
+
+    def __init__(self, seed: int, crashes: int, *, slowness: float = 0.0, grace: float = GRACE) -> None:
+        self.scheduler = Scheduler(seed, slowness)
+        self.published = False
+        self._crashes = crashes
+        self._grace = grace
+        incoming, active = SteppedStorage(self.scheduler), SteppedStorage(self.scheduler)
+        self.incoming, self.active = incoming.inner.objects, active.inner.objects
+        self.buckets = Buckets(incoming, active)
+        bus: Any = self  # a World is all that the handlers need of a bus
+        pool: Any = InstantPool()
+        self._resizing = Resizing(buckets=self.buckets, bus=bus, renderer=Renderer(pool, PLAN))
+        self._activation = Activation(buckets=self.buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=TTL)
+        self._running: dict[asyncio.Task[None], Handler] = {}
+        self._ends: dict[asyncio.Task[None], float] = {}
+        self.incoming[str(IMAGE)] = b"original"
+        incoming.inner._written[str(IMAGE)] = 0.0  # noqa: SLF001 - when time begins
+
+    async def publish(self, event: Event) -> None:
+        """A publish is a step too, and its event is handled like any other."""
+        await self.scheduler.step()
+        if isinstance(event, ThumbnailsReady):
+            self.start(lambda: thumbnails_settled(event, activation=self._activation))
+        elif isinstance(event, ThumbnailsRequested):
+            self.start(lambda: make_thumbnails(event, resizing=self._resizing))
+
+    async def depth(self, _: WorkQueue) -> int:
+        """Nothing ever waits here."""
+        return 0
+
+    def start(self, handler: Handler, *, deadline: float = DEADLINE) -> None:
+        task = asyncio.create_task(handler())
+        self._running[task] = handler
+        self._ends[task] = self.scheduler.now + deadline
+
+    def resize(self) -> None:
+        event = ImageUploaded(source="/test", subject=IMAGE)
+        self.start(lambda: make_thumbnails(event, resizing=self._resizing))
+
+    def activate(self) -> None:
+        event = ActivationRequested(source="/test", subject=IMAGE)
+
+        async def activate_and_answer() -> None:
+            await activation_requested(event, activation=self._activation)
+            self.published = True
+
+        self.start(activate_and_answer)
+
+    def crop_one(self) -> None:
+        self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[0]))
+
+    def crop_other(self) -> None:
+        self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[1]))
+
+    def delete(self) -> None:
+        self.start(lambda: delete(IMAGE, buckets=self.buckets))
+
+    def sweep(self) -> None:
+        """Sweep again and again until nobody may activate the image any more, and the grace is over."""
+        sweep = Sweep(self._activation, self._grace)
+
+        async def sweep_on() -> None:
+            over = False
+            while not over:
+                over = self.scheduler.now > TTL + self._grace
+                async for due in sweep.due(active=True):
+                    await sweep.settle(due)
+                self.scheduler.now += self.scheduler.random.random() * _PAUSE
+
+        self.start(sweep_on, deadline=float("inf"))
+
+    def reconcile(self) -> None:
+        """Settle what *incoming* owes, however young."""
+        reconciler = Reconciler(self._activation, after=0, interval=1, settle_all=False)
+        self.start(reconciler.settle_incoming, deadline=float("inf"))
+
+    async def run(self, after_each_step: Callable[[], None]) -> None:
+        """Step until nothing runs any more."""
+        while self._running:
+            for _ in range(8):  # let everyone come to their next step
+                await asyncio.sleep(0)
+            self._collect()
+            late = [task for task in self._running if self.scheduler.now > self._ends[task]]
+            if late:
+                await self._crash(late)
+            elif self._crashes and self._running and self.scheduler.random.random() < 0.05:
+                self._crashes -= 1
+                await self._crash(list(self._running))
+            elif self._running and not self.scheduler.release():
+                await asyncio.sleep(0.001)  # a handler waits for something that is no step
+            after_each_step()
+
+    def _collect(self) -> None:
+        for task in [task for task in self._running if task.done()]:
+            handler = self._running.pop(task)
+            try:
+                task.result()
+            except Transient:
+                self.start(handler)
+            except Expired:
+                assert self.scheduler.now > TTL
+            except Unknown:
+                gone = str(IMAGE) not in self.incoming and str(IMAGE) not in self.active
+                assert IMAGE.tombstone in self.incoming or gone, "an image that is there is not unknown"
+
+    async def _crash(self, tasks: list[asyncio.Task[None]]) -> None:
+        task = self.scheduler.random.choice(tasks)
+        handler = self._running.pop(task)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self.start(handler)
