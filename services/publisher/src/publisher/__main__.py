@@ -1,10 +1,11 @@
-"""`python -m publisher`: the service; `python -m publisher dead-letters`: what it put aside."""
+"""`python -m publisher`: the service; with a command, what its operator needs."""
 
 from common.commands import command_line
 from common.service import open_buckets, open_bus, run
 from common.settings import read_settings
 from common.topology import PUBLISHER
 from publisher.bootstrap import publisher
+from publisher.commands import CLEAN, RECONCILE
 from publisher.settings import PublisherServiceSettings
 
 
@@ -25,4 +26,4 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    command_line("publisher", start, (PUBLISHER,), read)
+    command_line("publisher", start, (PUBLISHER,), read, (CLEAN, RECONCILE))
