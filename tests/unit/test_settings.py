@@ -10,7 +10,13 @@ from publisher.settings import PublisherServiceSettings
 from resizer.settings import ResizerServiceSettings
 from standalone.settings import DEFAULTS, StandaloneSettings
 
-SERVICES = (IngestServiceSettings, ResizerServiceSettings, PublisherServiceSettings, StandaloneSettings)
+SERVICES = (
+    IngestServiceSettings,
+    ResizerServiceSettings,
+    PublisherServiceSettings,
+    MigratorSettings,
+    StandaloneSettings,
+)
 GIVEN = DEFAULTS | {"RABBITMQ_URL": "amqp://guest:guest@localhost/"}
 
 
