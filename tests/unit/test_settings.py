@@ -6,6 +6,7 @@ import pytest
 from common.errors import SettingsError
 from common.settings import S3Variables, read_settings
 from ingest.settings import IngestServiceSettings
+from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings
 from resizer.settings import ResizerServiceSettings
 from standalone.settings import DEFAULTS, StandaloneSettings
