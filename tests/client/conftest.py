@@ -6,6 +6,7 @@
 
 import os
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -19,7 +20,11 @@ _KINDS = ["running"] if "CLIENT_URL" in os.environ else [*KINDS, APART]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One event loop for the tests that share a deployment."""
     for item in items:
-        if isinstance(item, pytest.Function) and "site" in item.fixturenames:
+        if (
+            item.path.parent == Path(__file__).parent
+            and isinstance(item, pytest.Function)
+            and "site" in item.fixturenames
+        ):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 

@@ -129,6 +129,7 @@ async def test_recrop_and_a_render_at_once(deployment: Deployment) -> None:
     """The copy shows its part, and the old image all of itself."""
     name = await deployment.uploaded(photo(1200, 900))
     assert (await deployment.publish(name))[0] == 200
+    await deployment.wait_for(deployment.buckets.active, f"{name[:-4]}.json")
     left = all_of(name)
     for _ in range(_ROUNDS):
         rendering = asyncio.create_task(_regenerate(deployment, ImageKey.parse(name)))

@@ -119,6 +119,11 @@ async def test_originals_from_a_folder_and_newest_first(site: Moving, tmp_path: 
     for name in names:
         (folder / name).write_bytes(PHOTO)
     await site.database.add([(number, name, False) for number, name in enumerate(names)])
+    await site.database.add([(99, "1000000099_1.jpg", False)])
+    (folder / "1000000099_1.jpg").symlink_to("1000000099_1.jpg")
+    odd = await site.migrate("--key", "1000000099_1.jpg", V5_IMAGES=str(folder))
+    assert (odd.status, odd.report[0]["error"]) == (1, "refused")
+    await site.database.execute("DELETE FROM app_images_archives WHERE image_archive_id = 99")
     run = await site.migrate("--limit", "3", "--jobs", "1", V5_IMAGES=str(folder), V5_ORDER="desc")
     assert (run.status, run.totals) == (0, "Images: 3, skipped: 0, processed: 3, errors: 0")
     assert await keys(site.deployment.buckets.active) == complete(*names[-3:])
@@ -164,12 +169,32 @@ async def test_changed_settings_and_deletions_are_noticed(tmp_path: Path) -> Non
         await incoming.delete("tombstones/1000000000_0")
         run = await site.migrate(V5_IMAGES=originals.url, **modern)
         assert run.totals == "Images: 4, skipped: 4, processed: 0, errors: 0"
+        for options in (["--force"], ["--key", names[0]]):
+            run = await site.migrate(*options, V5_IMAGES=originals.url, **modern)
+            assert run.line(names[0]) == {"image": names[0], "result": "skipped", "error": "deleted"}
+        # Nor does one come back of which nobody has noted yet that it was deleted.
+        for key in complete(names[3]):
+            await active.delete(key)
+        run = await site.migrate("--key", names[3], "--force", V5_IMAGES=originals.url, **modern)
+        assert run.line(names[3])["error"] == "deleted"
+        assert originals.asked.total() == 4
         # Without the checkpoint, each is looked at once.
         async for entry in incoming.entries("checkpoints/"):
             await incoming.delete(entry.key)
         run = await site.migrate("--key", names[2], V5_IMAGES=originals.url, **modern)
         assert run.totals == "Images: 1, skipped: 1, processed: 0, errors: 0"
         assert originals.asked.total() == 4
+
+
+async def test_what_was_brought_while_it_was_deleted_goes(tmp_path: Path) -> None:
+    async with moving("rabbit-local", tmp_path) as site:
+        await site.database.add([(1, "1000000001_1.jpg", False)])
+        # Somebody deleted it, and whoever had just brought it was killed before the second look.
+        await site.deployment.buckets.incoming.put("tombstones/1000000001_1", b"")
+        await site.deployment.buckets.active.put("1000000001_1.jpg", PHOTO)
+        run = await site.migrate(V5_IMAGES=str(tmp_path))
+        assert (run.status, run.report[0]["error"]) == (0, "deleted")
+        assert await keys(site.deployment.buckets.active) == set()
 
 
 async def test_it_waits_for_thumbnails(tmp_path: Path) -> None:

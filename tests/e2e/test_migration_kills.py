@@ -54,7 +54,7 @@ async def test_whoever_is_killed_the_move_ends_as_it_should(tmp_path: Path) -> N
     pick = random.Random(6)
     async with (
         moving("rabbit-local", tmp_path / "site") as site,
-        mortal_broker(tmp_path) as broker,
+        mortal_broker() as broker,
         Originals.served(files, faults) as originals,
     ):
         settings = {"V5_IMAGES": originals.url, "RABBITMQ_URL": broker.url}

@@ -56,8 +56,10 @@ async def test_a_wrong_database(site: Moving) -> None:
         assert line.startswith("migrator migrate: V5_DATABASE_URL: the database")
         assert expected in line
         assert "very-wrong" not in line
-    line = refusal(await site.migrate(V5_DATABASE_URL="mysql://host/v5"))
-    assert line.startswith("migrator: V5_DATABASE_URL cannot be used: expected postgresql://")
+    for wrong in ("mysql://host/v5", "postgresql://v5:very/wrong@host/v5", "postgresql://v5:very-wrong@host:port/v5"):
+        line = refusal(await site.migrate(V5_DATABASE_URL=wrong))
+        assert line.startswith("migrator: V5_DATABASE_URL cannot be used: expected postgresql://")
+        assert "wrong" not in line
     assert await keys(site.deployment.buckets.active) == set()
 
 

@@ -100,3 +100,24 @@ async def test_a_crop_is_kept(site: Moving) -> None:
     assert record["crop"] == "100x100+10+10"
     run = await site.command("resizer", "resize", "--missing", "--key", NAMES[0], **WEBP)
     assert run.totals == "Images: 1, skipped: 1, processed: 0, errors: 0"
+
+
+async def test_resizers_with_other_settings(site: Moving) -> None:
+    sizes = '[{"suffix": "XX", "convert": ["-resize", "100x100"]}]'
+    for settings in ({"RESIZING_CONFIG": sizes}, {**WEBP, "GENERATE_AVIF": "1"}):
+        run = await site.command("resizer", "resize", "--missing", **settings)
+        assert run.status == 2
+        assert "the resizers run with other settings" in run.errors.splitlines()[-1]
+    await site.deployment.processes["resizer"].terminate()
+    await site.deployment.buckets.active.delete(f"{NAMES[0][:-4]}.modern.json")
+    await site.deployment.start("resizer")
+    run = await site.command("resizer", "resize", "--missing", "--stage", "modern", **WEBP)
+    assert run.status == 2
+    assert "the resizers run with other settings" in run.errors.splitlines()[-1]
+
+
+async def test_two_originals_of_one_name_take_turns(site: Moving) -> None:
+    active = site.deployment.buckets.active
+    await active.put(f"{NAMES[0][:-4]}.png", photo(320, 240))
+    run = await site.command("resizer", "resize", "--prefix", NAMES[0][:-4], **WEBP)
+    assert run.totals == "Images: 2, skipped: 0, processed: 2, errors: 0"

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 import aiohttp
 from tests.support.docker import can_get
 from tests.support.eventually import eventually
 from tests.support.rabbitmq import IMAGE, PROGRAM, launch_debian, prepare
-from tests.support.servers import free_port, stop
+from tests.support.servers import RUN, free_port, stop
 
 _USER = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
 
@@ -31,9 +32,9 @@ class MortalBroker(Protocol):
 
 
 @asynccontextmanager
-async def mortal_broker(folder: Path) -> AsyncIterator[MortalBroker]:
+async def mortal_broker() -> AsyncIterator[MortalBroker]:
     """In Docker where there is an engine, else Debian's."""
-    broker: _InDocker | _OfDebian = _InDocker() if can_get(IMAGE) else _OfDebian(folder)
+    broker: _InDocker | _OfDebian = _InDocker() if can_get(IMAGE) else _OfDebian()
     await broker.start()
     try:
         yield broker
@@ -42,12 +43,10 @@ async def mortal_broker(folder: Path) -> AsyncIterator[MortalBroker]:
 
 
 class _OfDebian:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
         assert PROGRAM.exists(), "expected a Docker engine, or Debian's rabbitmq-server"
-        # Debian's server runs as a user of its own, who has to reach its folder.
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o755)
-        self._folder = folder / "broker"
+        # Debian's server runs as a user of its own, who cannot reach the folders of tests.
+        self._folder = Path(os.environ[RUN]) / f"mortal-{uuid4().hex[:12]}"
         self._ports = {name: free_port() for name in ("amqp", "dist", "management")}
         self.url = f"amqp://guest:guest@127.0.0.1:{self._ports['amqp']}/"
         prepare(self._folder, self._ports)

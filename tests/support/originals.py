@@ -50,7 +50,10 @@ class Originals:
             raise web.HTTPNotFound
         data = self.files[name]
         if fault != "cut":
-            return web.Response(body=data)
+            response = web.Response(body=data)
+            if name.endswith(".svg"):
+                response.enable_compression()  # of text, for clients that say they can take it
+            return response
         answer = web.StreamResponse(headers={"Content-Length": str(len(data))})
         await answer.prepare(request)
         await answer.write(data[: len(data) // 2])

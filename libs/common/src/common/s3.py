@@ -1,6 +1,7 @@
 """Buckets on an S3 server. The only module that knows aiobotocore."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from aiobotocore.session import get_session
 from botocore import UNSIGNED
 from botocore.exceptions import BotoCoreError, ClientError
 
-from common.errors import KeyTaken, NoSuchKey, StorageFault
+from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
 from common.images.names import content_type, owner
 from common.storage import SVG, Entry, Storage, Stranger
 from common.temporary import temporary_file
@@ -210,7 +211,8 @@ class S3Storage:
                 raise _Unsupported(f"{where}: {code} {message}".rstrip(), code) from error
             raise StorageFault(f"{where}: {code} {message}".rstrip()) from error
         except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            raise StorageFault(f"{where}: {error or type(error).__name__}") from error
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)  # TEMP_FOLDER is
+            raise (StorageFull if full else StorageFault)(f"{where}: {error or type(error).__name__}") from error
 
 
 class _Unsupported(StorageFault):

@@ -97,15 +97,16 @@ async def _unfinished(
     if options.key is not None:
         listed = await ledger.of_name(options.key.name)
         assert listed is not None
-        yield listed
+        if listed.state == DELETED:
+            tally.add(Outcome(str(listed), Result.SKIPPED, "deleted"))
+        else:
+            yield listed
         return
     async for page in ledger.pages(settings.v5_order):
         for listed in page:
-            if listed.deleted or listed.state == DELETED:
-                if listed.state != DELETED and not options.dry_run:
-                    await migration.checkpoint.add(listed.name, DELETED)
+            if listed.state == DELETED:
                 tally.add(Outcome(str(listed), Result.SKIPPED, "deleted"))
-            elif listed.state == migration.state and not options.force:
+            elif listed.state == migration.state and not listed.deleted and not options.force:
                 tally.add(Outcome(str(listed), Result.SKIPPED))
             else:
                 taken += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from common.images.names import BadName
 from common.jobs import Outcome, Result
 from common.jobs.thumbnails import Gone
-from migrator.handlers import Migration, class_of, fetched, refuse_deleted
+from migrator.handlers import Migration, class_of, fetched, refuse_deleted, refuse_vanished
 from migrator.ledger import Listed
 from migrator.source import Faulty, Missing, Refused
 
@@ -40,6 +40,7 @@ class Foresight:
                     return Outcome(str(image), Result.SKIPPED)
                 self.to_render += found.bytes
                 return Outcome(str(image), Result.PROCESSED, bytes=found.bytes)
+            refuse_vanished(listed)
             size = await self._size(listed)
         except Gone:
             return Outcome(str(listed), Result.SKIPPED, "deleted")
@@ -52,7 +53,7 @@ class Foresight:
     def said(self) -> str:
         """Bytes and times."""
         lines = [f"To fetch: {self.to_fetch / _MEGABYTE:,.1f} MB"]
-        if self._sampled:
+        if any(size for size, _ in self._sampled):
             rate = sum(size for size, _ in self._sampled) / sum(seconds for _, seconds in self._sampled)
             hours = self.to_fetch / rate / self.jobs / 3600
             lines.append(f"Fetching takes about {hours:.2f} hours: {rate / _MEGABYTE:.1f} MB a second and job")

@@ -54,6 +54,8 @@ async def migrate(listed: Listed, *, migration: Migration) -> Outcome:
         image = listed.key()
         return await _migrate(image, listed, migration)
     except Gone:
+        # An earlier attempt may have died just after it had brought what was being deleted.
+        await migration.buckets.active.delete(str(image))
         await migration.checkpoint.add(listed.name, DELETED)
         return Outcome(str(listed), Result.SKIPPED, "deleted")
     except (BadName, Missing, Refused, Faulty) as error:
@@ -67,13 +69,14 @@ async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Out
     thumbnails, size, remark = migration.thumbnails, None, None
     found = await migration.buckets.active.stat(str(image))
     if found is None:
+        refuse_vanished(listed)
         size, remark = await _bring(image, migration)
         stages = migration.stages
     else:
         stages = migration.stages if migration.force else tuple(await thumbnails.missing(image))
         await thumbnails.forget(image, stages, made=migration.force)
     await _remove_rasterised(image, migration.buckets)
-    failure = await (thumbnails.make(image, stages) if stages else thumbnails.failure(image))
+    failure = (await thumbnails.make(image, stages) if stages else None) or await thumbnails.failure(image)
     if failure is not None:
         return Outcome(str(image), Result.ERROR, failure.fault, f"it has no thumbnails: {failure.reason}", size)
     if listed.other is not None and not listed.svg:
@@ -88,6 +91,12 @@ async def refuse_deleted(image: ImageKey, buckets: Buckets) -> None:
     """Raises Gone when the image has a tombstone."""
     if await buckets.incoming.stat(image.tombstone) is not None:
         raise Gone(f"{image} was deleted")
+
+
+def refuse_vanished(listed: Listed) -> None:
+    """Raises Gone for an image that an earlier run had made public: its tombstone may have been removed since."""
+    if listed.state is not None:
+        raise Gone(f"{listed} was public once")
 
 
 async def _bring(image: ImageKey, migration: Migration) -> tuple[int, str | None]:

@@ -102,7 +102,8 @@ def _name(row: Row) -> str:
     try:
         return ImageKey.parse(row.filename or "").name
     except BadName:
-        return row.filename or f"row {row.id}"
+        # With a blank, which no name has: it must not stand in the way of an image.
+        return f"row {row.id}" if row.filename is None else f"row of {row.filename}"
 
 
 def _listed(row: tuple[object, ...]) -> Listed:

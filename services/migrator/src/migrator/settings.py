@@ -17,10 +17,20 @@ def _database(value: object) -> object:
     if isinstance(value, str):
         scheme, _, rest = value.partition("://")
         # `postgresql+psycopg2://` is how the old backends' library names its driver.
-        if scheme.partition("+")[0] not in ("postgresql", "postgres") or not urlsplit(value).hostname:
-            raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        if scheme.partition("+")[0] not in ("postgresql", "postgres") or not _is_address(rest):
+            raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters as %XX")
         return f"postgresql://{rest}"
     return value
+
+
+def _is_address(rest: str) -> bool:
+    """Whether it has a host, and no password that begins the path: such a part of it would be printed."""
+    where = urlsplit(f"//{rest}")
+    try:
+        port_is_number = where.port is None or where.port > 0
+    except ValueError:
+        return False
+    return bool(where.hostname) and port_is_number and "@" not in where.path + where.query + where.fragment
 
 
 def _images(value: object) -> object:

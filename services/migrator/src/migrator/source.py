@@ -21,6 +21,7 @@ from migrator.settings import MigratorSettings
 _CHUNK = 1 << 20  # bytes; a photo takes a few writes, and not a hundred
 _MOST_BYTES = 1 << 30
 _TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=30)
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _GONE = frozenset({404, 410})
 _PASSING = frozenset({408, 425, 429})
 
@@ -88,6 +89,8 @@ class WebSource:
                     raise Faulty(f"the source answers {answer.status}")
                 if answer.status != 200:  # noqa: PLR2004 - OK
                     raise Refused(f"the source answers {answer.status}")
+                if "Content-Encoding" in answer.headers:
+                    raise Refused("the source compresses it: expected it as it is")
                 yield answer
         except TimeoutError as error:
             raise Faulty("the source took too long") from error
@@ -111,8 +114,10 @@ class FolderSource:
                 return path.stat().st_size  # noqa: ASYNC240 - it has just been written
             except FileNotFoundError as error:
                 raise Missing("the folder has no such file") from error
-            except (IsADirectoryError, PermissionError) as error:
-                raise Refused(error.strerror or type(error).__name__) from error
+            except OSError as error:
+                if error.errno in _FULL:
+                    raise
+                raise Refused(error.strerror or str(error)) from error
 
     async def size(self, key: str) -> int | None:
         """The file's size."""
@@ -160,7 +165,11 @@ async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
     """What V5_IMAGES names. Raises JobFault when it cannot be reached."""
     where = urlsplit(settings.v5_images)
     if where.scheme in ("http", "https"):
-        async with aiohttp.ClientSession(timeout=_TIMEOUT, auto_decompress=False, read_bufsize=_CHUNK) as http:
+        # Bytes as they are: an SVG that came compressed would be stored so.
+        plain = {"Accept-Encoding": "identity"}
+        async with aiohttp.ClientSession(
+            timeout=_TIMEOUT, headers=plain, auto_decompress=False, read_bufsize=_CHUNK
+        ) as http:
             source = WebSource(http, settings.v5_images)
             await source.check()
             yield source
@@ -184,7 +193,7 @@ def _room(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in _FULL:
             raise StorageFull(f"TEMP_FOLDER {path.parent}: {error.strerror}") from error
         raise
 

@@ -44,16 +44,23 @@ async def clean(options: Options) -> int:
         await buckets.check()
         sweep = Sweep(_activation(settings, bus, buckets))
         name = options.key.name if options.key else None
-        due = [item async for item in sweep.due(active=True, name=name)][: options.limit]
-        with tallied(len(due), options) as tally:
+        total = 0
+        async for _ in sweep.due(active=True, name=name):
+            total += 1
+        with tallied(min(total, options.limit or total), options) as tally:
             settle = partial(sweep.settle, dry_run=options.dry_run)
-            await work_through(_each(due), settle, tally.add, at_once=_AT_ONCE)
+            due = _at_most(options.limit, sweep.due(active=True, name=name))
+            await work_through(due, settle, tally.add, at_once=_AT_ONCE)
     return 0
 
 
-async def _each(due: list[Due]) -> AsyncIterator[Due]:
-    for item in due:
+async def _at_most(limit: int | None, due: AsyncIterator[Due]) -> AsyncIterator[Due]:
+    taken = 0
+    async for item in due:
         yield item
+        taken += 1
+        if taken == limit:
+            return
 
 
 class Findings:

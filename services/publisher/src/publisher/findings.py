@@ -64,7 +64,7 @@ def suspicions(listed: Listed, plan: Plan, *, named: bool) -> Iterator[Suspicion
             yield Suspicion(Kind.DELETED, any_of(listed.name), everything)
     elif private or public:
         yield from _of_originals(listed, private, public, plan)
-    elif everything:
+    elif everything and not listed.documents:  # what a document still shows may be all that is left of a photo
         crop_alone = everything == {any_of(listed.name).crop}
         yield Suspicion(Kind.STRAY_CROP if crop_alone else Kind.NO_ORIGINAL, any_of(listed.name), everything)
     if named and not listed.deleted:

@@ -63,7 +63,7 @@ def _prefix(text: str) -> str:
 
 
 def _seconds(text: str) -> float:
-    found = re.fullmatch(r"([0-9]+)([dhm])", text)
+    found = re.fullmatch(r"([0-9]{1,6})([dhm])", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r}: expected days, hours or minutes, such as 90d, 12h or 30m")
     return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]

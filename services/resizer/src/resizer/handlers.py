@@ -48,6 +48,9 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
     image, stage = event.subject, _stage(event)
     if stage not in resizing.renderer.plan.stages:
         log.info("there is no such stage by today's settings: nothing to do", stage=stage)
+        # Whoever waits for it learns that it will not come.
+        reason = "the resizers' settings have no such stage"
+        await _tell(image, _failed(stage, None, Failure(fault="no-such-stage", reason=reason), resizing), resizing)
         return
     while True:
         bucket = await _bucket_of(image, resizing.buckets)

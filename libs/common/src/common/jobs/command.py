@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
-from common.errors import BusFault, JobFault, SettingsError, StorageFault
+from common.errors import JobFault, SettingsError, Transient
 from common.logs import configure_logs
 
 
@@ -30,8 +30,8 @@ def job_command(service: str, command: Command, given: argparse.Namespace) -> No
         for line in error.lines:
             print(f"{service}: {line}", file=sys.stderr)
         sys.exit(2)
-    except (JobFault, BusFault, StorageFault, OSError) as error:
-        print(f"{service} {command.name}: {error}", file=sys.stderr)
+    except (JobFault, Transient, OSError) as error:
+        print(f"{service} {command.name}: {error or type(error).__name__}", file=sys.stderr)
         sys.exit(2)
     sys.exit(status)
 

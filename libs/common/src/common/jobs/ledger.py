@@ -59,7 +59,14 @@ class Ledger:
                 return work()
 
         async with self._lock:
-            return await asyncio.to_thread(translated)
+            running = asyncio.ensure_future(asyncio.to_thread(translated))
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                # To close the database under a thread that uses it would end the process.
+                self._database.interrupt()
+                await asyncio.wait([running])
+                raise
 
 
 @contextmanager

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from common.bus import Bus
+from common.errors import JobFault
 from common.events import (
     Event,
     ImageUploaded,
     Lane,
     LaneData,
     RequestData,
+    StageData,
     ThumbnailsFailed,
     ThumbnailsReady,
     ThumbnailsRequested,
@@ -24,7 +26,9 @@ from common.stored import read_crop, read_record
 from common.topology import RESIZER_BULK
 
 _LOOK = 5.0  # seconds between looks at an image of which nothing is heard
-_SILENCE = 600.0  # seconds after which an image is asked for again, if nothing waits for the resizers by then
+# Seconds after which an image is asked for again if nothing waits for the resizers (twice as long each time), and after
+# which no answer is expected any more. A passing fault is tried again for an hour and a quarter.
+_SILENCE, _LONGEST = 120.0, 7200.0
 
 
 class Gone(Exception):
@@ -40,10 +44,12 @@ class Thumbnails:
         self._plan = plan
         self._source = source
         self._listening: dict[str, asyncio.Event] = {}
+        self._told: dict[str, StageData] = {}
 
     def news(self, event: Event) -> None:
         """Told of every event that passes."""
         if isinstance(event, ThumbnailsReady | ThumbnailsFailed) and event.subject.name in self._listening:
+            self._told[event.subject.name] = event.data
             self._listening[event.subject.name].set()
 
     async def missing(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> list[Stage]:
@@ -81,14 +87,18 @@ class Thumbnails:
     async def make(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
         """Have these stages rendered that have no record; returns once that has ended, with why it failed.
 
-        Raises Gone, StorageFault, BusFault.
+        Raises Gone, StorageFault, BusFault, and JobFault when the resizers' settings are not those of this command.
         """
-        heard = self._listening.setdefault(image.name, asyncio.Event())
+        # Originals of one name have one record between them, so that they take turns.
+        while image.name in self._listening:  # noqa: ASYNC110 - it hardly ever is
+            await asyncio.sleep(_LOOK)
+        heard = self._listening[image.name] = asyncio.Event()
         try:
             await self._ask(image, stages)
             return await self._settled(image, stages, heard)
         finally:
-            self._listening.pop(image.name, None)
+            del self._listening[image.name]
+            self._told.pop(image.name, None)
 
     async def _ask(self, image: ImageKey, stages: Sequence[Stage]) -> None:
         if Stage.BASE in stages:  # the resizer itself goes on with what comes after
@@ -99,8 +109,9 @@ class Thumbnails:
             await self._bus.publish(ThumbnailsRequested(source=self._source, subject=image, data=data))
 
     async def _settled(self, image: ImageKey, stages: Sequence[Stage], heard: asyncio.Event) -> Failure | None:
-        asked = time.monotonic()
-        while True:
+        began = asked = time.monotonic()
+        silence = _SILENCE
+        while time.monotonic() - began < _LONGEST:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK):
                     await heard.wait()
@@ -113,9 +124,22 @@ class Thumbnails:
                 return None
             if await self._buckets.active.stat(str(image)) is None:
                 raise Gone(f"{image} was deleted")
-            if time.monotonic() - asked > _SILENCE and not await self._bus.depth(RESIZER_BULK):
-                await self._ask(image, stages)
-                asked = time.monotonic()
+            await self._compare_settings(image)
+            if time.monotonic() - asked > silence and not await self._bus.depth(RESIZER_BULK):
+                await self._ask(image, [stage for stage, record in zip(stages, records, strict=True) if record is None])
+                asked, silence = time.monotonic(), 2 * silence
+        return Failure(fault="unanswered", reason=f"no resizer has answered in {_LONGEST / 3600:g} hours")
+
+    async def _compare_settings(self, image: ImageKey) -> None:
+        told = self._told.pop(image.name, None)
+        if told is None:
+            return
+        crop = await read_crop(self._buckets.active, image)
+        if told.configuration not in (self._plan.configuration(told.stage), self._plan.configuration(told.stage, crop)):
+            raise JobFault(
+                f"the resizers run with other settings: expected those of this command ({told.stage} of {image}); "
+                "RESIZING_CONFIG, GENERATE_WEBP, GENERATE_AVIF and their qualities have to be the same"
+            )
 
     async def _record(self, image: ImageKey, stage: Stage) -> Record | None:
         """The stage's record, if it is of this very original and of today's settings."""
