@@ -36,9 +36,9 @@ async def run(settings: MigratorSettings, options: Options, *, rate: float | Non
         Pool.open(_DECODERS, settings.limits) as pool,
     ):
         await buckets.check()
-        await connected(bus)
         thumbnails = Thumbnails(buckets, bus, settings.plan, "/migrator")
         await bus.consume((), thumbnails.news)
+        await connected(bus)
         checkpoint = Checkpoint(buckets.incoming, "migrate")
         await _list(ledger, settings, buckets, checkpoint)
         migration = Migration(

@@ -91,7 +91,7 @@ async def resize(settings: ResizerServiceSettings, options: Options, selection: 
                 async with Pool.open(1, settings.limits) as pool:
                     print(await pricing.said(Renderer(pool, settings.plan), buckets.active))
                 return 0
-            await connected(bus)
             await bus.consume((), thumbnails.news)
+            await connected(bus)
             await work_through(found, partial(regenerate, regeneration=regeneration), tally.add, at_once=_IN_FLIGHT)
     return 1 if tally.results[Result.ERROR] else 0
