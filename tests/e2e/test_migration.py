@@ -178,12 +178,16 @@ async def test_changed_settings_and_deletions_are_noticed(tmp_path: Path) -> Non
         run = await site.migrate("--key", names[3], "--force", V5_IMAGES=originals.url, **modern)
         assert run.line(names[3])["error"] == "deleted"
         assert originals.asked.total() == 4
+        # What has become an SVG since is another original.
+        await site.database.execute("UPDATE app_images_archives SET has_svg = true WHERE image_archive_id = 1")
+        (svg,) = (await site.migrate("--key", names[1], V5_IMAGES=originals.url, **modern)).report
+        assert (svg["image"], svg["error"]) == (f"{names[1][:-4]}.svg", "missing")
         # Without the checkpoint, each is looked at once.
         async for entry in incoming.entries("checkpoints/"):
             await incoming.delete(entry.key)
         run = await site.migrate("--key", names[2], V5_IMAGES=originals.url, **modern)
         assert run.totals == "Images: 1, skipped: 1, processed: 0, errors: 0"
-        assert originals.asked.total() == 4
+        assert originals.asked.total() == 5
 
 
 async def test_what_was_brought_while_it_was_deleted_goes(tmp_path: Path) -> None:

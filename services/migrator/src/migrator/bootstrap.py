@@ -106,7 +106,7 @@ async def _unfinished(
         for listed in page:
             if listed.state == DELETED:
                 tally.add(Outcome(str(listed), Result.SKIPPED, "deleted"))
-            elif listed.state == migration.state and not listed.deleted and not options.force:
+            elif listed.state == migration.finished(listed) and not listed.deleted and not options.force:
                 tally.add(Outcome(str(listed), Result.SKIPPED))
             else:
                 taken += 1

@@ -28,12 +28,13 @@ from migrator.source import Faulty, Missing, Refused, Source
 
 log = structlog.get_logger()
 
+_SVG = "svg:"
 _RETRIES = (0.5, 2.0, 5.0, 15.0)  # seconds before the source is asked again
 
 
 @dataclass(frozen=True)
 class Migration:
-    """What migrating needs. `state` is how a finished image is noted in the checkpoint, by today's settings."""
+    """What migrating needs. `state` stands for today's settings in the checkpoint."""
 
     buckets: Buckets
     source: Source
@@ -46,6 +47,10 @@ class Migration:
     fetching: asyncio.Semaphore
     pace: Pace
     force: bool = False
+
+    def finished(self, listed: Listed) -> str:
+        """What the checkpoint says of this image when nothing is left to do: it may have become an SVG since."""
+        return f"{_SVG}{self.state}" if listed.svg else self.state
 
 
 async def migrate(listed: Listed, *, migration: Migration) -> Outcome:
@@ -82,7 +87,7 @@ async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Out
     if listed.other is not None and not listed.svg:
         reason = f"v5 has {listed.other} of the same name, too: only {image} was taken over"
         return Outcome(str(image), Result.ERROR, "two-originals", reason, size)
-    await migration.checkpoint.add(image.name, migration.state)
+    await migration.checkpoint.add(image.name, migration.finished(listed))
     result = Result.PROCESSED if found is None or stages else Result.SKIPPED
     return Outcome(str(image), result, "mismatch" if remark else None, remark, size)
 
@@ -94,8 +99,8 @@ async def refuse_deleted(image: ImageKey, buckets: Buckets) -> None:
 
 
 def refuse_vanished(listed: Listed) -> None:
-    """Raises Gone for an image that an earlier run had made public: its tombstone may have been removed since."""
-    if listed.state is not None:
+    """Raises Gone for an original that an earlier run had made public: its tombstone may have been removed since."""
+    if listed.state is not None and listed.state.startswith(_SVG) == listed.svg:
         raise Gone(f"{listed} was public once")
 
 

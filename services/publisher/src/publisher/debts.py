@@ -1,5 +1,6 @@
 """What the buckets can owe an image, and how each of it is settled, by a fresh look at them."""
 
+import asyncio
 from collections.abc import Iterable
 
 import structlog
@@ -7,7 +8,7 @@ import structlog
 from common import metrics
 from common.bus import Bus
 from common.events import Lane, RequestData, ThumbnailsRequested
-from common.images.names import ORIGINALS, Format, ImageKey
+from common.images.names import CROP, ORIGINALS, Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.storage import Buckets, Storage
@@ -17,7 +18,6 @@ from publisher.activation import (
     cropped_again,
     move_original,
     move_thumbnails,
-    remove,
     take_back_if_deleted,
 )
 from publisher.deletion import remove_buried
@@ -39,6 +39,15 @@ async def original_of(name: str, *, buckets: Buckets) -> ImageKey | None:
             if await bucket.stat(str(image)) is not None:
                 return image
     return None
+
+
+def remains(name: str, plan: Plan) -> set[str]:
+    """All keys that an image of this name may have besides its original, whatever its format.
+
+    A render with a crop writes to *active*, even if nobody ever activated the image.
+    """
+    images = [ImageKey(name, ending) for ending in ORIGINALS]
+    return {any_of(name).crop} | {key for image in images for key in plan.keys(image)}
 
 
 async def finish_deletion(image: ImageKey, *, buckets: Buckets) -> None:
@@ -65,9 +74,18 @@ async def finish_move(image: ImageKey, others: Iterable[str], *, activation: Act
 
 
 async def remove_leftovers(keys: Iterable[str], *, buckets: Buckets) -> None:
-    """Remove what is left of an image whose original is gone."""
-    log.info("removed what was left of an image that is gone", keys=sorted(keys))
-    await remove(keys, buckets=buckets)
+    """Remove what is left of an image whose original is gone.
+
+    In an order in which a kill leaves something by which the rest is found: a crop, or what is in *incoming*.
+    """
+    log.info("removing what is left of an image that is gone", keys=sorted(keys))
+    crops = {key for key in keys if key.endswith(CROP)}
+    for bucket, some in (
+        (buckets.active, set(keys) - crops),
+        (buckets.active, crops),
+        (buckets.incoming, set(keys)),
+    ):
+        await asyncio.gather(*(bucket.delete(key) for key in some))
     _count("leftovers")
 
 

@@ -23,6 +23,7 @@ from publisher.debts import (
     finish_deletion,
     finish_move,
     original_of,
+    remains,
     remove_leftovers,
     request_thumbnails,
     stage_owed,
@@ -86,7 +87,7 @@ class Reconciler:
     async def _settle(self, found: Found) -> None:
         image = found.original or await original_of(found.name, buckets=self._buckets)
         if image is None:
-            await remove_leftovers(found.others, buckets=self._buckets)
+            await remove_leftovers(found.others | remains(found.name, self._activation.plan), buckets=self._buckets)
             return
         with structlog.contextvars.bound_contextvars(image=str(image)):
             if await is_deleted(image, buckets=self._buckets):

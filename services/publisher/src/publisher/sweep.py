@@ -14,8 +14,8 @@ from common import metrics
 from common.images.names import CROP, TOMBSTONES, owner
 from common.jobs import Outcome, Result
 from common.storage import Buckets
-from publisher.activation import Activation, is_deleted, remove
-from publisher.debts import any_of, finish_deletion, finish_move, original_of, remove_leftovers
+from publisher.activation import Activation, is_deleted
+from publisher.debts import any_of, finish_deletion, finish_move, original_of, remains, remove_leftovers
 from publisher.survey import Found, survey
 
 log = structlog.get_logger()
@@ -150,7 +150,7 @@ class Sweep:
         elif fate is Fate.FORGOTTEN:
             await self._buckets.incoming.delete(image.tombstone)
         elif fate is Fate.STRAY:
-            await self._buckets.active.delete(image.crop)
+            await remove_leftovers(remains(found.name, self.activation.plan), buckets=self._buckets)
         log.info("swept", what=fate)
         metrics.SWEPT.labels(fate).inc()
 
@@ -158,14 +158,13 @@ class Sweep:
         await self._buckets.incoming.delete(str(found.original))
         # Another format may have the same name. And should somebody have copied it just before: nothing is lost yet.
         if await original_of(found.name, buckets=self._buckets) is None:
-            await remove(self._rest(found), buckets=self._buckets)
+            await remove_leftovers(self._rest(found), buckets=self._buckets)
         elif await self._buckets.active.stat(str(found.original)) is not None:
             await self._finish_move(found)
 
     def _rest(self, found: Found) -> set[str]:
-        """All but the original. What was rendered with a crop is in *active*, even if nobody ever activated it."""
-        image = found.original or any_of(found.name)
-        return {*found.others, image.crop, *self.activation.plan.keys(image)}
+        """All but the original."""
+        return found.others | remains(found.name, self.activation.plan)
 
     async def _finish_move(self, found: Found) -> None:
         image = found.original or await original_of(found.name, buckets=self._buckets)
