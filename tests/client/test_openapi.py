@@ -59,6 +59,13 @@ async def test_nothing_answers_other_than_it_says(deployment: Deployment) -> Non
     assert "a request met a defect" not in said
 
 
+async def test_the_events_are_described(deployment: Deployment) -> None:
+    for service in ("ingest", "publisher", "resizer"):
+        async with deployment.http.get(f"{deployment.url(service)}/asyncapi.json") as answer:
+            assert (answer.status, answer.content_type) == (200, "application/json")
+            assert {"ImageUploaded", "resizer.bulk"} <= (await answer.json())["channels"].keys()
+
+
 async def test_the_page_for_people(deployment: Deployment) -> None:
     async with deployment.http.get(f"{deployment.url('ingest')}/docs") as answer:
         assert (answer.status, answer.content_type) == (200, "text/html")

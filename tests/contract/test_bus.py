@@ -2,9 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
+from tests.support.bus import opened
 from tests.support.eventually import eventually
 from tests.support.rabbitmq import VirtualHost
 
@@ -13,26 +13,9 @@ from common.embedded import EmbeddedBus
 from common.errors import BusFault, Permanent, Transient
 from common.events import ActivationRequested, Event, ImageDeleted, ImageUploaded, ThumbnailsRequested, encode
 from common.images.names import ImageKey
-from common.rabbit import RabbitBus
 from common.topology import PUBLISHER, RESIZER_LIVE
 
 DELAYS = (0.05, 0.1)
-
-
-@asynccontextmanager
-async def opened(vhost: VirtualHost) -> AsyncIterator[RabbitBus]:
-    bus = RabbitBus(vhost.url, "test", DELAYS)
-    bus.start()
-    await eventually(lambda: _connected(bus), "a connection to the broker")
-    try:
-        yield bus
-    finally:
-        await bus.drain(0.1)
-        await bus.close()
-
-
-async def _connected(bus: Bus) -> bool:
-    return bus.trouble() is None
 
 
 @pytest.fixture(params=["embedded", "rabbit"])
@@ -42,7 +25,7 @@ async def bus(request: pytest.FixtureRequest) -> AsyncIterator[Bus]:
         yield embedded
         await embedded.drain(0.1)
     else:
-        async with VirtualHost.fresh() as vhost, opened(vhost) as rabbit:
+        async with VirtualHost.fresh() as vhost, opened(vhost.url, DELAYS) as rabbit:
             yield rabbit
 
 
@@ -272,7 +255,7 @@ async def test_draining_finishes_what_is_in_hand_and_takes_nothing_more(bus: Bus
 
 
 async def test_a_publish_that_nobody_can_take_is_a_fault(vhost: VirtualHost) -> None:
-    async with opened(vhost) as bus:
+    async with opened(vhost.url, DELAYS) as bus:
         await vhost.remove_queue("resizer.live")
         with pytest.raises(BusFault):
             await bus.publish(uploaded())

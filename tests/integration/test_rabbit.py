@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from tests.support.bus import connected, opened
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
@@ -17,16 +18,9 @@ from common.topology import DELIVERY_LIMIT, QUEUES, RESIZER_LIVE
 EVENT = ImageUploaded(source="/test", subject=ImageKey.parse("1475660224_0882910455.jpg"))
 
 
-async def connected(bus: RabbitBus) -> bool:
-    return bus.trouble() is None
-
-
 async def test_every_queue_is_durable_replicated_and_loses_nothing(vhost: VirtualHost) -> None:
-    bus = RabbitBus(vhost.url, "test")
-    bus.start()
-    await eventually(lambda: connected(bus), "a connection")
-    queues = await vhost.queues()
-    await bus.close()
+    async with opened(vhost.url):
+        queues = await vhost.queues()
     for queue in QUEUES:
         for name in (queue.name, queue.dead, *(queue.retry(delay) for delay in (1, 10, 60, 600, 3600))):
             arguments = queues[name]["arguments"]
@@ -52,7 +46,7 @@ async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: Vir
     async with Proxy.to(*vhost.address) as proxy:
         bus = RabbitBus(vhost.url_through(proxy.port), "test")
         bus.start()
-        await eventually(lambda: connected(bus), "a connection")
+        await connected(bus)
         await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
         await bus.publish(EVENT)
 
@@ -66,7 +60,7 @@ async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: Vir
         await proxy.restore()
         await eventually(lambda: count(2), "the event once more")
         release.set()
-        await eventually(lambda: connected(bus), "a connection again")
+        await connected(bus)
         await bus.publish(EVENT)
         await eventually(lambda: count(3), "an event over the new connection")
         await bus.drain(1)
@@ -83,7 +77,7 @@ async def test_a_message_whose_consumers_keep_dying_is_put_aside_by_the_broker(v
 
     first = RabbitBus(vhost.url, "test")
     first.start()
-    await eventually(lambda: connected(first), "a connection")
+    await connected(first)
     await first.publish(EVENT)
     for life in range(1, DELIVERY_LIMIT + 2):
         bus = RabbitBus(vhost.url, f"life-{life}")
@@ -106,16 +100,12 @@ async def test_what_is_no_event_is_put_aside(vhost: VirtualHost) -> None:
     async def handler(_: Event) -> None:
         raise AssertionError("it never gets here")
 
-    bus = RabbitBus(vhost.url, "test")
-    bus.start()
-    await eventually(lambda: connected(bus), "a connection")
-    await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
-    await vhost.put_message(RESIZER_LIVE.name, "{}")
-    await vhost.put_message(RESIZER_LIVE.name, "no JSON", {"x-attempt": "many"})
+    async with opened(vhost.url) as bus:
+        await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
+        await vhost.put_message(RESIZER_LIVE.name, "{}")
+        await vhost.put_message(RESIZER_LIVE.name, "no JSON", {"x-attempt": "many"})
 
-    async def both() -> bool:
-        return len(await bus.dead_letters(RESIZER_LIVE, 5)) == 2
+        async def both() -> bool:
+            return len(await bus.dead_letters(RESIZER_LIVE, 5)) == 2
 
-    await eventually(both, "two dead letters")
-    await bus.drain(1)
-    await bus.close()
+        await eventually(both, "two dead letters")

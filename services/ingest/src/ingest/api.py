@@ -1,6 +1,7 @@
 """What the endpoints of ingest take and answer."""
 
-from common.http.openapi import KEY, TEXT, Operation, obj
+from common.http.openapi import TEXT, Operation, obj
+from common.images.names import KEY_SCHEMA as KEY
 
 _STATUS = {
     "type": "object",

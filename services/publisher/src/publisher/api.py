@@ -1,6 +1,7 @@
 """What the endpoints of publisher take and answer."""
 
-from common.http.openapi import KEY, TEXT, Operation, obj
+from common.http.openapi import TEXT, Operation, obj
+from common.images.names import KEY_SCHEMA as KEY
 
 _SECRET = {"type": "string", "minLength": 1}
 _CROP = {"type": "string", "description": "WxH+X+Y, in pixels or with % for width and height", "examples": ["9x9+0+0"]}

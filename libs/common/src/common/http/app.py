@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common import metrics
+from common import asyncapi, metrics
 from common.errors import StorageFault, Transient
 from common.http.answers import LIMITS, failure
 from common.http.bodies import Refused
@@ -74,11 +74,15 @@ def _documents(described: dict[str, object]) -> list[Route]:
     async def openapi(_: web.Request) -> web.Response:
         return web.json_response(described)
 
+    async def events(_: web.Request) -> web.Response:
+        return web.json_response(asyncapi.document())
+
     async def docs(_: web.Request) -> web.Response:
         return web.Response(text=page(described), content_type="text/html")
 
     return [
         Route("GET", "/openapi.json", openapi, Operation("This description", {"application/json": {}})),
+        Route("GET", "/asyncapi.json", events, Operation("The events and queues", {"application/json": {}})),
         Route("GET", "/docs", docs, Operation("The same as a page", {"text/html": TEXT})),
     ]
 

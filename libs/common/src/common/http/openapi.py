@@ -8,17 +8,9 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from common.images.names import MAX_KEY_LENGTH
-
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
-KEY: Schema = {
-    "type": "string",
-    "maxLength": MAX_KEY_LENGTH,
-    "pattern": r"^[0-9]+_[0-9]{1,10}\.([jJ][pP][gG]|[pP][nN][gG]|[gG][iI][fF]|[sS][vV][gG])$",
-    "examples": ["1475660224_0882910455.jpg"],
-}
 FORMS = ("application/json", "application/x-www-form-urlencoded", "multipart/form-data")
 _ERROR: Schema = {
     "type": "object",

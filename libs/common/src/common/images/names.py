@@ -9,13 +9,20 @@ import secrets
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 MAX_KEY_LENGTH = 30  # what the site's API accepts
 _KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<extension>(?i:jpg|png|gif|svg))")
+# The same for the descriptions of what is sent and answered.
+KEY_SCHEMA: dict[str, Any] = {
+    "type": "string",
+    "maxLength": MAX_KEY_LENGTH,
+    "pattern": r"^[0-9]+_[0-9]{1,10}\.([jJ][pP][gG]|[pP][nN][gG]|[gG][iI][fF]|[sS][vV][gG])$",
+    "examples": ["1475660224_0882910455.jpg"],
+}
 _OBJECT = re.compile(
     r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*|\.modern(?=\.json))?(?P<ending>\.[A-Za-z]+)"
 )
@@ -124,6 +131,10 @@ class ImageKey:
             lambda value: value if isinstance(value, cls) else read(str(value)),
             serialization=core_schema.to_string_ser_schema(),
         )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return KEY_SCHEMA
 
 
 def is_original(key: str) -> bool:

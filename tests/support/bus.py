@@ -1,0 +1,31 @@
+"""A bus over the real broker, connected."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.support.eventually import eventually
+
+from common.rabbit import RabbitBus
+from common.topology import RETRY_DELAYS
+
+
+async def connected(bus: RabbitBus) -> None:
+    """Wait until the bus has all of its connections."""
+
+    async def is_connected() -> bool:
+        return bus.trouble() is None
+
+    await eventually(is_connected, "a connection to the broker")
+
+
+@asynccontextmanager
+async def opened(url: str, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> AsyncIterator[RabbitBus]:
+    """A connected bus; it is drained and closed afterwards."""
+    bus = RabbitBus(url, "test", retry_delays)
+    bus.start()
+    await connected(bus)
+    try:
+        yield bus
+    finally:
+        await bus.drain(0.1)
+        await bus.close()
