@@ -31,8 +31,14 @@ async def make() -> None:
             print(f"the bucket {name} is there", flush=True)
         public = os.environ["ACTIVE_BUCKET"]
         read = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{public}/*"}
-        await client.put_bucket_policy(Bucket=public, Policy=json.dumps({"Version": "2012-10-17", "Statement": [read]}))
-        print(f"everybody can read what is in {public}", flush=True)
+        try:
+            await client.get_bucket_policy(Bucket=public)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchBucketPolicy":
+                raise
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [read]})
+            await client.put_bucket_policy(Bucket=public, Policy=policy)
+            print(f"everybody can read what is in {public}", flush=True)
 
 
 async def main() -> None:

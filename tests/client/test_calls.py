@@ -92,6 +92,8 @@ async def test_what_is_refused(site: Site) -> None:
             body = {"filename": "nonsense", "filenames": "nonsense"} | ({} if secret is None else {"secret": secret})
             assert (await site.call(path, json=body))[0] == status, "the secret is looked at first"
         assert (await site.call(path, method="GET"))[0] == 405
+        status, body = await site.call(path, json={"secret": "x" * 300_000})
+        assert (status, "larger than 65536 bytes" in body["error"]) == (413, True)
         for kind, sent in (
             ("application/json", b"{"),
             ("application/json", b"[]"),

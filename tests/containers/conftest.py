@@ -9,6 +9,7 @@ from tests.client.site import Site
 from tests.support.compose import Project, why_not
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """One process has the containers, and takes its time."""
     for item in items:

@@ -12,7 +12,7 @@ from tests.support.compose import Project, docker
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
-_IMAGES = 60
+_IMAGES = 40
 _CLIENTS = 8
 # CPU seconds of all processes of a container, those that have ended included.
 _CPU = """
@@ -45,8 +45,10 @@ async def _work(what: str, project: Project, site: Site) -> Counter[str]:
         for _ in left:
             await uploads.one(data)
 
-    await asyncio.gather(*(client() for _ in range(_CLIENTS)))
-    await asyncio.to_thread(docker, "unpause", *resizers)
+    try:
+        await asyncio.gather(*(client() for _ in range(_CLIENTS)))
+    finally:
+        await asyncio.to_thread(docker, "unpause", *resizers)
     assert uploads.troubles == []
     names = set(uploads.names)
 

@@ -6,6 +6,7 @@ import subprocess
 from tests.client.site import Site
 from tests.containers.load import uploading
 from tests.support.compose import SERVICES, Project, inspected
+from tests.support.pictures import photo
 
 
 async def test_upgrading_under_load(project: Project, site: Site) -> None:
@@ -27,6 +28,20 @@ async def test_upgrading_under_load(project: Project, site: Site) -> None:
         await uploads.settle()
     finally:
         project.environment["VERSION"] = old
+
+
+async def test_a_version_that_does_not_work_leaves_everything_as_it_was(project: Project, site: Site) -> None:
+    before = await asyncio.to_thread(project.containers)
+    # A setting that cannot be used stands for any reason why new containers are not well.
+    broken = project.environment | {"RESIZING_CONFIG": "[]"}
+    done = await asyncio.to_thread(
+        subprocess.run, ["deploy/upgrade", "ingest"], check=False, capture_output=True, text=True, env=broken
+    )
+    assert done.returncode == 1
+    assert "RESIZING_CONFIG" in done.stderr
+    assert "the old ones stay" in done.stderr
+    assert sorted(await asyncio.to_thread(project.containers)) == sorted(before)
+    await site.upload(photo(300, 200))
 
 
 def _upgrade(project: Project) -> None:

@@ -68,6 +68,11 @@ async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Poo
     assert answer == Answer(text="done")
 
 
+async def test_what_the_system_kills_is_not_held_against_the_image(pool: Pool) -> None:
+    with pytest.raises(Transient, match="too little memory"):
+        await do(pool, "killed")
+
+
 async def test_a_process_sees_no_secret_and_cannot_write(
     pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

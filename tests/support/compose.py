@@ -86,7 +86,7 @@ class Project:
 
     def image(self, program: str) -> str:
         """The name of a program's image in this project."""
-        return f"image-backend/{program}:{self.environment['VERSION']}"
+        return f"localhost/image-backend/{program}:{self.environment['VERSION']}"
 
     def build(self) -> None:
         """Build all images."""
@@ -129,7 +129,13 @@ class Project:
 
     def forget_images(self) -> None:
         """Remove the names of its images; their layers stay, for the next build."""
-        names = docker("images", "--filter", f"reference=*/*:{self.name}*", "--format", "{{.Repository}}:{{.Tag}}")
+        names = docker(
+            "images",
+            "--filter",
+            f"reference=localhost/image-backend/*:{self.name}*",
+            "--format",
+            "{{.Repository}}:{{.Tag}}",
+        )
         docker("rmi", "--no-prune", *names.split())
 
     def left(self) -> list[str]:
@@ -137,6 +143,14 @@ class Project:
         label = f"label=com.docker.compose.project={self.name}"
         kinds = (("ps", "-a"), ("volume", "ls"), ("network", "ls"))
         return [found for kind in kinds for found in docker(*kind, "-q", "--filter", label).split()]
+
+
+def kill(project: Project, container: str) -> None:
+    """Kill the container's first process, as a crash would: one that `docker kill` has ended is not started again."""
+    first = inspected(container)["State"]["Pid"]
+    end = f"import os; os.kill({first}, 9)"
+    as_host = ("--pid=host", "--user=0", "--cap-add=KILL", "--security-opt=apparmor=unconfined")
+    docker("run", "--rm", *as_host, "--entrypoint=python", project.image("ingest"), "-c", end)
 
 
 def inspected(identity: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.support.servers import Started, Unavailable, stop, wait_for
 
-# The reaper is one more image to get; the run removes its containers itself.
+# The reaper would end a server with the process that started it, while others still use it; the run removes its
+# containers itself.
 os.environ.setdefault("TESTCONTAINERS_RYUK_DISABLED", "true")
 
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,6 +40,11 @@ def _crash_once(mark: Path) -> None:
 
 def _segfault() -> str:
     ctypes.string_at(0)
+    return ""
+
+
+def _killed() -> str:
+    os.kill(os.getpid(), signal.SIGKILL)
     return ""
 
 
@@ -85,6 +91,7 @@ def _write(path: Path) -> str:
 _WRONG: dict[str, Any] = {"text": 5}
 _ACTS: dict[str, Callable[[], str]] = {
     "segfault": _segfault,
+    "killed": _killed,
     "abort": os.abort,
     "exit": lambda: os._exit(3),
     "hang": _hang,

@@ -8,7 +8,7 @@ from common.settings import S3Variables, read_settings
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings
-from resizer.settings import ResizerServiceSettings
+from resizer.settings import ResizerServiceSettings, default_workers
 from standalone.settings import DEFAULTS, StandaloneSettings
 
 SERVICES = (
@@ -66,6 +66,25 @@ def test_secrets_are_not_repeated() -> None:
 def test_each_backend_names_what_it_needs() -> None:
     assert [line.split()[0] for line in refused(STORAGE_BACKEND="s3")] == ["INCOMING_BUCKET", "ACTIVE_BUCKET"]
     assert "STORAGE_BACKEND 'ftp'" in refused(STORAGE_BACKEND="ftp")[0]
+
+
+def test_a_prefix_without_its_account_is_no_account_of_aws() -> None:
+    buckets = {"STORAGE_BACKEND": "s3", "INCOMING_BUCKET": "a", "ACTIVE_BUCKET": "b", "INCOMING_PREFIX": "EXO"}
+    (line,) = refused(**buckets)
+    assert line.startswith("INCOMING_PREFIX 'EXO' names no account: none of EXO_ENDPOINT, EXO_ACCESS_KEY_ID")
+    (line,) = refused(**buckets, EXO_ENDPOINT="https://store.example", EXO_SECRET_KEY="do not tell")
+    assert "expected both EXO_ACCESS_KEY_ID and EXO_SECRET_KEY" in line
+    assert "do not tell" not in line
+    read_settings(PublisherServiceSettings, GIVEN | buckets | {"EXO_ENDPOINT": "https://store.example"})
+
+
+@pytest.mark.parametrize(("limit", "workers"), [("max", 33), ("4294967296", 8), ("1000", 1), (None, 33)])
+def test_no_more_decoders_than_the_memory_of_the_container_allows(
+    tmp_path: Path, limit: str | None, workers: int
+) -> None:
+    if limit:
+        (tmp_path / "memory.max").write_text(f"{limit}\n")
+    assert default_workers(32, (tmp_path / "memory.max", tmp_path / "none")) == workers
 
 
 def test_an_account_is_read_by_its_prefix() -> None:

@@ -175,7 +175,7 @@ def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -
         settings = kind.model_validate(values)
     except ValidationError as error:
         lines += [_line(kind, str(found["loc"][0]), found["msg"], found["input"]) for found in error.errors()]
-    lines += _missing_buckets(given)
+    lines += _missing_buckets(given) + _missing_accounts(given)
     if settings and settings.service_port == settings.metrics_port and not settings.disable_prometheus_metrics:
         lines.append(f"METRICS_PORT {settings.metrics_port} is SERVICE_PORT too: expected a port of its own")
     if lines or settings is None:
@@ -198,6 +198,20 @@ def _missing_buckets(given: Mapping[str, str]) -> list[str]:
     }.get(given.get("STORAGE_BACKEND", ""), ())
     backend = given.get("STORAGE_BACKEND")
     return [f"{name} is not set: STORAGE_BACKEND={backend} needs it" for name in needed if name not in given]
+
+
+def _missing_accounts(given: Mapping[str, str]) -> list[str]:
+    """A prefix whose variables are not there must not end in AWS' own defaults, and so with somebody else's store."""
+    lines = []
+    names = ("INCOMING_PREFIX", "ACTIVE_PREFIX") if given.get("STORAGE_BACKEND") == "s3" else ()
+    for name, prefix in {name: given[name] for name in (*names, "V5_PREFIX") if name in given}.items():
+        account = S3Variables.read(prefix, given)
+        if account == S3Variables():
+            variables = ", ".join(f"{prefix}_{field.upper()}" for field in S3Variables.model_fields)
+            lines.append(f"{name} {prefix!r} names no account: none of {variables} is set")
+        elif (account.access_key_id is None) != (account.secret_key is None):
+            lines.append(f"{name} {prefix!r}: expected both {prefix}_ACCESS_KEY_ID and {prefix}_SECRET_KEY, or neither")
+    return lines
 
 
 class S3Variables(BaseModel):

@@ -1,19 +1,31 @@
 """What resizer reads from the environment."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from common.settings import BrokerSettings, ImagingSettings, SizeSettings
 
+# Where a container sees its own limit: cgroups of version 2, and of version 1.
+_MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+# For one upload and one image that can wait: a photo of 100 megapixels takes some 130 MB, and one heavy image among
+# all others 420 MB (`make bench ARGS=memory`).
+_BYTES_OF_WORKER = 512 << 20
+
+
+def default_workers(cores: int, limits: tuple[Path, ...] = _MEMORY_LIMITS) -> int:
+    """One more than there are cores: while one reads or writes, the others render; but no more than memory allows."""
+    allowed = [int(text) for path in limits if path.exists() and (text := path.read_text().strip()).isdecimal()]
+    return max(1, min([cores + 1, *(limit // _BYTES_OF_WORKER for limit in allowed)]))
+
 
 class ResizerSettings(SizeSettings, ImagingSettings):
     """The settings of the resizer service, whatever bus it runs on."""
 
     resizer_workers: Annotated[int, Field(ge=1, le=256)] = Field(
-        # One more than there are cores: while one reads or writes, the others render.
-        default_factory=lambda: len(os.sched_getaffinity(0)) + 1,
+        default_factory=lambda: default_workers(len(os.sched_getaffinity(0))),
         description="images that are rendered at once, each in a process of its own",
     )
 

@@ -95,17 +95,16 @@ class _Worker:
             raise _Died(await self.end()) from error
 
     async def end(self) -> int | None:
-        """End the process, if it has not ended by itself. Returns its return code."""
+        """End the process, if it has not ended by itself. Returns its own return code, or None when it had none."""
         if self._process.stdin is not None:
             self._process.stdin.close()
-        if self._process.returncode is None:
-            # One that closed its pipes is about to end by itself, and its own code says why.
-            try:
-                async with asyncio.timeout(0.2):
-                    await self._process.wait()
-            except TimeoutError:
-                self._process.kill()
-        return await self._process.wait()
+        # One that closed its pipes is about to end by itself, and its own code says why.
+        try:
+            async with asyncio.timeout(1):
+                return await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            return None
 
     async def kill(self) -> None:
         if self._process.returncode is None:
@@ -145,8 +144,8 @@ class Pool:
         """Run the operation (a module's function) on the job in one of the processes.
 
         Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
-        ended its process twice, or took more than the limits allow; in a pool that runs in the background, Transient
-        when it was the clock that ran out.
+        ended its process twice, or took more than the limits allow. Raises Transient when that need not be the image's
+        fault: the clock ran out in the background, or the system killed the process twice.
         """
         name = operation.__name__
         try:
@@ -181,6 +180,9 @@ class Pool:
         except _Died as second:
             if second.code == -signal.SIGXCPU:
                 raise _too_slow(self.limits.cpu_seconds, "of CPU time") from second
+            if second.code == -signal.SIGKILL:
+                # No image can bring that about under the limits: a machine or a container that has no memory left can.
+                raise Transient("the system killed its decoder twice; is there too little memory?") from second
             raise ImageError(ImageFault.CRASHED, f"its decoder crashed twice ({_cause(second.code)})") from second
 
     async def _once(self, call: Call) -> tuple[Reply, list[bytes]]:
