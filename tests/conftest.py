@@ -26,6 +26,14 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
     return True if os.environ[_NO_CONTAINERS] and collection_path == _CONTAINERS else None
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without its groups xdist would start every shared deployment once in each process."""
+    if hasattr(config, "workerinput"):
+        lost = [item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
+        assert not lost, f"xdist does not see the groups of {lost[:3]}"
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if os.environ[_NO_CONTAINERS]:
         terminalreporter.write_line(f"tests/containers were left out: {os.environ[_NO_CONTAINERS]}")

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.support.docker import can_get, has_engine
-from tests.support.servers import RUN, free_port
+from tests.support.servers import RUN, free_port, to_stop
 
 # What the images are built of, and what runs beside them.
 BASES = ("python:3.13-slim-bookworm", "rabbitmq:4.1-management", "nginx:1.28", "postgres:17")
@@ -49,6 +49,7 @@ class Project:
 
     def __init__(self, *files: str, **settings: str) -> None:
         self.name = f"image-backend-{uuid4().hex[:8]}"
+        to_stop(self.name, {"project": self.name})
         self.port, self.store_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.secret = uuid4().hex

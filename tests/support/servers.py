@@ -82,6 +82,23 @@ def stop(stopper: Stopper) -> None:
             time.sleep(0.5)
     if "container" in stopper:
         subprocess.run(["docker", "rm", "-f", "-v", stopper["container"]], check=False, capture_output=True)
+    if "project" in stopper:
+        _remove_project(stopper["project"])
+
+
+def to_stop(name: str, stopper: Stopper) -> None:
+    """Have something stopped at the end of the run, if whoever started it does not get to it."""
+    (Path(os.environ[RUN]) / f"{name}.json").write_text(json.dumps({"stop": stopper}))
+
+
+def _remove_project(name: str) -> None:
+    """Remove what is left of a project of containers."""
+    label = f"label=com.docker.compose.project={name}"
+    for kind, remove in (("ps -a", "rm -f -v"), ("volume ls", "volume rm"), ("network ls", "network rm")):
+        found = subprocess.run(["docker", *kind.split(), "-q", "--filter", label], check=False, stdout=-1, text=True)
+        if found.stdout:
+            command = ["docker", *remove.split(), *found.stdout.split()]
+            subprocess.run(command, check=False, capture_output=True)
 
 
 def launch(command: list[str], folder: Path, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], Stopper]:
