@@ -10,7 +10,7 @@ from tests.client.site import Site
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
-_PAUSE = 0.2  # seconds
+_PAUSE = 0.5  # seconds
 _AT_ONCE = 4
 
 

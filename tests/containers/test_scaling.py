@@ -12,7 +12,7 @@ from tests.support.compose import Project, docker
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
-_IMAGES = 40
+_IMAGES = 30
 _CLIENTS = 8
 # CPU seconds of all processes of a container, those that have ended included.
 _CPU = """
