@@ -60,7 +60,7 @@ async def test_pictures_of_every_format_from_upload_to_the_public(deployment: De
     assert await keys(incoming) == set()
     for file, (make, _) in PICTURES.items():
         assert await deployment.public(names[file]) == (200, make())
-    assert list((tmp_path / "temp").iterdir()) == []
+    await deployment.nothing_temporary()
 
 
 async def test_thumbnails_look_like_their_originals(deployment: Deployment) -> None:
@@ -92,7 +92,7 @@ async def test_thumbnails_look_like_their_originals(deployment: Deployment) -> N
     assert red > 200, "the corner that was top left is top right now"
 
 
-async def test_uploads_that_are_refused_leave_nothing(deployment: Deployment, tmp_path: Path) -> None:
+async def test_uploads_that_are_refused_leave_nothing(deployment: Deployment) -> None:
     whole = photo(300, 200)
     for data, status, words in (
         (b"This is no image, whatever its name says.", 400, "not a JPEG, PNG, GIF or SVG"),
@@ -110,7 +110,7 @@ async def test_uploads_that_are_refused_leave_nothing(deployment: Deployment, tm
     async with deployment.http.get(f"{deployment.url('ingest')}/upload") as response:
         assert response.status == 405
     assert await keys(deployment.buckets.incoming) == set()
-    assert list((tmp_path / "temp").iterdir()) == []
+    await deployment.nothing_temporary()
 
 
 async def test_publishing_what_cannot_be_published(deployment: Deployment) -> None:

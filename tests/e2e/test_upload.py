@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from aiohttp import FormData
 from tests.support.deployment import Deployment, keys
-from tests.support.eventually import eventually
 from tests.support.pictures import SVG, dimensions, opened, photo
 
 BOUNDARY = "limit-of-parts"
@@ -23,14 +22,9 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
     async with Deployment.prepared("embedded", tmp_path, **settings) as prepared:
         yield prepared
         if "standalone" in prepared.processes:
-            await eventually(lambda: empty(tmp_path / "temp"), "an empty TEMP_FOLDER: nothing stays in it")
+            await prepared.nothing_temporary()
             defects = [line for line in prepared.processes["standalone"].lines() if line.get("level") == "error"]
             assert [line.get("exception", line["event"]) for line in defects] == []
-
-
-async def empty(folder: Path) -> bool:
-    """Whether nothing is in the folder; what sweeps on start may have a file there for a moment."""
-    return not list(folder.iterdir())  # noqa: ASYNC240
 
 
 async def raw(deployment: Deployment, head: str, body: list[bytes], pause: float = 0) -> tuple[int, dict[str, object]]:

@@ -192,6 +192,14 @@ class Deployment:
         """Where an anonymous visitor of the site gets the key from."""
         return self.s3.public_url(self.s3.active, key) if self.s3 else f"{self.url('publisher')}/active/{key}"
 
+    async def nothing_temporary(self) -> None:
+        """Wait until TEMP_FOLDER is empty: what services write by themselves passes through it, and nothing stays."""
+
+        async def empty() -> bool:
+            return not any((self.folder / "temp").iterdir())
+
+        await eventually(empty, "an empty TEMP_FOLDER")
+
     async def wait_for(self, bucket: Storage, key: str) -> None:
         """Wait until the bucket holds the key."""
         await eventually(lambda: bucket.stat(key), f"{key} in its bucket")

@@ -17,6 +17,9 @@ from tests.support.servers import Addresses, Started, Stopper, Unavailable, answ
 IMAGE = os.environ.get("TEST_RABBITMQ_IMAGE", "rabbitmq:4.1-management")
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in /usr/sbin insists on its own user
 
+# One Erlang scheduler is plenty, and leaves the cores to what is tested.
+_MODEST = {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none"}
+
 
 def broker() -> Addresses:
     """The run's broker: `amqp` is HOST:PORT, `management` the address of its HTTP API; guest may do everything."""
@@ -30,9 +33,8 @@ def _from_environment(_: Path) -> Started:
 
 
 def _in_docker(_: Path) -> Started:
-    identity, ports = run_container(
-        IMAGE, [5672, 15672], {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
-    )
+    settings = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest", **_MODEST}
+    identity, ports = run_container(IMAGE, [5672, 15672], settings)
     management = f"http://{ports[15672]}"
     return ready(
         identity, {"amqp": ports[5672], "management": management}, "RabbitMQ in Docker", lambda: answers(management)
@@ -78,8 +80,7 @@ def launch_debian(folder: Path, ports: dict[str, int]) -> tuple[subprocess.Popen
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
         "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "feature_flags"),
         "RABBITMQ_PLUGINS_EXPAND_DIR": str(folder / "plugins"),
-        # One Erlang scheduler is plenty, and leaves the cores to what is tested.
-        "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none",
+        **_MODEST,
     }
     as_user = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"] if os.geteuid() == 0 else []
     return launch([*as_user, str(PROGRAM)], folder.parent / f"{folder.name}-process", environment)

@@ -92,7 +92,7 @@ def to_stop(name: str, stopper: Stopper) -> None:
 
 
 def _remove_project(name: str) -> None:
-    """Remove what is left of a project of containers."""
+    """Remove what is left of a project of containers, and the names of its images."""
     label = f"label=com.docker.compose.project={name}"
     for kind, remove in (("ps -a", "rm -f -v"), ("volume ls", "volume rm"), ("network ls", "network rm")):
         found = subprocess.run(["docker", *kind.split(), "-q", "--filter", label], check=False, stdout=-1, text=True)
