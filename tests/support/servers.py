@@ -92,10 +92,15 @@ def to_stop(name: str, stopper: Stopper) -> None:
 
 
 def _remove_project(name: str) -> None:
-    """Remove what is left of a project of containers, and the names of its images."""
+    """Remove what is left of a project of containers, and of its images all but the layers."""
     label = f"label=com.docker.compose.project={name}"
-    for kind, remove in (("ps -a", "rm -f -v"), ("volume ls", "volume rm"), ("network ls", "network rm")):
-        found = subprocess.run(["docker", *kind.split(), "-q", "--filter", label], check=False, stdout=-1, text=True)
+    for kind, which, remove in (
+        ("ps -a", label, "rm -f -v"),
+        ("volume ls", label, "volume rm"),
+        ("network ls", label, "network rm"),
+        ("images", f"reference=*/*/*:{name}*", "rmi -f --no-prune"),
+    ):
+        found = subprocess.run(["docker", *kind.split(), "-q", "--filter", which], check=False, stdout=-1, text=True)
         if found.stdout:
             command = ["docker", *remove.split(), *found.stdout.split()]
             subprocess.run(command, check=False, capture_output=True)

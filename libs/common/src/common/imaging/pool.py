@@ -113,7 +113,7 @@ class _Worker:
 
 
 class Pool:
-    """Some processes that run one job each at a time."""
+    """Some processes that run one job each at a time. Each starts when it is first needed, and then stays."""
 
     def __init__(self, limits: Limits, niceness: int) -> None:
         self.limits = limits
@@ -124,13 +124,14 @@ class Pool:
     @classmethod
     @asynccontextmanager
     async def open(cls, size: int, limits: Limits, *, background: bool = False) -> AsyncIterator[Self]:
-        """A pool whose processes are already running; they are ended with the context.
+        """A pool of `size` processes at most, which are ended with the context.
 
-        With `background` they start when they are first needed, and give way to everything else.
+        With `background` they give way to everything else.
         """
         pool = cls(limits, _NICENESS if background else 0)
         for _ in range(size):
-            pool._idle.put_nowait(None if background else await _Worker.start(limits, pool._niceness))
+            # The last one in is the first one out: what has just done a job is taken before what has to start.
+            pool._idle.put_nowait(None)
         try:
             yield pool
         finally:
