@@ -8,7 +8,7 @@ RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
 
-.PHONY: help run test containers bench fuzz lint format lock clean
+.PHONY: help run test containers bench fuzz soak lint format lock clean
 
 help: ## say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,10 @@ bench: $(TEST)/.ready ## measure renderer and pipeline beside their peers; ARGS=
 fuzz: $(TEST)/.ready ## render thousands of damaged files; FUZZ_SEED=N repeats a run
 	@FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_FLIPS=$${FUZZ_FLIPS:-300} bash -c 'echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  exec $(TEST)/bin/python -m pytest -q -s -o timeout=3000 tests/integration/test_hostile.py'
+
+soak: $(TEST)/.ready ## fail servers and services in turn under load; SOAK_MINUTES, SOAK_SEED and SOAK_STORE=s3|local choose
+	@$(TEST)/bin/python -m tests.support.install
+	@$(TEST)/bin/python -m tests.soak
 
 lint: $(TEST)/.ready ## check form, types and walls
 	@$(TEST)/bin/ruff check .

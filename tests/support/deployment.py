@@ -56,6 +56,14 @@ class Process:
             self._process.kill()
         await self._process.wait()
 
+    def suspend(self) -> None:
+        """SIGSTOP: it does nothing any more, and keeps all that it holds."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """SIGCONT."""
+        self._process.send_signal(signal.SIGCONT)
+
     def cpu_seconds(self) -> float:
         """The CPU time of the process itself so far, without its children's."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
