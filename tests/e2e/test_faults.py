@@ -102,7 +102,7 @@ async def test_activation_by_event(deployment: Deployment) -> None:
 
 
 async def test_an_image_is_refused_once_its_time_is_over(deployment: Deployment) -> None:
-    await deployment.start(INCOMING_TTL="0.5", ACTIVATION_WAIT="0")
+    await deployment.start(INCOMING_TTL="0.5", ACTIVATION_WAIT="0", RECONCILE_AFTER="0.5")
     name = await deployment.uploaded(photo(300, 200))
     await asyncio.sleep(0.7)
     status, body = await deployment.publish(name)

@@ -57,8 +57,8 @@ def test_a_crop_keeps_what_lies_within() -> None:
         (setting("-resize", "10x10", suffix=""), "suffix ''"),
         (setting("-resize", "10x10", suffix="1"), "suffix '1'"),
         (setting("-resize", "10x10", suffix="a/../b"), "suffix"),
-        (setting("-blur", "3", "-resize", "10x10"), "-blur cannot be honoured"),
-        (setting("-resize"), "-resize cannot be honoured without a value"),
+        (setting("-blur", "3", "-resize", "10x10"), "-blur is not understood: expected one of -resize"),
+        (setting("-resize"), "expected a value after -resize"),
         (setting("-resize", "axb"), "geometry 'axb'"),
         (setting("-resize", ""), "geometry ''"),
         (setting("-resize", "0x5"), "expected 1 to"),
@@ -72,7 +72,7 @@ def test_a_crop_keeps_what_lies_within() -> None:
         (setting("-gravity", "up"), "-gravity 'up': expected centre, northwest"),
         (setting("-background", "octarine"), "-background 'octarine'"),
         (setting("-interlace", "sometimes"), "-interlace 'sometimes'"),
-        (setting("-resize", "10x10")[:-1] + "," + setting("-resize", "20x20")[1:], "twice"),
+        (setting("-resize", "10x10")[:-1] + "," + setting("-resize", "20x20")[1:], "a suffix of its own"),
     ],
 )
 def test_what_cannot_be_honoured_is_named(text: str, named: str) -> None:

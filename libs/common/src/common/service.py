@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from common.accounts import S3Variables
 from common.bus import Bus, Subscription
 from common.errors import BusFault, SettingsError, StorageFault
 from common.events import Event
@@ -19,7 +20,7 @@ from common.local import LocalStorage
 from common.logs import configure_logs
 from common.rabbit import RabbitBus
 from common.s3 import S3Account, S3Storage, connect
-from common.settings import Backend, BrokerSettings, S3Variables, Settings
+from common.settings import Backend, BrokerSettings, Settings
 from common.storage import Buckets
 from common.temporary import clear_temporary, prepare_temporary
 

@@ -4,20 +4,24 @@ An empty value is unset. Whatever is missing or malformed is collected and said 
 """
 
 import os
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import structlog
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from yarl import URL
 
+from common.accounts import account_errors, one_bucket
 from common.errors import SettingsError
+from common.folders import overlaps
 from common.images.names import Format
 from common.images.plan import Output, Plan
 from common.images.sizes import Size, parse_sizes
 from common.imaging.protocol import Limits
+from common.setting_errors import sentences
 
 log = structlog.get_logger()
 
@@ -57,7 +61,18 @@ def _broker(value: object) -> object:
     return value
 
 
-_PATH = r"^/[A-Za-z0-9/_.-]*$"
+def _path(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9/_.-]*)?", value):
+        raise ValueError("expected a path of letters, digits, /, _, . and -, which begins with /")
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[ -~]*", value):
+        raise ValueError("expected plain ASCII, as it stands in a header")
+    return value
+
+
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -77,12 +92,12 @@ class Settings(BaseModel):
 
     service_port: Port = Field(8080, description="port of the HTTP endpoints")
     metrics_port: Port = Field(8081, description="port of the metrics, and of nothing else")
-    metrics_path: Annotated[str, Field(pattern=_PATH)] = Field("/metrics", description="path of the metrics")
+    metrics_path: Annotated[str, AfterValidator(_path)] = Field("/metrics", description="path of the metrics")
     disable_prometheus_metrics: Boolean = Field(False, description="serve no metrics")
     shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
 
     storage_backend: Backend = Field(description="`local` (folders) or `s3`")
-    temp_folder: Path = Field(description="folder for uploads and fetched originals while they are in hand")
+    temp_folder: Path = Field(description="the folder for uploads and fetched originals while they are in hand")
     incoming_folder: Path | None = Field(None, description="`local`: folder of the private bucket")
     active_folder: Path | None = Field(None, description="`local`: folder of the public bucket")
     incoming_bucket: str | None = Field(None, description="`s3`: name of the private bucket")
@@ -94,9 +109,32 @@ class Settings(BaseModel):
         None, description="`s3`: PREFIX of the variables with the public bucket's account"
     )
     s3_signature_version: Literal["s3v4", "s3"] = Field("s3v4", description="`s3v4` or `s3`")
-    cache_control: Annotated[str, Field(pattern=r"^[ -~]*$")] = Field(
+    cache_control: Annotated[str, AfterValidator(_header)] = Field(
         "public, max-age=3600", description="`Cache-Control` of public images"
     )
+
+    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
+        """A line for each two settings that cannot both be followed. Accounts are in the environment alone."""
+        lines = []
+        if self.service_port == self.metrics_port != 0 and not self.disable_prometheus_metrics:
+            lines.append(f"METRICS_PORT {self.metrics_port} is SERVICE_PORT, too: expected a port of its own")
+        if self.storage_backend is Backend.S3:
+            if one_bucket(environment, "INCOMING", "ACTIVE"):
+                lines.append(
+                    f"INCOMING_BUCKET {self.incoming_bucket} and ACTIVE_BUCKET name one bucket: expected two, as what "
+                    "is in the one is private, and what is in the other public"
+                )
+        else:
+            lines += overlaps(self.folders)
+        return lines
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The folders that services write to, by the settings that name them."""
+        folders = {"TEMP_FOLDER": self.temp_folder}
+        if self.storage_backend is Backend.LOCAL and self.incoming_folder and self.active_folder:
+            folders |= {"INCOMING_FOLDER": self.incoming_folder, "ACTIVE_FOLDER": self.active_folder}
+        return folders
 
 
 class BrokerSettings(Settings):
@@ -108,7 +146,7 @@ class BrokerSettings(Settings):
 class HttpSettings(Settings):
     """For services that clients call."""
 
-    route_prefix: Annotated[str, BeforeValidator(_prefix), Field(pattern=rf"^$|{_PATH}")] = Field(
+    route_prefix: Annotated[str, BeforeValidator(_prefix), AfterValidator(_path)] = Field(
         "", description="goes before every path"
     )
     allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
@@ -174,21 +212,13 @@ def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -
     try:
         settings = kind.model_validate(values)
     except ValidationError as error:
-        lines += [_line(kind, str(found["loc"][0]), found["msg"], found["input"]) for found in error.errors()]
-    lines += _missing_buckets(given) + _missing_accounts(given)
-    if settings and settings.service_port == settings.metrics_port and not settings.disable_prometheus_metrics:
-        lines.append(f"METRICS_PORT {settings.metrics_port} is SERVICE_PORT too: expected a port of its own")
+        lines += sentences(kind, error)
+    lines += _missing_buckets(given) + account_errors(given)
+    if settings is not None and not lines:
+        lines += settings.contradictions(given)
     if lines or settings is None:
         raise SettingsError(lines)
     return settings
-
-
-def _line(kind: type[Settings], name: str, message: str, value: object) -> str:
-    expected = (kind.model_fields[name].description or "").replace("`", "")
-    if message == "Field required":
-        return f"{name.upper()} is not set: expected {expected}"
-    shown = "" if any(part in name for part in ("secret", "url", "v5_images")) else f" {value!r}"
-    return f"{name.upper()}{shown} cannot be used: expected {expected}; {message.removeprefix('Value error, ')}"
 
 
 def _missing_buckets(given: Mapping[str, str]) -> list[str]:
@@ -198,34 +228,3 @@ def _missing_buckets(given: Mapping[str, str]) -> list[str]:
     }.get(given.get("STORAGE_BACKEND", ""), ())
     backend = given.get("STORAGE_BACKEND")
     return [f"{name} is not set: STORAGE_BACKEND={backend} needs it" for name in needed if name not in given]
-
-
-def _missing_accounts(given: Mapping[str, str]) -> list[str]:
-    """A prefix whose variables are not there must not end in AWS' own defaults, and so with somebody else's store."""
-    lines = []
-    names = ("INCOMING_PREFIX", "ACTIVE_PREFIX") if given.get("STORAGE_BACKEND") == "s3" else ()
-    for name, prefix in {name: given[name] for name in (*names, "V5_PREFIX") if name in given}.items():
-        account = S3Variables.read(prefix, given)
-        if account == S3Variables():
-            variables = ", ".join(f"{prefix}_{field.upper()}" for field in S3Variables.model_fields)
-            lines.append(f"{name} {prefix!r} names no account: none of {variables} is set")
-        elif (account.access_key_id is None) != (account.secret_key is None):
-            lines.append(f"{name} {prefix!r}: expected both {prefix}_ACCESS_KEY_ID and {prefix}_SECRET_KEY, or neither")
-    return lines
-
-
-class S3Variables(BaseModel):
-    """The account of one bucket, from the variables that begin with its prefix."""
-
-    endpoint: str | None = None
-    access_key_id: str | None = None
-    secret_key: str | None = None
-    default_region: str | None = None
-
-    @classmethod
-    def read(cls, prefix: str | None, environment: Mapping[str, str] | None = None) -> Self:
-        """The variables `<PREFIX>_ENDPOINT` and so on; without a prefix all are unset: AWS' own defaults count."""
-        variables = os.environ if environment is None else environment
-        if prefix is None:
-            return cls()
-        return cls(**{name: variables.get(f"{prefix}_{name.upper()}") or None for name in cls.model_fields})

@@ -1,12 +1,16 @@
 """What migrator reads from the environment."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field
 from yarl import URL
 
-from common.settings import BrokerSettings, ImagingSettings, SizeSettings
+from common.accounts import one_bucket
+from common.folders import overlaps
+from common.settings import Backend, BrokerSettings, ImagingSettings, SizeSettings
 
 
 def _upper(value: object) -> object:
@@ -51,6 +55,24 @@ class MigratorSettings(SizeSettings, ImagingSettings, BrokerSettings):
         "ASC", description="`ASC`: the oldest images first, or `DESC`"
     )
     v5_images: Annotated[str, BeforeValidator(_images)] = Field(
-        description="where v5 keeps its originals: `http(s)://HOST/PATH`, a folder, or `s3://BUCKET/PREFIX`"
+        description="the place where v5 keeps its originals: `http(s)://HOST/PATH`, a folder, or `s3://BUCKET/PREFIX`"
     )
     v5_prefix: str | None = Field(None, description="`s3://`: PREFIX of the variables with the account of V5_IMAGES")
+
+    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
+        """Those of all services, and of a source that the migration itself, or a sweep, would write to."""
+        lines = super().contradictions(environment)
+        where = urlsplit(self.v5_images)
+        if where.scheme == "s3":
+            source = {**environment, "V5_BUCKET": where.netloc}
+            lines += [
+                f"V5_IMAGES names the bucket that {which}_BUCKET names: expected a bucket of v5's own"
+                for which in ("INCOMING", "ACTIVE")
+                if self.storage_backend is Backend.S3 and one_bucket(source, "V5", which)
+            ]
+        elif not where.scheme:
+            images = Path(self.v5_images)
+            lines += [
+                line for name, folder in self.folders.items() for line in overlaps({"V5_IMAGES": images, name: folder})
+            ]
+        return lines

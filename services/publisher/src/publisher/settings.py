@@ -1,5 +1,6 @@
 """What publisher reads from the environment."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -15,6 +16,16 @@ class ProtocolSettings(SizeSettings):
         600.0, description="age in seconds from which an original's debts are settled without an event"
     )
 
+    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
+        """Those of all services, and of times after an upload that do not follow one another."""
+        lines = super().contradictions(environment)
+        if self.reconcile_after > self.incoming_ttl:
+            lines.append(
+                f"RECONCILE_AFTER {self.reconcile_after:g} is more than INCOMING_TTL {self.incoming_ttl:g}: "
+                "expected at most that, or what an image is owed would be settled only when it has expired"
+            )
+        return lines
+
 
 class ProtocolBrokerSettings(ProtocolSettings, BrokerSettings):
     """The same, and the broker that takes requests for thumbnails."""
@@ -23,13 +34,23 @@ class ProtocolBrokerSettings(ProtocolSettings, BrokerSettings):
 class PublisherSettings(HttpSettings, ProtocolSettings, ImagingSettings):
     """The settings of the publisher service, whatever bus it runs on."""
 
-    api_secret_key: Annotated[str, Field(min_length=1)] = Field(description="secret that the API server sends")
+    api_secret_key: Annotated[str, Field(min_length=1)] = Field(description="the secret that the API server sends")
     activation_wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
     )
     edit_wait: Seconds = Field(20.0, description="seconds that `/rotate` and `/recrop` wait for thumbnails")
     reconcile_interval: Seconds = Field(60.0, description="seconds between two looks at what *incoming* owes")
     clean_interval: Seconds = Field(3600.0, description="seconds between two sweeps of what was never activated")
+
+    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
+        """Those of the times after an upload, and a wait that an image does not outlive."""
+        lines = super().contradictions(environment)
+        if self.activation_wait >= self.incoming_ttl:
+            lines.append(
+                f"ACTIVATION_WAIT {self.activation_wait:g} is not less than INCOMING_TTL {self.incoming_ttl:g}: "
+                "expected less, or an image would expire while /publish waits for its thumbnails"
+            )
+        return lines
 
 
 class PublisherServiceSettings(PublisherSettings, BrokerSettings):

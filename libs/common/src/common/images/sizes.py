@@ -21,6 +21,7 @@ DEFAULT = (
 )
 
 _SUFFIX = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]{0,15}")
+_OPTIONS = ("-resize", "-thumbnail", "-crop", "-extent", "-gravity", "-background", "-quality", "-interlace")
 _COLOUR = re.compile(r"#(?P<hex>[0-9a-f]{6})")
 _COLOURS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255), "none": (0, 0, 0, 0), "transparent": (0, 0, 0, 0)}
 _INTERLACED = {"none": False, "line": True, "plane": True, "jpeg": True, "png": True, "gif": True}
@@ -111,14 +112,16 @@ def parse_sizes(value: object) -> tuple[Size, ...]:
         raise ValueError("expected JSON")  # noqa: TRY004 - pydantic reports ValueError alone
     try:
         entries = json.loads(value)
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"expected JSON, found {error}") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"expected JSON, and character {error.pos + 1} is none of it") from error
+    except RecursionError as error:
+        raise ValueError('expected a list of {"suffix": …, "convert": […]}, found lists within lists') from error
     if not isinstance(entries, list) or not entries:
         raise ValueError('expected a list of {"suffix": …, "convert": […]}')
     sizes = tuple(_entry(entry) for entry in entries)
     suffixes = [size.suffix for size in sizes]
     if len(set(suffixes)) < len(suffixes):
-        raise ValueError(f"a suffix stands twice in {suffixes}")
+        raise ValueError(f"expected a suffix of its own for each version, found {', '.join(suffixes)}")
     return sizes
 
 
@@ -165,7 +168,7 @@ class _Reading:
         elif option == "-interlace":
             self.interlaced = _one_of(option, value, _INTERLACED)
         else:
-            raise ValueError(f"{option} cannot be honoured")
+            raise ValueError(f"{option} is not understood: expected one of {', '.join(_OPTIONS)}")
 
 
 # What is always done: thumbnails are upright, carry no metadata, and begin at their own corner.
@@ -180,7 +183,7 @@ def _size(suffix: str, arguments: list[str]) -> Size:
             continue
         value = next(left, None)
         if value is None:
-            raise ValueError(f"{option} cannot be honoured without a value")
+            raise ValueError(f"expected a value after {option}")
         reading.take(option, value)
     return Size(suffix=suffix, steps=tuple(reading.steps), quality=reading.quality, interlaced=reading.interlaced)
 

@@ -1,0 +1,46 @@
+"""What is said of a setting that is missing or malformed: one sentence, with the variable and what was expected."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+_SECRET = ("secret", "url", "v5_images")  # parts of the names of those whose value is not repeated
+_MOST = 60  # characters of a value that are repeated
+
+
+def sentences(kind: type[BaseModel], error: ValidationError) -> list[str]:
+    """A line for each field of the settings `kind` that the error is about."""
+    return [_sentence(kind, found) for found in error.errors(include_url=False)]
+
+
+def _sentence(kind: type[BaseModel], found: Mapping[str, Any]) -> str:
+    name = str(found["loc"][0])
+    described = (kind.model_fields[name].description or "").replace("`", "")
+    if found["type"] == "missing":
+        return f"{name.upper()} is not set: expected {described}"
+    text = str(found["input"])
+    shown = "" if any(part in name for part in _SECRET) else f" {text[:_MOST]!r}{'…' if len(text) > _MOST else ''}"
+    return f"{name.upper()}{shown} cannot be used: {_reason(kind, name, found) or f'expected {described}'}"
+
+
+def _reason(kind: type[BaseModel], name: str, found: Mapping[str, Any]) -> str | None:
+    """What was expected, if the field itself tells it."""
+    if found["type"] == "value_error":
+        return str(found["ctx"]["error"])
+    if "expected" in found.get("ctx", {}):
+        return f"expected {found['ctx']['expected'].replace(chr(39), '')}"
+    if re.search(r"int|float|number|than", found["type"]):
+        return f"expected {_number(kind.model_json_schema()['properties'][name])}"
+    return None
+
+
+def _number(schema: Mapping[str, Any]) -> str:
+    what = "a whole number" if schema["type"] == "integer" else "a number"
+    least, most, above = (schema.get(bound) for bound in ("minimum", "maximum", "exclusiveMinimum"))
+    if least is not None and most is not None:
+        return f"{what} from {least} to {most}"
+    if above is not None:
+        return f"{what} above {above:g}"
+    return what if least is None else f"{what} from {least:g} on"
