@@ -1,5 +1,6 @@
 """What folders promise besides."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,22 @@ async def test_a_full_disk_leaves_no_final_name(
         await local.incoming.put(KEY, b"photo")
     assert list((tmp_path / "incoming").iterdir()) == [tmp_path / "incoming" / ".tmp"]
     assert list((tmp_path / "incoming" / ".tmp").iterdir()) == []
+
+
+async def test_a_name_whose_making_was_not_answered_is_our_own(
+    local: Buckets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a network file system that repeats a request whose answer was lost."""
+    real = os.link
+
+    def repeated(source: Path, target: Path) -> None:
+        real(source, target)
+        if target.name == KEY:
+            real(source, target)
+
+    monkeypatch.setattr("os.link", repeated)
+    (tmp_path / "upload").write_bytes(b"photo")
+    await local.incoming.put_file(KEY, tmp_path / "upload", exclusive=True)
+    with pytest.raises(KeyTaken):
+        await local.incoming.put_file(KEY, tmp_path / "upload", exclusive=True)
+    assert await local.incoming.get(KEY) == b"photo"

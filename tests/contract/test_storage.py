@@ -7,7 +7,7 @@ import pytest
 from tests.support.memory import MemoryStorage
 from tests.support.stores import KEY
 
-from common.errors import KeyTaken, NoSuchKey
+from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.storage import Buckets, Storage
 
 
@@ -103,6 +103,17 @@ async def test_copying_again_leaves_one_object_and_no_rest(buckets: Buckets) -> 
     for _ in range(3):
         await buckets.active.copy_from(buckets.incoming, KEY)
     assert [entry.key async for entry in buckets.active.entries()] == [KEY]
+
+
+async def test_a_copy_is_another_object_and_nothing_is_copied_onto_itself(buckets: Buckets) -> None:
+    assert not await buckets.active.is_same_object(buckets.incoming, KEY)
+    await buckets.incoming.put(KEY, b"photo")
+    await buckets.active.copy_from(buckets.incoming, KEY)
+    assert not await buckets.active.is_same_object(buckets.incoming, KEY)
+    assert await buckets.active.is_same_object(buckets.active, KEY)
+    with pytest.raises(StorageFault, match="onto itself"):
+        await buckets.active.copy_from(buckets.active, KEY)
+    assert await buckets.active.get(KEY) == b"photo"
 
 
 async def test_entries_by_prefix_and_not_below(bucket: Storage) -> None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from common.errors import KeyTaken, NoSuchKey
+from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import owner
 from common.storage import Entry, Storage, Stranger
 
@@ -29,6 +29,8 @@ class MemoryStorage:
         await self.put(key, path.read_bytes())  # noqa: ASYNC240 - a file of a test
 
     async def copy_from(self, source: Storage, key: str) -> None:
+        if await self.is_same_object(source, key):
+            raise StorageFault(f"{key} cannot be copied onto itself")
         await self.put(key, await source.get(key))
 
     async def get(self, key: str) -> bytes:
@@ -48,6 +50,9 @@ class MemoryStorage:
         if key not in self.objects:
             return None
         return Entry(key, len(self.objects[key]), self._clock() - self._written[key])
+
+    async def is_same_object(self, other: Storage, key: str) -> bool:
+        return key in self.objects and self is other
 
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)

@@ -15,6 +15,7 @@ class Proxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._answers_to_lose = 0
         self.port = 0
 
     @classmethod
@@ -51,6 +52,10 @@ class Proxy:
         """Pass on what was kept back, and all that follows."""
         self._flowing.set()
 
+    def lose_answers(self, count: int) -> None:
+        """Break the connection in the place of the next answers to PUT: the server has done what it was asked."""
+        self._answers_to_lose = count
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -58,7 +63,8 @@ class Proxy:
         other: asyncio.StreamWriter | None = None
         try:
             there, other = await asyncio.open_connection(*self._target)
-            await asyncio.gather(self._pump(reader, other), self._pump(there, writer))
+            asked: list[bytes] = []
+            await asyncio.gather(self._pump(reader, other, asked), self._pump(there, writer, asked, answers=True))
         except (OSError, asyncio.CancelledError):
             pass
         finally:
@@ -67,10 +73,23 @@ class Proxy:
                     end.transport.abort()
             self._tasks.discard(task)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: list[bytes], *, answers: bool = False
+    ) -> None:
         while data := await reader.read(65536):
             await self._flowing.wait()
+            if answers and self._is_lost(data, asked):
+                raise ConnectionAbortedError
+            if not answers and data.startswith((b"PUT ", b"GET ", b"HEAD ", b"DELETE ")):
+                asked[:] = [data]
             writer.write(data)
             await writer.drain()
         with suppress(OSError):
             writer.write_eof()
+
+    def _is_lost(self, answer: bytes, asked: list[bytes]) -> bool:
+        interim = answer.startswith(b"HTTP/1.1 100")
+        if not self._answers_to_lose or interim or not asked or not asked[0].startswith(b"PUT "):
+            return False
+        self._answers_to_lose -= 1
+        return True

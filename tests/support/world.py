@@ -108,6 +108,9 @@ class SteppedStorage:
         await self._step()
         return await self.inner.stat(key)
 
+    async def is_same_object(self, other: Storage, key: str) -> bool:
+        return self is other and await self.stat(key) is not None
+
     async def delete(self, key: str) -> None:
         await self._step()
         await self.inner.delete(key)

@@ -9,7 +9,6 @@ import asyncio
 import errno
 import os
 import re
-import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -19,6 +18,7 @@ from typing import Self, TypeVar
 from uuid import uuid4
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
+from common.files import claim, duplicate, sync_file, sync_folder
 from common.images.names import owner
 from common.storage import Entry, Storage, Stranger
 
@@ -64,12 +64,14 @@ class LocalStorage:
         """Store the file's content under `key`: as a second name for it if possible, else as a copy."""
 
         def write(temporary: Path) -> None:
-            _duplicate(path, temporary)
+            duplicate(path, temporary)
 
         await self._run(key, lambda: self._store(key, write, exclusive=exclusive))
 
     async def copy_from(self, source: Storage, key: str) -> None:
         """Store another bucket's object here under the same key. Raises NoSuchKey."""
+        if await self.is_same_object(source, key):
+            raise StorageFault(f"folder {self._folder}: {key} cannot be copied onto itself")
         async with source.as_file(key) as path:
             await self.put_file(key, path)
 
@@ -82,7 +84,7 @@ class LocalStorage:
         """A second name for the object, which stays readable when the first is removed. Raises NoSuchKey."""
         held = self._temporary / uuid4().hex
         try:
-            await self._run(key, lambda: _duplicate(self.path(key), held))
+            await self._run(key, lambda: duplicate(self.path(key), held))
             yield held
         finally:
             await self._run(key, lambda: held.unlink(missing_ok=True))
@@ -95,13 +97,23 @@ class LocalStorage:
             return None
         return Entry(key, found.st_size, time.time() - found.st_mtime)
 
+    async def is_same_object(self, other: Storage, key: str) -> bool:
+        """Whether both are one folder. Two names of one file in two folders are two objects."""
+        self.path(key)
+        return isinstance(other, LocalStorage) and await self.place() == await other.place()
+
+    async def place(self) -> tuple[int, int]:
+        """Device and number of the folder, which it has under all its names."""
+        found = await self._run("", self._folder.stat)
+        return found.st_dev, found.st_ino
+
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
 
         def remove() -> None:
             path = self.path(key)
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
         with suppress(NoSuchKey):
             await self._run(key, remove)
@@ -175,13 +187,13 @@ class LocalStorage:
         temporary = self._temporary / uuid4().hex
         try:
             write(temporary)
-            _sync_file(temporary)
+            sync_file(temporary)
             if final.parent != self._folder:
                 final.parent.mkdir(exist_ok=True)
             if exclusive:
-                _claim(temporary, final)
+                claim(temporary, final)
             temporary.rename(final)
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
         except FileExistsError as error:
             raise KeyTaken(key) from error
         finally:
@@ -206,35 +218,3 @@ class LocalStorage:
         except OSError as error:
             fault = StorageFull if error.errno in _FULL else StorageFault
             raise fault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
-
-
-def _duplicate(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:  # another file system, or one without hard links
-        shutil.copyfile(source, target)
-
-
-def _claim(source: Path, target: Path) -> None:
-    """Take the name, for one caller alone. Raises FileExistsError when another has it."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:  # no hard links here: an empty file holds the name until it is replaced
-        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
-
-
-def _sync_file(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -43,7 +43,7 @@ class Storage(Protocol):
         """
 
     async def copy_from(self, source: "Storage", key: str) -> None:
-        """Store another bucket's object here under the same key. Raises NoSuchKey."""
+        """Store another bucket's object here under the same key. Raises NoSuchKey, StorageFault onto itself."""
 
     async def get(self, key: str) -> bytes:
         """The object's content. Raises NoSuchKey."""
@@ -53,6 +53,9 @@ class Storage(Protocol):
 
     async def stat(self, key: str) -> Entry | None:
         """The object's entry, or None when the store holds no such key."""
+
+    async def is_same_object(self, other: "Storage", key: str) -> bool:
+        """Whether what both hold under the key is one object, and no copy: to delete the one would lose the other."""
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""

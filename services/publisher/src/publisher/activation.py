@@ -12,7 +12,7 @@ from functools import partial
 import structlog
 
 from common.bus import Bus
-from common.errors import NoSuchKey
+from common.errors import NoSuchKey, StorageFault
 from common.events import ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.plan import Plan
@@ -43,8 +43,13 @@ async def is_deleted(image: ImageKey, *, buckets: Buckets) -> bool:
 
 
 async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
-    """Copy the original to *active* if it is not there, and only then delete it from *incoming*. Raises NoSuchKey."""
+    """Copy the original to *active* if it is not there, and only then delete it from *incoming*.
+
+    Raises NoSuchKey, and StorageFault where both buckets are one: nothing is deleted then.
+    """
     key = str(image)
+    if await buckets.active.is_same_object(buckets.incoming, key):
+        raise StorageFault(f"{key} is one object in both buckets: expected two buckets that are apart")
     if await buckets.active.stat(key) is None:
         await buckets.active.copy_from(buckets.incoming, key)
     await buckets.incoming.delete(key)

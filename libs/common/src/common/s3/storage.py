@@ -1,7 +1,6 @@
-"""Buckets on an S3 server. The only module that knows aiobotocore."""
+"""Buckets on an S3 server, as the storage protocol wants them."""
 
 import asyncio
-import errno
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -9,16 +8,15 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-import aiohttp
 import structlog
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
-from botocore import UNSIGNED
-from botocore.exceptions import BotoCoreError, ClientError
 
-from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
+from common.accounts import server
+from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import content_type, owner
+from common.s3.account import NO_SIGNATURE, S3Account, connect
+from common.s3.faults import NO_ACL, Unsupported, translated
 from common.storage import SVG, Entry, Storage, Stranger
 from common.temporary import temporary_file
 
@@ -26,23 +24,17 @@ log = structlog.get_logger()
 
 _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
-_UNSIGNED = "none"
-_NO_ACL = "AccessControlListNotSupported"
-_TAKEN = frozenset({"PreconditionFailed", "ConditionalRequestConflict"})
+_PUT_ID = "put-id"  # in the metadata of what may only be stored once: which request stored it
+_CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a key is tried again that is neither free nor taken
 
 
 @dataclass(frozen=True)
-class S3Account:
-    """Where a bucket is and whose it is; what is None is left to the library's usual sources."""
+class _Identity:
+    """What tells an object from all others, copies of it included: a copy has no `put_id`."""
 
-    endpoint: str | None = None
-    access_key_id: str | None = None
-    secret_key: str | None = None
-    region: str | None = None
-    signature_version: str = "s3v4"
-
-    def __repr__(self) -> str:
-        return f"S3Account({self.endpoint or 'default'}, {self.access_key_id or 'default'})"
+    put_id: str | None
+    etag: str
+    modified: datetime
 
 
 class S3Storage:
@@ -67,11 +59,26 @@ class S3Storage:
         """Store the file's content. With `exclusive`, raises KeyTaken where an object is there already."""
         if exclusive and not self._conditional and await self.stat(key) is not None:
             raise KeyTaken(key)
-        with path.open("rb") as body:
-            await self._write("put_object", key, exclusive=exclusive, Body=body)
+        put_id = uuid4().hex if exclusive else None
+        for pause in (*_CONFLICT_PAUSES, None):
+            try:
+                with path.open("rb") as body:
+                    await self._write("put_object", key, put_id=put_id, Body=body)
+            except KeyTaken:
+                found = await self.identity(key)
+                # The library repeats a request whose answer was lost, and is refused for what it has stored itself.
+                if found is not None and found.put_id == put_id:
+                    return
+                if found is not None or pause is None:
+                    raise
+                await asyncio.sleep(pause)  # whoever is writing it may be an earlier attempt of our own
+            else:
+                return
 
     async def copy_from(self, source: Storage, key: str) -> None:
         """Copy on the server where both buckets are one account's; otherwise through here. Raises NoSuchKey."""
+        if await self.is_same_object(source, key):
+            raise StorageFault(f"S3 bucket {self.bucket}: {key} cannot be copied onto itself")
         if isinstance(source, S3Storage) and source.account == self.account:
             origin = {"Bucket": source.bucket, "Key": key}
             await self._write("copy_object", key, CopySource=origin, MetadataDirective="REPLACE")
@@ -81,7 +88,7 @@ class S3Storage:
 
     async def get(self, key: str) -> bytes:
         """The object's content. Raises NoSuchKey."""
-        async with self._translated("GetObject", key):
+        async with translated(self.bucket, "GetObject", key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
             async with answer["Body"] as body:
                 content: bytes = await body.read()
@@ -100,23 +107,32 @@ class S3Storage:
     async def stat(self, key: str) -> Entry | None:
         """The object's entry, or None when the bucket holds no such key."""
         try:
-            async with self._translated("HeadObject", key):
+            async with translated(self.bucket, "HeadObject", key):
                 found = await self._client.head_object(Bucket=self.bucket, Key=key)
         except NoSuchKey:
             await self.check()  # the answer to HEAD has no body: a missing bucket looks just like a missing key
             return None
         return Entry(key, found["ContentLength"], _age(found["LastModified"], found))
 
+    async def is_same_object(self, other: Storage, key: str) -> bool:
+        """Whether both are one bucket, be it at two addresses. A copy of an object is never taken for it."""
+        if not isinstance(other, S3Storage) or other.bucket != self.bucket:
+            return False
+        if server(other.account.endpoint) == server(self.account.endpoint):
+            return True
+        found = await self.identity(key)
+        return found is not None and found == await other.identity(key)
+
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
-        async with self._translated("DeleteObject", key):
+        async with translated(self.bucket, "DeleteObject", key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
     async def as_stranger(self, key: str) -> Stranger:
         """Ask for the object without a signature."""
-        async with connect(replace(self.account, signature_version=_UNSIGNED)) as client:
+        async with connect(replace(self.account, signature_version=NO_SIGNATURE)) as client:
             try:
-                async with self._translated("GetObject", key):
+                async with translated(self.bucket, "GetObject", key):
                     found = await client.head_object(Bucket=self.bucket, Key=key)
             except (StorageFault, NoSuchKey):
                 return Stranger(readable=False)
@@ -125,7 +141,7 @@ class S3Storage:
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, a page at a time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
-        async with self._translated("ListObjectsV2", prefix):
+        async with translated(self.bucket, "ListObjectsV2", prefix):
             async for page in pages:
                 for found in page.get("Contents", ()):
                     yield Entry(found["Key"], found["Size"], _age(found["LastModified"], page))
@@ -141,7 +157,7 @@ class S3Storage:
     async def check(self) -> None:
         """Return if the bucket answers to these credentials."""
         try:
-            async with self._translated("HeadBucket", ""):
+            async with translated(self.bucket, "HeadBucket", ""):
                 await self._client.head_bucket(Bucket=self.bucket)
         except NoSuchKey as error:
             raise StorageFault(f"the S3 bucket {self.bucket} does not exist") from error
@@ -153,8 +169,11 @@ class S3Storage:
     async def tidy(self) -> None:
         """Nothing to do."""
 
-    async def _write(self, operation: str, key: str, *, exclusive: bool = False, **what: Any) -> None:
-        headers = {"ContentType": content_type(key)}
+    async def _write(self, operation: str, key: str, *, put_id: str | None = None, **what: Any) -> None:
+        """Store something; with `put_id`, only where nothing is, and so that it can be told from what others store."""
+        headers: dict[str, Any] = {"ContentType": content_type(key)}
+        if put_id is not None:
+            headers["Metadata"] = {_PUT_ID: put_id}
         if self._cache_control:
             # A record is replaced when an image is rendered again, so whoever has one asks whether it still holds.
             headers["CacheControl"] = "no-cache" if key.endswith(".json") else self._cache_control
@@ -163,11 +182,11 @@ class S3Storage:
         while True:
             # Decided anew each time: what one request learns of the store, those beside it may not know yet.
             extras = {"ACL": self._acl} if self._acl else {}
-            extras |= {"IfNoneMatch": "*"} if exclusive and self._conditional else {}
+            extras |= {"IfNoneMatch": "*"} if put_id is not None and self._conditional else {}
             try:
-                async with self._translated(operation, key):
+                async with translated(self.bucket, operation, key):
                     await getattr(self._client, operation)(Bucket=self.bucket, Key=key, **headers, **extras, **what)
-            except _Unsupported as refusal:
+            except Unsupported as refusal:
                 if not extras:
                     raise
                 self._go_without(extras, refusal)
@@ -176,78 +195,33 @@ class S3Storage:
             else:
                 return
 
-    def _go_without(self, extras: dict[str, str], refusal: "_Unsupported") -> None:
-        if "IfNoneMatch" in extras and refusal.code != _NO_ACL:
+    def _go_without(self, extras: dict[str, str], refusal: "Unsupported") -> None:
+        if "IfNoneMatch" in extras and refusal.code != NO_ACL:
             log.info("the store has no conditional writes: going without", bucket=self.bucket)
             self._conditional = False
         else:
             log.info("the store has no ACLs: going without", bucket=self.bucket)
             self._acl = None
 
+    async def identity(self, key: str) -> "_Identity | None":
+        """What tells the object from all others. None where there is no such object."""
+        try:
+            async with translated(self.bucket, "HeadObject", key):
+                found = await self._client.head_object(Bucket=self.bucket, Key=key)
+        except NoSuchKey:
+            return None
+        return _Identity(found["Metadata"].get(_PUT_ID), found["ETag"], found["LastModified"])
+
     async def _listed(self, name: str) -> list[Entry]:
         return [entry async for entry in self.entries(name) if owner(entry.key) == name]
 
     async def _fetch(self, key: str, path: Path) -> None:
-        async with self._translated("GetObject", key):
+        async with translated(self.bucket, "GetObject", key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
             async with answer["Body"] as body:
                 with path.open("wb") as file:
                     async for chunk in body.iter_chunks(_CHUNK):
                         await asyncio.to_thread(file.write, chunk)
-
-    @asynccontextmanager
-    async def _translated(self, operation: str, key: str) -> AsyncIterator[None]:
-        where = f"S3 bucket {self.bucket}: {operation} {key}".rstrip()
-        try:
-            yield
-        except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in ("NoSuchKey", "404"):
-                raise NoSuchKey(key) from error
-            if code in _TAKEN:
-                raise KeyTaken(key) from error
-            message = error.response.get("Error", {}).get("Message", "")
-            if code in (_NO_ACL, "NotImplemented"):
-                raise _Unsupported(f"{where}: {code} {message}".rstrip(), code) from error
-            raise StorageFault(f"{where}: {code} {message}".rstrip()) from error
-        except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
-            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)  # TEMP_FOLDER is
-            raise (StorageFull if full else StorageFault)(f"{where}: {error or type(error).__name__}") from error
-
-
-class _Unsupported(StorageFault):
-    """The store does not know an ACL or a condition that was asked for."""
-
-    def __init__(self, message: str, code: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-@asynccontextmanager
-async def connect(account: S3Account) -> AsyncIterator[Any]:
-    """A client for the account. It connects when it is first used, so the server need not be up yet."""
-    config = AioConfig(
-        signature_version=UNSIGNED if account.signature_version == _UNSIGNED else account.signature_version,
-        # The library's newer default adds checksums that other vendors' servers refuse.
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        retries={"mode": "standard", "max_attempts": 3},
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=50,
-        s3={"addressing_style": "path" if account.endpoint else "auto"},
-    )
-    # Without a region, the library asks the environment and its own files; other vendors take any.
-    region = account.region or ("us-east-1" if account.endpoint else None)
-    async with get_session().create_client(
-        "s3",
-        endpoint_url=account.endpoint,
-        aws_access_key_id=account.access_key_id,
-        aws_secret_access_key=account.secret_key,
-        region_name=region,
-        config=config,
-    ) as client:
-        yield client
 
 
 def _age(modified: datetime, answer: Any) -> float:

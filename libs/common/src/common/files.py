@@ -1,0 +1,43 @@
+"""Steps of writing files that neither a crash nor another writer may come between. All of them raise OSError."""
+
+import os
+import shutil
+from pathlib import Path
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Have the content under another name, too, which it does not have yet: as a hard link if possible, else a copy."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def claim(source: Path, target: Path) -> None:
+    """Take the name, for one caller alone. Raises FileExistsError when another has it."""
+    names = source.stat().st_nlink
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        # A network file system repeats a request whose answer was lost, and finds the name that it has made itself.
+        if source.stat().st_nlink == names or not source.samefile(target):
+            raise
+    except OSError:  # no hard links here: an empty file holds the name until it is replaced
+        os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
+
+
+def sync_file(path: Path) -> None:
+    """Return once a crash of the machine does not lose the content."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Return once a crash of the machine does not lose the names in it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

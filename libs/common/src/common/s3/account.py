@@ -1,0 +1,53 @@
+"""Whose a bucket is, and a client that speaks for its owner."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from botocore import UNSIGNED
+
+NO_SIGNATURE = "none"
+
+
+@dataclass(frozen=True)
+class S3Account:
+    """Where a bucket is and whose it is; what is None is left to the library's usual sources."""
+
+    endpoint: str | None = None
+    access_key_id: str | None = None
+    secret_key: str | None = None
+    region: str | None = None
+    signature_version: str = "s3v4"
+
+    def __repr__(self) -> str:
+        return f"S3Account({self.endpoint or 'default'}, {self.access_key_id or 'default'})"
+
+
+@asynccontextmanager
+async def connect(account: S3Account) -> AsyncIterator[Any]:
+    """A client for the account. It connects when it is first used, so the server need not be up yet."""
+    config = AioConfig(
+        signature_version=UNSIGNED if account.signature_version == NO_SIGNATURE else account.signature_version,
+        # The library's newer default adds checksums that other vendors' servers refuse.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        retries={"mode": "standard", "max_attempts": 3},
+        connect_timeout=5,
+        read_timeout=30,
+        max_pool_connections=50,
+        s3={"addressing_style": "path" if account.endpoint else "auto"},
+    )
+    # Without a region, the library asks the environment and its own files; other vendors take any.
+    region = account.region or ("us-east-1" if account.endpoint else None)
+    async with get_session().create_client(
+        "s3",
+        endpoint_url=account.endpoint,
+        aws_access_key_id=account.access_key_id,
+        aws_secret_access_key=account.secret_key,
+        region_name=region,
+        config=config,
+    ) as client:
+        yield client
