@@ -104,12 +104,61 @@ async def test_every_row_ends_as_the_report_says(site: Moving) -> None:
 async def test_a_source_with_faults_is_asked_again(site: Moving) -> None:
     names = [f"10000000{number:02}_{number}.jpg" for number in range(12)]
     await site.database.add([(number, name, False) for number, name in enumerate(names)])
-    faults = dict(zip(names, ["500", "cut", "slow"], strict=False))
+    faults = dict(zip(names, ["500", "cut", "slow", "chunked-cut", "unmeasured", "unmeasured-cut"], strict=False))
     async with Originals.served(dict.fromkeys(names, PHOTO), faults) as originals:
         run = await site.migrate(V5_IMAGES=originals.url)
     assert run.status == 0, run.errors
     assert run.totals == "Images: 12, skipped: 0, processed: 12, errors: 0"
     assert await keys(site.deployment.buckets.active) == complete(*names)
+
+
+async def test_an_original_that_may_be_cut_off_is_not_taken_over(tmp_path: Path) -> None:
+    names = [f"10000000{number:02}_{number}.jpg" for number in range(4)]
+    faults = dict(zip(names, ["unmeasured always", "unmeasured-cut always", "chunked-cut always"], strict=False))
+    async with moving("rabbit-local", tmp_path) as site:
+        await site.deployment.start("resizer")
+        await site.database.add([(number, name, False) for number, name in enumerate(names)])
+        async with Originals.served(dict.fromkeys(names, PHOTO), faults) as originals:
+            run = await site.migrate(V5_IMAGES=originals.url)
+            assert run.status == 1
+            assert {name: run.line(name).get("error") for name in names} == {
+                **dict.fromkeys(names[:3], "source"),
+                names[3]: None,
+            }
+            assert "does not say how long" in run.line(names[1])["reason"]
+            assert await keys(site.deployment.buckets.active) == complete(names[3])
+            originals.faults.clear()
+            assert (await site.migrate(V5_IMAGES=originals.url)).status == 0
+        for name in names:
+            assert await site.deployment.buckets.active.get(name) == PHOTO
+
+
+async def test_a_damaged_original_is_taken_over_and_reported_with_its_row(tmp_path: Path) -> None:
+    large = photo(1600, 1200)
+    files = {
+        "1000000001_1.jpg": large[: len(large) // 2],
+        "1000000002_2.png": large[: len(large) // 2],
+        "1000000003_3.jpg": large,
+    }
+    (tmp_path / "v5").mkdir()
+    for name, data in files.items():
+        (tmp_path / "v5" / name).write_bytes(data)
+    async with moving("rabbit-local", tmp_path) as site:
+        await site.deployment.start("resizer")
+        await site.database.add([(70 + number, name, False) for number, name in enumerate(files)])
+        run = await site.migrate(V5_IMAGES=str(tmp_path / "v5"))
+        damaged, both, good = (run.line(name) for name in files)
+        assert (damaged["result"], damaged["error"]) == ("processed", "damaged")
+        assert damaged["reason"] == "row 70: the original is cut off, or has errors"
+        assert both["error"] == "damaged"
+        assert both["reason"].startswith("row 71: ")
+        assert "its bytes are JPG" in both["reason"]
+        assert "error" not in good
+        assert "  damaged, and no error: 2" in run.output
+        (site.deployment.folder / "incoming" / "checkpoints").rename(tmp_path / "lost")
+        again = await site.migrate(V5_IMAGES=str(tmp_path / "v5"))
+        assert [again.line(name).get("error") for name in files] == ["damaged", "damaged", None]
+        assert again.totals == "Images: 3, skipped: 3, processed: 0, errors: 0"
 
 
 async def test_originals_from_a_folder_and_newest_first(site: Moving, tmp_path: Path) -> None:

@@ -89,6 +89,9 @@ async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Out
         return Outcome(str(image), Result.ERROR, "two-originals", reason, size)
     await migration.checkpoint.add(image.name, migration.finished(listed))
     result = Result.PROCESSED if found is None or stages else Result.SKIPPED
+    if await thumbnails.shows_damage(image):
+        remark = "; ".join(filter(None, (f"row {listed.id}: the original is cut off, or has errors", remark)))
+        return Outcome(str(image), result, "damaged", remark, size)
     return Outcome(str(image), result, "mismatch" if remark else None, remark, size)
 
 

@@ -65,8 +65,10 @@ class WebSource:
             raise JobFault(f"V5_IMAGES {shown} cannot be reached: {_short(error)}") from error
 
     async def fetch(self, key: str, path: Path) -> int:
-        """`GET BASE/KEY`."""
+        """`GET BASE/KEY`. Raises Faulty also for an answer that does not say where it ends: one cut off looks whole."""
         async with self._asked("GET", key) as answer:
+            if answer.content_length is None and "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
+                raise Faulty("the source does not say how long its answer is: expected Content-Length, or chunks")
             with _room(path), path.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(_CHUNK):
                     await asyncio.to_thread(file.write, chunk)

@@ -26,6 +26,7 @@ class Tally:
         self._bar = tqdm(total=total, unit=" images", file=sys.stderr, disable=not sys.stderr.isatty())
         self.results: Counter[Result] = Counter()
         self.errors: Counter[str] = Counter()
+        self.remarks: Counter[str] = Counter()
         self.bytes = 0
 
     @property
@@ -37,8 +38,9 @@ class Tally:
         """Count one more. Raises JobFault when the report cannot be written."""
         self.results[outcome.result] += 1
         self.bytes += outcome.bytes or 0
-        if outcome.error is not None and outcome.result is Result.ERROR:
-            self.errors[outcome.error] += 1
+        if outcome.error is not None:
+            counted = self.errors if outcome.result is Result.ERROR else self.remarks
+            counted[outcome.error] += 1
         if self._report is not None:
             try:
                 self._report.write(json.dumps(outcome.described()) + "\n")
@@ -47,12 +49,13 @@ class Tally:
         self._show(outcome)
 
     def said(self, *, dry_run: bool = False) -> str:
-        """The totals, as the scripts did that these commands replace, and the failures by class."""
+        """The totals, as the scripts did that these commands replace, and by class what failed and what is odd."""
         counted = {result: self.results[result] for result in Result}
         done = "to process" if dry_run else "processed"
         totals = f"Images: {self.seen}, skipped: {counted[Result.SKIPPED]}"
         lines = [f"{totals}, {done}: {counted[Result.PROCESSED]}, errors: {counted[Result.ERROR]}"]
         lines += [f"  {name}: {count}" for name, count in self.errors.most_common()]
+        lines += [f"  {name}, and no error: {count}" for name, count in self.remarks.most_common()]
         return "\n".join(lines)
 
     def close(self) -> None:

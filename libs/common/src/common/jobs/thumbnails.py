@@ -74,6 +74,11 @@ class Thumbnails:
                 return record.failed
         return None
 
+    async def shows_damage(self, image: ImageKey) -> bool:
+        """Whether the original proved to be cut off, or to have errors, when today's thumbnails were made of it."""
+        records = [await self._record(image, stage) for stage in self._plan.stages]
+        return any(record is not None and record.damaged for record in records)
+
     async def forget(self, image: ImageKey, stages: Sequence[Stage], *, made: bool) -> None:
         """Remove records that say that nothing is owed: of what was given up and, if told so, of what was `made`.
 
