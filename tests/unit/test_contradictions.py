@@ -29,7 +29,7 @@ S3 = {
     "ONE_ENDPOINT": "https://store.example",
     "TWO_ENDPOINT": "https://store.example",
 }
-FOLDERS = ("INCOMING_FOLDER", "ACTIVE_FOLDER", "TEMP_FOLDER", "V5_IMAGES")
+FOLDERS = ("INCOMING_FOLDER", "ACTIVE_FOLDER", "TEMP_FOLDER")
 
 
 def lines(changes: dict[str, str], kind: type[Settings] = PublisherServiceSettings) -> list[str]:
@@ -73,7 +73,7 @@ def test_folders_that_are_not_apart(folder: Path, inner: str, outer: str) -> Non
     elsewhere = {name: str(folder.parent / f"{folder.name}-{name}") for name in FOLDERS}
     for first, second in permutations(FOLDERS, 2):
         given = elsewhere | {first: inner.replace("ABSOLUTE", str(folder)), second: outer}
-        (line,) = lines(given, MigratorSettings)
+        (line,) = lines(given)
         assert first in line
         assert second in line
         assert line.endswith("expected folders that are apart")
@@ -84,8 +84,16 @@ def test_folders_that_are_not_apart(folder: Path, inner: str, outer: str) -> Non
 )
 def test_folders_that_are_apart(folder: Path, one: str, other: str) -> None:
     assert folder.is_dir()
-    for first, second in permutations(FOLDERS[:3], 2):
+    for first, second in permutations(FOLDERS, 2):
         assert lines({first: one, second: other}) == []
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_migration_from_a_folder_into_itself(folder: Path, name: str) -> None:
+    assert folder.is_dir()
+    (line,) = lines({name: "link", "V5_IMAGES": "real"}, MigratorSettings)
+    assert line == f"V5_IMAGES real is the same folder as {name} link: expected another one"
+    assert lines({name: "real/new", "V5_IMAGES": "real"}, MigratorSettings) == []
 
 
 def test_folders_count_only_where_they_are_used() -> None:
@@ -126,10 +134,12 @@ def test_two_buckets(changes: dict[str, str]) -> None:
 @pytest.mark.parametrize("which", ["INCOMING", "ACTIVE"])
 def test_a_migration_from_a_bucket_into_itself(which: str) -> None:
     given = S3 | {"INCOMING_BUCKET": "in", "ACTIVE_BUCKET": "out", f"{which}_BUCKET": "old", "V5_PREFIX": "ONE"}
-    (line,) = lines(given | {"V5_IMAGES": "s3://old/images"}, MigratorSettings)
-    assert line.startswith(f"V5_IMAGES names the bucket that {which}_BUCKET names: expected")
-    assert lines(given | {"V5_IMAGES": "s3://older/images"}, MigratorSettings) == []
-    local = {"V5_IMAGES": "s3://old/images", "V5_PREFIX": "ONE", "ONE_ENDPOINT": "https://store.example"}
+    for address in ("s3://old", "s3://old/"):
+        (line,) = lines(given | {"V5_IMAGES": address}, MigratorSettings)
+        assert line.startswith(f"V5_IMAGES names the bucket that {which}_BUCKET names: expected")
+    for address in ("s3://older", "s3://old/images"):
+        assert lines(given | {"V5_IMAGES": address}, MigratorSettings) == []
+    local = {"V5_IMAGES": "s3://old", "V5_PREFIX": "ONE", "ONE_ENDPOINT": "https://store.example"}
     assert lines(local, MigratorSettings) == []
 
 

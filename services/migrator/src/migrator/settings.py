@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from yarl import URL
 
 from common.accounts import one_bucket
-from common.folders import overlaps
+from common.folders import is_within
 from common.settings import Backend, BrokerSettings, ImagingSettings, SizeSettings
 
 
@@ -60,19 +60,21 @@ class MigratorSettings(SizeSettings, ImagingSettings, BrokerSettings):
     v5_prefix: str | None = Field(None, description="`s3://`: PREFIX of the variables with the account of V5_IMAGES")
 
     def contradictions(self, environment: Mapping[str, str]) -> list[str]:
-        """Those of all services, and of a source that the migration itself, or a sweep, would write to."""
+        """Those of all services, and of a source that the migration itself, or a sweep, would remove originals from."""
         lines = super().contradictions(environment)
         where = urlsplit(self.v5_images)
-        if where.scheme == "s3":
+        if where.scheme == "s3" and not where.path.strip("/"):
             source = {**environment, "V5_BUCKET": where.netloc}
             lines += [
-                f"V5_IMAGES names the bucket that {which}_BUCKET names: expected a bucket of v5's own"
+                f"V5_IMAGES names the bucket that {which}_BUCKET names: expected another one, or a prefix in it"
                 for which in ("INCOMING", "ACTIVE")
                 if self.storage_backend is Backend.S3 and one_bucket(source, "V5", which)
             ]
         elif not where.scheme:
             images = Path(self.v5_images)
             lines += [
-                line for name, folder in self.folders.items() for line in overlaps({"V5_IMAGES": images, name: folder})
+                f"V5_IMAGES {images} is the same folder as {name} {folder}: expected another one"
+                for name, folder in self.folders.items()
+                if is_within(images, folder) and is_within(folder, images)
             ]
         return lines
