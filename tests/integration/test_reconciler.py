@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from tests.support.eventually import eventually
@@ -49,7 +50,7 @@ def plan() -> Plan:
 def reconciler(incoming: MemoryStorage, active: MemoryStorage, bus: EmbeddedBus, plan: Plan) -> Reconciler:
     buckets = Buckets(incoming, active)
     activation = Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
-    return Reconciler(activation, after=600, interval=0.02, settle_all=True)
+    return Reconciler(activation, after=600, interval=0.02, settle_all=True, temporary=Path())
 
 
 async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again(plan: Plan) -> None:

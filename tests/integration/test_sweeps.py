@@ -18,8 +18,8 @@ from common.local import LocalStorage
 from common.outbox import Outbox
 from common.s3 import S3Storage, connect
 from common.storage import Buckets
+from common.stored import original_of
 from publisher.activation import Activation
-from publisher.debts import original_of
 from publisher.findings import Kind
 from publisher.inspection import Inspection
 from publisher.lock import STALE, Lock
@@ -35,8 +35,8 @@ def activation(buckets: Buckets) -> Activation:
 
 
 async def sweep(buckets: Buckets) -> None:
-    sweeping = Sweep(activation(buckets), grace=2.0)
-    async for due in sweeping.due(active=True):
+    sweeping = Sweep(activation(buckets), Path(), grace=2.0)
+    async for due in sweeping.due(thorough=True):
         await sweeping.settle(due)
 
 
@@ -68,8 +68,8 @@ async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
     await put(active, IMAGE.crop)
     for written in incoming._written:  # noqa: SLF001
         incoming._written[written] = -3600.0  # noqa: SLF001
-    sweeping = Sweep(activation(buckets), grace=2.0)
-    due = [item async for item in sweeping.due(active=True)]
+    sweeping = Sweep(activation(buckets), Path(), grace=2.0)
+    due = [item async for item in sweeping.due(thorough=True)]
     assert len(due) == 2
     await put(incoming, str(IMAGE))  # what was listed is young again
     assert {(await sweeping.settle(item)).result for item in due} == {Result.SKIPPED}

@@ -3,12 +3,13 @@
 Whatever the order: what was answered with yes is public with all its versions, and anything else is whole or gone.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from tests.support.world import DEADLINE, EVERYTHING, GRACE, IMAGE, PLAN, SEEDS, TTL, World
 
 from common.images.records import Stage, record_key
+from publisher.survey import Found
 
 _SLOWNESS = 2.0  # seconds that a step takes at most
 
@@ -91,3 +92,35 @@ async def test_the_search_notices_when_the_grace_is_left_out(grace: float, monke
         except AssertionError:
             harmed += 1
     assert bool(harmed) is (grace == 0)
+
+
+async def deleted_by_processes_that_die(seed: int) -> set[str]:
+    """What is public after a deletion that died after its tombstone, beside a request that may be killed for good."""
+    world = late(seed, 2)
+    if seed % 2:
+        world.activate()
+        world.resize()
+        await world.run(lambda: None)
+    for actor in ("publish_once", "delete_once"):
+        getattr(world, actor)()
+    await world.run(lambda: None)
+    world.sweep()
+    await world.run(lambda: None)
+    return set(world.active)
+
+
+async def test_a_death_between_tombstone_and_removal_leaves_nothing_public() -> None:
+    for seed in SEEDS:
+        assert await deleted_by_processes_that_die(seed) == set(), f"seed {seed}"
+
+
+async def test_the_search_notices_when_no_tombstone_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none(*_: object, **__: object) -> AsyncIterator[Found]:
+        nothing: list[Found] = []
+        for found in nothing:
+            yield found
+
+    monkeypatch.setattr("publisher.tombstones.unsettled", none)
+    left = [await deleted_by_processes_that_die(seed) for seed in SEEDS]
+    assert any(left[0::2]), "a request was killed after its copy"
+    assert any(left[1::2]), "a deletion died before it removed anything"

@@ -24,7 +24,7 @@ from common.outbox import Outbox
 from common.storage import Buckets, Entry, Storage, Stranger
 from common.topology import WorkQueue
 from publisher.activation import Activation
-from publisher.deletion import delete
+from publisher.deletion import bury, delete
 from publisher.errors import Expired, Unknown
 from publisher.handlers import activate, activation_requested, thumbnails_settled
 from publisher.reconcile import Reconciler
@@ -176,6 +176,7 @@ class World:
         self._activation = Activation(buckets=self.buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=TTL)
         self._running: dict[asyncio.Task[None], Handler] = {}
         self._ends: dict[asyncio.Task[None], float] = {}
+        self._of_requests: set[asyncio.Task[None]] = set()
         self.incoming[str(IMAGE)] = b"original"
         incoming.inner._written[str(IMAGE)] = 0.0  # noqa: SLF001 - when time begins
 
@@ -191,8 +192,11 @@ class World:
         """Nothing ever waits here."""
         return 0
 
-    def start(self, handler: Handler, *, deadline: float = DEADLINE) -> None:
+    def start(self, handler: Handler, *, deadline: float = DEADLINE, request: bool = False) -> None:
+        """Begin; a handler of an event that is killed begins again, and that of a request does not."""
         task = asyncio.create_task(handler())
+        if request:
+            self._of_requests.add(task)
         self._running[task] = handler
         self._ends[task] = self.scheduler.now + deadline
 
@@ -215,18 +219,25 @@ class World:
     def crop_other(self) -> None:
         self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[1]))
 
+    def publish_once(self) -> None:
+        self.start(lambda: activate(IMAGE, activation=self._activation), request=True)
+
+    def delete_once(self) -> None:
+        """A deletion whose process dies after the tombstone."""
+        self.start(lambda: bury(IMAGE, buckets=self.buckets))
+
     def delete(self) -> None:
-        self.start(lambda: delete(IMAGE, buckets=self.buckets))
+        self.start(lambda: delete(IMAGE, buckets=self.buckets, plan=PLAN))
 
     def sweep(self) -> None:
         """Sweep again and again until nobody may activate the image any more, and the grace is over."""
-        sweep = Sweep(self._activation, self._grace)
+        sweep = Sweep(self._activation, Path(), self._grace)
 
         async def sweep_on() -> None:
             over = False
             while not over:
                 over = self.scheduler.now > TTL + self._grace
-                async for due in sweep.due(active=True):
+                async for due in sweep.due(thorough=True):
                     await sweep.settle(due)
                 self.scheduler.now += self.scheduler.random.random() * _PAUSE
 
@@ -234,7 +245,7 @@ class World:
 
     def reconcile(self) -> None:
         """Settle what *incoming* owes, however young."""
-        reconciler = Reconciler(self._activation, after=0, interval=1, settle_all=False)
+        reconciler = Reconciler(self._activation, after=0, interval=1, settle_all=False, temporary=Path())
         self.start(reconciler.settle_incoming, deadline=float("inf"))
 
     async def run(self, after_each_step: Callable[[], None]) -> None:
@@ -271,4 +282,5 @@ class World:
         handler = self._running.pop(task)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        self.start(handler)
+        if task not in self._of_requests:
+            self.start(handler)

@@ -125,17 +125,13 @@ class LocalStorage:
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, read a batch at a time."""
-        found = self._scan(prefix)
-        while batch := await self._run(prefix, lambda: list(islice(found, _BATCH))):
-            for entry in batch:
-                yield entry
+        async for entry in self._listed(prefix, lambda key: key.startswith(prefix)):
+            yield entry
 
     async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
         """Entries of all objects of the images of these names. A folder is read as a whole: once for all of them."""
-        prefix = next(iter(names)) if len(names) == 1 else ""
-        async for entry in self.entries(prefix):
-            if owner(entry.key) in names:
-                yield entry
+        async for entry in self._listed("", lambda key: owner(key) in names):
+            yield entry
 
     async def check(self) -> None:
         """Return if the folder can be written to."""
@@ -168,19 +164,23 @@ class LocalStorage:
                     found.append(left)
         return found
 
-    def _scan(self, prefix: str) -> Iterator[Entry]:
-        parent, _, start = prefix.rpartition("/")
+    async def _listed(self, prefix: str, wanted: Callable[[str], bool]) -> AsyncIterator[Entry]:
+        found = self._scan(prefix, wanted)
+        while batch := await self._run(prefix, lambda: list(islice(found, _BATCH))):
+            for entry in batch:
+                if entry is not None:
+                    yield entry
+
+    def _scan(self, prefix: str, wanted: Callable[[str], bool]) -> Iterator[Entry | None]:
+        """What the folder holds; None for what is not wanted, so that a batch of either has an end."""
+        parent = prefix.rpartition("/")[0]
         folder = self._folder / parent if parent else self._folder
         if not folder.is_dir() and self._folder.is_dir():
             return
         with os.scandir(folder) as found:
             for item in found:
-                if not item.name.startswith(start) or item.name.startswith(".") or not item.is_file():
-                    continue
-                with suppress(FileNotFoundError):  # removed since it was listed
-                    status = item.stat()
-                    key = f"{parent}/{item.name}" if parent else item.name
-                    yield Entry(key, status.st_size, time.time() - status.st_mtime)
+                key = f"{parent}/{item.name}" if parent else item.name
+                yield _entry(key, item) if wanted(key) and not item.name.startswith(".") else None
 
     def _store(self, key: str, write: Callable[[Path], None], *, exclusive: bool) -> None:
         final = self.path(key)
@@ -218,3 +218,11 @@ class LocalStorage:
         except OSError as error:
             fault = StorageFull if error.errno in _FULL else StorageFault
             raise fault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
+
+
+def _entry(key: str, item: os.DirEntry[str]) -> Entry | None:
+    try:
+        status = item.stat()
+    except FileNotFoundError:  # removed since it was listed
+        return None
+    return Entry(key, status.st_size, time.time() - status.st_mtime) if item.is_file() else None

@@ -1,12 +1,14 @@
 """What is stored about an image, besides its pixels."""
 
+import asyncio
+
 import structlog
 
 from common.errors import NoSuchKey
-from common.images.names import ImageKey
+from common.images.names import ORIGINALS, ImageKey
 from common.images.records import Record, Stage, decode_record, record_key
 from common.images.sizes import Crop
-from common.storage import Storage
+from common.storage import Buckets, Storage
 
 log = structlog.get_logger()
 
@@ -35,3 +37,16 @@ async def read_record(bucket: Storage, image: ImageKey, stage: Stage) -> Record 
     except ValueError as error:
         log.error("a record cannot be read", key=key, reason=str(error).splitlines()[0])
         return None
+
+
+async def original_of(name: str, *, buckets: Buckets) -> ImageKey | None:
+    """The original of this name, whatever its format and wherever it is, or None where it is gone from both buckets."""
+    endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
+    images = [ImageKey(name, ending) for ending in endings]
+    there = await asyncio.gather(*(_is_there(image, buckets) for image in images))
+    return next((image for image, is_there in zip(images, there, strict=True) if is_there), None)
+
+
+async def _is_there(image: ImageKey, buckets: Buckets) -> bool:
+    # In this order: an activation moves it from the first to the second, and never back.
+    return await buckets.incoming.stat(str(image)) is not None or await buckets.active.stat(str(image)) is not None

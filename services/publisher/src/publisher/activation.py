@@ -5,9 +5,8 @@ you read, and look for the record before the thumbnails, because a record that w
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 
@@ -20,10 +19,9 @@ from common.images.records import Stage, record_key
 from common.outbox import Outbox
 from common.storage import Buckets
 from common.stored import read_crop, read_record
+from publisher.removal import known_keys, remove_whole
 
 log = structlog.get_logger()
-
-_AT_ONCE = 32  # steps at the store, of one request or event
 
 
 @dataclass(frozen=True)
@@ -55,15 +53,16 @@ async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
     await buckets.incoming.delete(key)
 
 
-async def move_thumbnails(image: ImageKey, *, activation: Activation) -> None:
+async def move_thumbnails(image: ImageKey, *, activation: Activation) -> set[str]:
     """Move what is there of each stage, its record last, and only one that was seen before its thumbnails.
 
-    Of a cropped image there is nothing to move: its versions are made where they belong.
+    Of a cropped image there is nothing to move: its versions are made where they belong. Returns the keys that were
+    looked for, also those of earlier sizes that a record listed.
     """
     if await read_crop(activation.buckets.active, image) is None:
-        await asyncio.gather(*(_move_stage(image, stage, activation) for stage in Stage))
-    else:
-        await drop_uncropped(image, activation=activation)
+        return set().union(*await asyncio.gather(*(_move_stage(image, stage, activation) for stage in Stage)))
+    await drop_uncropped(image, activation=activation)
+    return set()
 
 
 async def drop_uncropped(image: ImageKey, *, activation: Activation) -> None:
@@ -79,7 +78,7 @@ async def cropped_again(image: ImageKey, *, activation: Activation) -> Thumbnail
     return ThumbnailsRequested(source="/publisher", subject=image)
 
 
-async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> None:
+async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> set[str]:
     buckets = activation.buckets
     record = await read_record(buckets.incoming, image, stage)
     known = record or await read_record(buckets.active, image, stage)
@@ -88,31 +87,20 @@ async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> 
     await asyncio.gather(*(_move(key, buckets) for key in keys))
     if record is not None:
         await _move(record_key(image, stage), buckets)
+    return keys
 
 
-async def take_back_if_deleted(image: ImageKey, *, activation: Activation) -> bool:
-    """After writing: if a tombstone is there by now, remove all of the image that this service may have moved."""
+async def take_back_if_deleted(image: ImageKey, *, activation: Activation, moved: Iterable[str] = ()) -> bool:
+    """After writing: if a tombstone is there by now, remove all of the image that this service may have moved.
+
+    `moved` are the keys that it has: the record that listed them may be gone by now.
+    """
     if not await is_deleted(image, buckets=activation.buckets):
         return False
     log.info("image was deleted meanwhile: taking it back")
-    await remove({str(image), image.crop, *activation.plan.keys(image)}, buckets=activation.buckets)
+    known = await known_keys(image, buckets=activation.buckets, plan=activation.plan)
+    await remove_whole({*moved, *known}, buckets=activation.buckets)
     return True
-
-
-async def remove(keys: Iterable[str], *, buckets: Buckets) -> None:
-    """Delete the keys in both buckets."""
-    await some_at_once(partial(bucket.delete, key) for key in keys for bucket in (buckets.incoming, buckets.active))
-
-
-async def some_at_once(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
-    """Take all the steps, not too many of them at a time."""
-    slots = asyncio.Semaphore(_AT_ONCE)
-
-    async def one(step: Callable[[], Awaitable[None]]) -> None:
-        async with slots:
-            await step()
-
-    await asyncio.gather(*map(one, steps))
 
 
 async def _move(key: str, buckets: Buckets) -> None:

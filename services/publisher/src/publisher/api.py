@@ -6,7 +6,10 @@ from common.images.names import KEY_SCHEMA as KEY
 _SECRET = {"type": "string", "minLength": 1}
 _CROP = {"type": "string", "description": "WxH+X+Y, in pixels or with % for width and height", "examples": ["9x9+0+0"]}
 _DONE = {"application/json": obj(success={"const": True})}
-_RENAMED = {"application/json": obj(success={"const": True}, filename=KEY)}
+_WARNING = {"type": "string", "description": "there only if the store has not removed all of the old image yet"}
+_NAMED = obj(success={"const": True}, filename=KEY)
+_RENAMED = {"application/json": _NAMED}
+_ROTATED = {"application/json": _NAMED | {"properties": {**_NAMED["properties"], "warning": _WARNING}}}
 _REFUSED = {401: "no secret", 403: "wrong secret"}
 _FAILED = {422: "the image cannot be shown; the reason is in the message"}
 
@@ -27,7 +30,7 @@ RECROP = Operation(
 )
 ROTATE = Operation(
     "The image turned clockwise, public under a new name; the old one is deleted",
-    _RENAMED,
+    _ROTATED,
     fields={"secret": _SECRET, "filename": KEY, "rotation": {"enum": [90, -90, 180, "90", "-90", "180"]}},
     required=("secret", "filename"),
     answers={**_REFUSED, 404: "not public, or deleted", **_FAILED},
@@ -37,7 +40,7 @@ DELETE = Operation(
     _DONE,
     fields={"secret": _SECRET, "filenames": {"anyOf": [KEY, {"type": "array", "items": KEY, "minItems": 1}]}},
     required=("secret", "filenames"),
-    answers=_REFUSED,
+    answers={**_REFUSED, 503: "deleted, and not all of it removed yet: the next sweep goes on, or the same call again"},
 )
 ACTIVE = Operation(
     "A public file",

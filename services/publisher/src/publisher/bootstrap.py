@@ -40,6 +40,7 @@ async def publisher(
         after=settings.reconcile_after,
         interval=settings.reconcile_interval,
         settle_all=settle_all,
+        temporary=settings.temp_folder,
     )
     sweeper = Sweeper(activation, interval=settings.clean_interval, temporary=settings.temp_folder)
     subscription = Subscription(

@@ -42,14 +42,14 @@ async def clean(options: Options) -> int:
     settings = read_settings(ProtocolBrokerSettings)
     async with open_buckets(settings) as buckets, open_bus(settings, "publisher") as bus:
         await buckets.check()
-        sweep = Sweep(_activation(settings, bus, buckets))
+        sweep = Sweep(_activation(settings, bus, buckets), settings.temp_folder)
         name = options.key.name if options.key else None
         total = 0
-        async for _ in sweep.due(active=True, name=name):
+        async for _ in sweep.due(thorough=True, name=name):
             total += 1
         with tallied(min(total, options.limit or total), options) as tally:
             settle = partial(sweep.settle, dry_run=options.dry_run)
-            due = _at_most(options.limit, sweep.due(active=True, name=name))
+            due = _at_most(options.limit, sweep.due(thorough=True, name=name))
             await work_through(due, settle, tally.add, at_once=_AT_ONCE)
     return 0
 
@@ -137,7 +137,7 @@ def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
 
 CLEAN = Command(
     "clean",
-    "remove what was never activated, and tombstones and crops that are of no more use",
+    "remove what was never activated, what is left of deleted images, and crops of images that are gone",
     add_look_options,
     lambda given: clean(options_from(given)),
 )

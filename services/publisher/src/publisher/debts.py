@@ -30,17 +30,6 @@ def any_of(name: str) -> ImageKey:
     return ImageKey(name, Format.JPG)
 
 
-async def original_of(name: str, *, buckets: Buckets) -> ImageKey | None:
-    """The original of this name, wherever it is, or None where it is gone from both buckets."""
-    endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
-    for image in (ImageKey(name, ending) for ending in endings):
-        # In this order: an activation moves it from the first to the second, and never back.
-        for bucket in (buckets.incoming, buckets.active):
-            if await bucket.stat(str(image)) is not None:
-                return image
-    return None
-
-
 def remains(name: str, plan: Plan) -> set[str]:
     """All keys that an image of this name may have besides its original, whatever its format.
 
@@ -50,9 +39,9 @@ def remains(name: str, plan: Plan) -> set[str]:
     return {any_of(name).crop} | {key for image in images for key in plan.keys(image)}
 
 
-async def finish_deletion(image: ImageKey, *, buckets: Buckets) -> None:
-    """Remove what is left of an image that has a tombstone."""
-    await remove_buried(image, buckets=buckets)
+async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Buckets, plan: Plan) -> None:
+    """Remove what is left of an image that has a tombstone; `listed` is what a listing showed of it."""
+    await remove_buried(image, buckets=buckets, plan=plan, listed=listed)
     _count("deletion")
 
 
@@ -61,7 +50,7 @@ async def finish_move(image: ImageKey, others: Iterable[str], *, activation: Act
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = activation.buckets
     await move_original(image, buckets=buckets)
-    await move_thumbnails(image, activation=activation)
+    moved = await move_thumbnails(image, activation=activation)
     # What still lies there is of other settings than today's, or of a stage that was never finished.
     for key in others:
         if await buckets.incoming.stat(key) is not None:
@@ -69,8 +58,24 @@ async def finish_move(image: ImageKey, others: Iterable[str], *, activation: Act
             await buckets.incoming.delete(key)
     if (request := await cropped_again(image, activation=activation)) is not None:
         await activation.bus.publish(request)
-    await take_back_if_deleted(image, activation=activation)
+    await take_back_if_deleted(image, activation=activation, moved={*moved, *others})
     _count("move")
+
+
+async def remove_private_leftovers(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
+    """Remove what is left in *incoming* of an image whose original is gone from both buckets.
+
+    What is in *active* goes with it only where there is a crop: a render of a cropped image writes there even if nobody
+    ever activated it. Anything else that is public may be all that is left of a photo that a document shows: that is
+    reported by `reconcile`, and for a person to decide.
+    """
+    keys = listed | remains(name, plan)
+    if await buckets.active.stat(any_of(name).crop) is not None:
+        await remove_leftovers(keys, buckets=buckets)
+        return
+    log.info("removing what is left of an image that is gone", keys=sorted(keys))
+    await asyncio.gather(*(buckets.incoming.delete(key) for key in keys))
+    _count("leftovers")
 
 
 async def remove_leftovers(keys: Iterable[str], *, buckets: Buckets) -> None:

@@ -1,21 +1,31 @@
-"""Deleting images: rule 5 of the bucket protocol. A tombstone first, so that nothing that comes late survives."""
+"""Deleting images: rule 5 of the bucket protocol.
 
-from collections.abc import Collection
+A tombstone first, so that nothing that comes late survives. Then every object of the image that is known by name, in
+both buckets: by its records, today's sizes, and the suffixes and endings of the old backends. No request lists a
+bucket. What only a listing can find, such as versions of a size of which no record tells any more, is removed by the
+next sweep; so is what a process that died, or a store that failed, has left after the tombstone (`tombstones`).
+"""
+
+from collections.abc import Iterable
 from functools import partial
 
 import structlog
 
-from common.images.names import ImageKey, is_original
+from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.storage import Buckets
-from publisher.activation import remove, some_at_once
+from publisher.removal import known_keys, remove_whole, some_at_once
 
 log = structlog.get_logger()
 
 
-async def delete(*images: ImageKey, buckets: Buckets) -> None:
-    """Remove all of the images, of every format and of earlier configurations too. Unknown ones are fine."""
+async def delete(*images: ImageKey, buckets: Buckets, plan: Plan) -> None:
+    """Remove all of the images, of every format. Unknown ones are fine.
+
+    Raises StorageFault where something could not be removed; the sweep goes on with it where the tombstone was written.
+    """
     await some_at_once(partial(bury, image, buckets=buckets) for image in images)
-    await remove_buried(*images, buckets=buckets)
+    await remove_buried(*images, buckets=buckets, plan=plan)
 
 
 async def bury(image: ImageKey, *, buckets: Buckets) -> None:
@@ -23,17 +33,17 @@ async def bury(image: ImageKey, *, buckets: Buckets) -> None:
     await buckets.incoming.put(image.tombstone, b"")
 
 
-async def remove_buried(*images: ImageKey, buckets: Buckets) -> None:
-    """Remove what is left of images that have a tombstone."""
-    names = {image.name for image in images}
-    both = (buckets.incoming, buckets.active)
-    await remove_whole({entry.key for bucket in both async for entry in bucket.objects_of(names)}, buckets=buckets)
+async def remove_buried(*images: ImageKey, buckets: Buckets, plan: Plan, listed: Iterable[str] = ()) -> None:
+    """Remove what is left of images that have a tombstone; `listed` are keys of theirs that a listing has shown.
+
+    Raises StorageFault naming what could not be removed.
+    """
+    keys = set(listed)
+
+    async def find(image: ImageKey) -> None:
+        keys.update(await known_keys(image, buckets=buckets, plan=plan))
+
+    await some_at_once(partial(find, image) for image in images)
+    await remove_whole(keys, buckets=buckets)
     for image in images:
         log.info("image deleted", image=str(image))
-
-
-async def remove_whole(keys: Collection[str], *, buckets: Buckets) -> None:
-    """Remove these keys in both buckets, originals first: what makes or moves the others looks for them."""
-    originals = {key for key in keys if is_original(key)}
-    await remove(originals, buckets=buckets)
-    await remove(set(keys) - originals, buckets=buckets)

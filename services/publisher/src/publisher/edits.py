@@ -53,9 +53,10 @@ class Edits:
     patience: float
 
 
-async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> ImageKey:
+async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> tuple[ImageKey, str | None]:
     """The key of the image turned clockwise, all of it public; the old one is deleted.
 
+    And what of the old one could not be removed yet, if something could not: the next sweep removes it.
     Raises Unknown, Failed, Impossible, Transient.
     """
     if image.format is Format.SVG:
@@ -78,21 +79,27 @@ async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> Image
         raise Unknown(f"{image} was deleted")
     # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.
     await bury(image, buckets=edits.buckets)
-    await _remove_patiently(image, edits)
-    return new
+    return new, await _remove_patiently(image, edits)
 
 
-async def _remove_patiently(image: ImageKey, edits: Edits) -> None:
-    """Remove what is buried. The new image is there and the old one is not: the answer is yes even if this fails."""
+async def _remove_patiently(image: ImageKey, edits: Edits) -> str | None:
+    """Remove what is buried. Returns what could not be removed, or None.
+
+    The new image is there and the old one counts as deleted: the answer is yes even if this fails. To a no the API
+    server would go on with the old name, and the photo would be lost to the site.
+    """
+    reason = ""
     for attempt in range(_ATTEMPTS):
         await asyncio.sleep(attempt)
         try:
-            await remove_buried(image, buckets=edits.buckets)
+            await remove_buried(image, buckets=edits.buckets, plan=edits.plan)
         except StorageFault as fault:
-            log.warning("a rotated image's old versions cannot be removed", image=str(image), reason=str(fault))
+            reason = str(fault)
+            log.warning("a rotated image's old versions cannot be removed", image=str(image), reason=reason)
         else:
-            return
-    log.error("a rotated image's old versions stay: delete it again", image=str(image))
+            return None
+    log.error("a rotated image's old versions stay until the next sweep", image=str(image), reason=reason)
+    return f"{image} is deleted, and something of it stays until the next sweep"
 
 
 async def recropped(image: ImageKey, crop: Crop | None, *, edits: Edits) -> ImageKey:
@@ -155,7 +162,7 @@ async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edit
 
 
 async def _discard(new: ImageKey, edits: Edits) -> None:
-    await asyncio.shield(asyncio.ensure_future(delete(new, buckets=edits.buckets)))
+    await asyncio.shield(asyncio.ensure_future(delete(new, buckets=edits.buckets, plan=edits.plan)))
 
 
 async def _stored(image_format: Format, path: Path, active: Storage) -> ImageKey:

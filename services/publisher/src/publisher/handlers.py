@@ -47,8 +47,8 @@ async def activate(image: ImageKey, *, activation: Activation, crop: Crop | None
             if crop is not None and await is_deleted(image, buckets=buckets):
                 await buckets.active.delete(image.crop)
             raise Unknown(f"{image} is not known: expected the name that an upload was answered with") from error
-    await move_thumbnails(image, activation=activation)
-    if await take_back_if_deleted(image, activation=activation):
+    moved = await move_thumbnails(image, activation=activation)
+    if await take_back_if_deleted(image, activation=activation, moved=moved):
         raise Unknown(f"{image} was deleted")
     if (request := await cropped_again(image, activation=activation)) is not None:
         await activation.outbox.send(request)
@@ -77,6 +77,7 @@ async def activation_requested(event: ActivationRequested, *, activation: Activa
 async def thumbnails_settled(event: ThumbnailsReady | ThumbnailsFailed, *, activation: Activation) -> None:
     """Thumbnails, or the record of why there are none, that came after their original went public follow it."""
     image = event.subject
+    moved: set[str] = set()
     if await activation.buckets.active.stat(str(image)) is not None:
         crop = await read_crop(activation.buckets.active, image)
         stage, configuration = event.data.stage, event.data.configuration
@@ -84,7 +85,7 @@ async def thumbnails_settled(event: ThumbnailsReady | ThumbnailsFailed, *, activ
             # These are the cropped ones, and they are in place. To ask for them again would never end.
             await drop_uncropped(image, activation=activation)
         else:
-            await move_thumbnails(image, activation=activation)
+            moved = await move_thumbnails(image, activation=activation)
             if (request := await cropped_again(image, activation=activation)) is not None:
                 await activation.bus.publish(request)
-    await take_back_if_deleted(image, activation=activation)
+    await take_back_if_deleted(image, activation=activation, moved=moved)

@@ -11,10 +11,11 @@ from common.images.plan import Plan
 from common.images.records import Stage
 from common.jobs import Outcome, Result
 from common.storage import Buckets, Storage
+from common.stored import original_of
 from publisher.activation import Activation, is_deleted
-from publisher.debts import finish_move, original_of, remove_leftovers, request_thumbnails, stage_owed
-from publisher.deletion import remove_whole
+from publisher.debts import finish_move, remove_leftovers, request_thumbnails, stage_owed
 from publisher.findings import Kind, Suspicion
+from publisher.removal import remove_whole
 
 # Whether the bucket is wrong or the site's database is for a person to decide.
 _OF_DOCUMENTS = (Kind.UNLISTED, Kind.GONE, Kind.NOT_PUBLIC)

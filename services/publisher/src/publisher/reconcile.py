@@ -1,13 +1,16 @@
 """Settling what the buckets owe when the event that would have done it was lost.
 
 By itself it looks at *incoming* alone, at images of some age, and only while the live queue is empty. A listing only
-says where to look: what is done is decided by a fresh look at the buckets. It leaves records of another configuration
-alone, and old images that have thumbnails and no record: half a million of them would be one storm.
+says where to look: what is done is decided by a fresh look at the buckets, first of all for a tombstone. It leaves
+records of another configuration alone, and old images that have thumbnails and no record: half a million of them would
+be one storm. Nothing here grows with the site: neither what is held in memory, nor what waits in a queue.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
 
 import structlog
 
@@ -16,27 +19,38 @@ from common.events import Lane
 from common.images.names import ImageKey
 from common.images.records import Stage, record_key
 from common.storage import Storage
+from common.stored import original_of
 from common.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
+from publisher import tombstones
 from publisher.activation import Activation, is_deleted
 from publisher.debts import (
     any_of,
     finish_deletion,
     finish_move,
-    original_of,
-    remains,
-    remove_leftovers,
+    remove_private_leftovers,
     request_thumbnails,
     stage_owed,
 )
 from publisher.survey import Found, survey
+from publisher.sweep import GRACE
 
 log = structlog.get_logger()
 
+_MOST_WAITING = 1_000  # requests in a queue, before a look at everything adds to them
+_REMEMBERED = 10_000  # requests
+_POLL = 0.5  # seconds between looks at the queue
+
 
 class Reconciler:
-    """Looks every `interval` seconds for images older than `after` seconds to which something is owed."""
+    """Looks every `interval` seconds for images older than `after` seconds to which something is owed.
 
-    def __init__(self, activation: Activation, *, after: float, interval: float, settle_all: bool) -> None:
+    `temporary` is the folder for the list of a large bucket.
+    """
+
+    def __init__(
+        self, activation: Activation, *, after: float, interval: float, settle_all: bool, temporary: Path
+    ) -> None:
+        self._temporary = temporary
         self._activation = activation
         self._buckets = activation.buckets
         self._bus = activation.bus
@@ -57,42 +71,52 @@ class Reconciler:
 
     async def settle_everything(self) -> bool:
         """Whatever both buckets owe. For a process that has them to itself. Returns whether all of it was settled."""
-        settled, self._follow_up_waits = True, False
-        for bucket, settle in ((self._buckets.incoming, self._settle), (self._buckets.active, self._settle_active)):
+        self._follow_up_waits = False
+        incoming = survey(self._buckets.incoming.entries(), self._temporary)
+        active = survey(self._buckets.active.entries(), self._temporary)
+        deleted = tombstones.unsettled(self._buckets, marked=False)
+        settled = True
+        for listed, settle in (
+            (incoming, self._settle),
+            (active, self._settle_active),
+            (deleted, self._settle_deleted),
+        ):
             try:
-                images = await survey(bucket.entries())
+                async with aclosing(listed) as images:
+                    async for found in images:
+                        await self._room()
+                        settled &= await _guarded(settle, found)
             except Transient as fault:
                 log.warning("what a bucket owes cannot be looked at now", reason=str(fault))
                 settled = False
-                continue
-            for found in images.values():
-                settled &= await _guarded(settle, found)
         return settled
 
     async def settle_incoming(self) -> None:
         """What *incoming* owes, if the resizers have nothing more urgent to do."""
+        now = time.monotonic()
+        self._asked = {asked: when for asked, when in self._asked.items() if now - when < self._after}
         try:
             if await self._bus.depth(RESIZER_LIVE):
                 return
             self._follow_up_waits = await self._bus.depth(RESIZER_FOLLOW_UP) > 0
-            images = await survey(self._buckets.incoming.entries())
+            async with aclosing(survey(self._buckets.incoming.entries(), self._temporary)) as images:
+                async for found in images:
+                    if found.age >= self._after:
+                        await _guarded(self._settle, found)
         except Transient as fault:
             log.warning("what the buckets owe cannot be looked at now", reason=str(fault))
-            return
-        self._asked = {asked: when for asked, when in self._asked.items() if asked[0] in images}
-        for found in images.values():
-            if found.age >= self._after:
-                await _guarded(self._settle, found)
 
     async def _settle(self, found: Found) -> None:
+        plan = self._activation.plan
+        if await is_deleted(any_of(found.name), buckets=self._buckets):
+            await finish_deletion(any_of(found.name), found.keys, buckets=self._buckets, plan=plan)
+            return
         image = found.original or await original_of(found.name, buckets=self._buckets)
         if image is None:
-            await remove_leftovers(found.others | remains(found.name, self._activation.plan), buckets=self._buckets)
+            await remove_private_leftovers(found.name, found.others, buckets=self._buckets, plan=plan)
             return
         with structlog.contextvars.bound_contextvars(image=str(image)):
-            if await is_deleted(image, buckets=self._buckets):
-                await finish_deletion(image, buckets=self._buckets)
-            elif await self._buckets.active.stat(str(image)) is not None:
+            if await self._buckets.active.stat(str(image)) is not None:
                 await finish_move(image, found.others, activation=self._activation)
             else:
                 await self._settle_thumbnails(image, self._buckets.incoming)
@@ -100,16 +124,25 @@ class Reconciler:
     async def _settle_active(self, found: Found) -> None:
         image, plan = found.original, self._activation.plan
         if image is None:
-            # Without an original, what is left is only known to be unwanted where a tombstone says so.
-            if await is_deleted(any_of(found.name), buckets=self._buckets):
-                await finish_deletion(any_of(found.name), buckets=self._buckets)
-            return
+            return  # what is left is known to be unwanted only where there is a tombstone, and those are looked at too
         if all(record_key(image, stage) in found.others for stage in plan.stages):
             return
         untouched = found.age > self._activation.ttl
         if untouched and plan.variants(image, Stage.BASE) <= found.others:
             return  # of the old backends, which wrote no records, or of before the modern formats were wanted
-        await self._settle_thumbnails(image, self._buckets.active)
+        if not await is_deleted(image, buckets=self._buckets):
+            await self._settle_thumbnails(image, self._buckets.active)
+
+    async def _settle_deleted(self, found: Found) -> None:
+        left = await tombstones.left_of(found, buckets=self._buckets)
+        await tombstones.settle(found, left, buckets=self._buckets, plan=self._activation.plan, after=GRACE)
+
+    async def _room(self) -> None:
+        """Return once few requests wait: whatever is owed, the queues do not fill with it."""
+        queues = (RESIZER_LIVE, RESIZER_FOLLOW_UP)
+        # A bus says how many wait, and not when fewer do.
+        while any([await self._bus.depth(queue) >= _MOST_WAITING for queue in queues]):  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_POLL)
 
     async def _settle_thumbnails(self, image: ImageKey, bucket: Storage) -> None:
         stage = await stage_owed(image, bucket, plan=self._activation.plan)
@@ -121,6 +154,8 @@ class Reconciler:
         lane = Lane.LIVE if stage is Stage.BASE else Lane.FOLLOW_UP
         await request_thumbnails(image, stage, lane, bus=self._bus)
         self._asked[image.name, stage] = now
+        if len(self._asked) > _REMEMBERED:
+            del self._asked[next(iter(self._asked))]  # to ask once more does no harm
 
 
 async def _guarded(settle: Callable[[Found], Awaitable[None]], found: Found) -> bool:

@@ -72,22 +72,29 @@ def recrop_route(edits: Edits, secret: str) -> Handler:
 
 
 def rotate_route(edits: Edits, secret: str) -> Handler:
-    """The handler of `POST /rotate`: 200 with the name of the new image once that is public and the old one gone."""
+    """The handler of `POST /rotate`: 200 with the name of the new image once that is public and the old one gone.
+
+    Where the store would not remove all of the old one, the answer says so in `warning`.
+    """
 
     async def rotate(request: web.Request, given: Given) -> web.Response:
         image, rotation = requests.image(given), requests.rotation(given)
         request["image"] = str(image)
-        return _done(filename=str(await rotated(image, rotation, edits=edits)))
+        new, warning = await rotated(image, rotation, edits=edits)
+        return _done(filename=str(new), warning=warning)
 
     return _guarded(secret, rotate)
 
 
 def delete_route(activation: Activation, secret: str) -> Handler:
-    """The handler of `POST /delete`: 200 once nothing is left of the images; unknown ones are fine."""
+    """The handler of `POST /delete`: 200 once nothing that is known is left of the images; unknown ones are fine.
+
+    503 where something could not be removed: to repeat the call, or to wait for the next sweep, goes on with it.
+    """
 
     async def remove(_: web.Request, given: Given) -> web.Response:
         images = set(requests.images(given))
-        await delete(*images, buckets=activation.buckets)
+        await delete(*images, buckets=activation.buckets, plan=activation.plan)
         events = [ImageDeleted(source="/publisher", subject=image) for image in images]
         await asyncio.gather(*(activation.outbox.send(event) for event in events))
         return _done()
@@ -131,9 +138,11 @@ def _guarded(secret: str, call: Call) -> Handler:
     return handler
 
 
-def _done(filename: str | None = None, headers: dict[str, str] | None = None) -> web.Response:
-    body = {"success": True} if filename is None else {"success": True, "filename": filename}
-    return web.json_response(body, headers=headers)
+def _done(
+    filename: str | None = None, warning: str | None = None, headers: dict[str, str] | None = None
+) -> web.Response:
+    body = {"success": True, "filename": filename, "warning": warning}
+    return web.json_response({key: value for key, value in body.items() if value is not None}, headers=headers)
 
 
 async def _check_crop(image: ImageKey, crop: Crop, edits: Edits) -> None:

@@ -40,7 +40,10 @@ class PublisherSettings(HttpSettings, ProtocolSettings, ImagingSettings):
     )
     edit_wait: Seconds = Field(20.0, description="seconds that `/rotate` and `/recrop` wait for thumbnails")
     reconcile_interval: Seconds = Field(60.0, description="seconds between two looks at what *incoming* owes")
-    clean_interval: Seconds = Field(3600.0, description="seconds between two sweeps of what was never activated")
+    clean_interval: Seconds = Field(
+        3600.0,
+        description="seconds between two sweeps of what was never activated or is left of deleted images",
+    )
 
     def contradictions(self, environment: Mapping[str, str]) -> list[str]:
         """Those of the times after an upload, and a wait that an image does not outlive."""

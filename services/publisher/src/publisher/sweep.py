@@ -4,26 +4,30 @@ A listing only says where to look. What is done is decided by a fresh look at th
 original first, or not at all. Anybody may sweep at the same time, and a sweep that is killed is finished by the next.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import structlog
 
 from common import metrics
-from common.images.names import CROP, TOMBSTONES, owner
+from common.images.names import CROP, owner
 from common.jobs import Outcome, Result
 from common.storage import Buckets
+from common.stored import original_of
+from publisher import tombstones
 from publisher.activation import Activation, is_deleted
-from publisher.debts import any_of, finish_deletion, finish_move, original_of, remains, remove_leftovers
-from publisher.survey import Found, survey
+from publisher.debts import any_of, finish_deletion, finish_move, remains, remove_leftovers, remove_private_leftovers
+from publisher.survey import Found, paced, survey
 
 log = structlog.get_logger()
 
 # Seconds after INCOMING_TTL in which nothing is removed: an activation that was in time, and whatever it leads to, has
-# long ended by then, because every handler has a deadline far below.
+# long ended by then, because every handler has a deadline far below. Nothing that was in hand when an image was deleted
+# is still, either.
 GRACE = 3600.0
-TOMBSTONE_KEPT = 90 * 86400.0  # seconds
 
 
 class What(StrEnum):
@@ -40,7 +44,6 @@ class Due:
 
     what: What
     found: Found
-    left: bool = False  # of a tombstone: whether there still is something of its image
 
     def __str__(self) -> str:
         return str(self.found)
@@ -54,15 +57,15 @@ class Fate(StrEnum):
     REMAINS = "remains"  # of an image whose original is gone
     PUBLIC = "public"  # what is left in *incoming* follows it
     DELETED = "deleted"  # what is left of it goes
-    FORGOTTEN = "forgotten"  # nothing comes back any more that a tombstone would have to keep away
     STRAY = "stray"  # a crop of no image
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """One sweep after another. `grace` is in seconds."""
+    """One sweep after another. `temporary` is the folder for the list of a large bucket, `grace` is in seconds."""
 
     activation: Activation
+    temporary: Path
     grace: float = GRACE
 
     @property
@@ -73,34 +76,34 @@ class Sweep:
     def _limit(self) -> float:
         return self.activation.ttl + self.grace
 
-    async def due(self, *, active: bool, name: str | None = None) -> AsyncIterator[Due]:
-        """What to look at: in *incoming*, and if asked for, crops in *active*, which takes a listing of all of it.
+    async def due(self, *, thorough: bool, name: str | None = None) -> AsyncGenerator[Due, None]:
+        """What to look at: images in *incoming*, and tombstones of which nobody knows yet that nothing is left.
 
-        With `name`, what there is of this one image. Raises StorageFault.
+        If it is to be `thorough`, all tombstones, and crops in *active*, which takes a listing of all of it. With
+        `name`, what there is of this one image. Raises StorageFault.
         """
-        incoming = self._buckets.incoming
-        images = await survey(incoming.entries() if name is None else incoming.objects_of([name]))
-        for found in images.values():
-            age = found.age if found.original is None else found.original_age
-            if age > self._limit:
-                yield Due(What.IMAGE, found)
-        old = [
-            entry.key.removeprefix(TOMBSTONES)
-            async for entry in incoming.entries(f"{TOMBSTONES}{name or ''}")
-            if entry.age > TOMBSTONE_KEPT and name in (None, entry.key.removeprefix(TOMBSTONES))
-        ]
-        left = await self._left(old)
-        for deleted in old:
-            yield Due(What.TOMBSTONE, Found(deleted, TOMBSTONE_KEPT), deleted in left)
-        if active:
-            entries = self._buckets.active.entries() if name is None else self._buckets.active.objects_of([name])
-            async for entry in entries:
+        incoming, active = self._buckets.incoming, self._buckets.active
+        listed = survey(incoming.entries() if name is None else incoming.objects_of([name]), self.temporary)
+        async with aclosing(listed) as images:
+            async for found in images:
+                age = found.age if found.original is None else found.original_age
+                if age > self._limit:
+                    yield Due(What.IMAGE, found)
+        async with aclosing(tombstones.unsettled(self._buckets, marked=thorough, name=name)) as deleted:
+            async for found in deleted:
+                if found.others or found.age > self.grace:
+                    yield Due(What.TOMBSTONE, found)
+        if thorough:
+            entries = active.entries() if name is None else active.objects_of([name])
+            async for entry in paced(entries):
                 if entry.key.endswith(CROP) and (cropped := owner(entry.key)) is not None:
                     yield Due(What.CROP, Found(cropped, entry.age))
 
     async def settle(self, due: Due, *, dry_run: bool = False) -> Outcome:
         """Look afresh, and do what is decided, unless it is a `dry_run`. Raises Transient."""
         with structlog.contextvars.bound_contextvars(image=str(due)):
+            if due.what is What.TOMBSTONE:
+                return await self._settle_tombstone(due.found, dry_run=dry_run)
             fate = await self._fate(due)
             if fate is Fate.STAYS:
                 return Outcome(str(due), Result.SKIPPED)
@@ -108,20 +111,20 @@ class Sweep:
                 await self._do(fate, due.found)
             return Outcome(str(due), Result.PROCESSED, reason=fate)
 
-    async def _left(self, names: list[str]) -> set[str]:
-        """Those of these images that are not gone, whatever their tombstones say."""
-        both = (self._buckets.incoming, self._buckets.active)
-        found = [owner(entry.key) for bucket in both async for entry in bucket.objects_of(set(names))] if names else []
-        return {name for name in found if name is not None}
+    async def _settle_tombstone(self, found: Found, *, dry_run: bool) -> Outcome:
+        left = await tombstones.left_of(found, buckets=self._buckets)
+        if not dry_run:
+            plan = self.activation.plan
+            await tombstones.settle(found, left, buckets=self._buckets, plan=plan, after=self.grace)
+        if not left:
+            return Outcome(str(found), Result.SKIPPED)
+        if not dry_run:
+            metrics.SWEPT.labels(Fate.DELETED).inc()
+        return Outcome(str(found), Result.PROCESSED, reason=Fate.DELETED)
 
     async def _fate(self, due: Due) -> Fate:
         if due.what is What.IMAGE:
             return await self._fate_of_image(due.found)
-        if due.what is What.TOMBSTONE:
-            entry = await self._buckets.incoming.stat(any_of(due.found.name).tombstone)
-            if entry is None or entry.age <= TOMBSTONE_KEPT:
-                return Fate.STAYS
-            return Fate.DELETED if due.left else Fate.FORGOTTEN
         stray = await original_of(due.found.name, buckets=self._buckets) is None
         return Fate.STRAY if stray else Fate.STAYS
 
@@ -138,19 +141,17 @@ class Sweep:
         return Fate.EXPIRED if listed_and_old else Fate.STAYS
 
     async def _do(self, fate: Fate, found: Found) -> None:
-        image = any_of(found.name)
+        image, plan = any_of(found.name), self.activation.plan
         if fate is Fate.EXPIRED:
             await self._remove_expired(found)
         elif fate is Fate.REMAINS:
-            await remove_leftovers(self._rest(found), buckets=self._buckets)
+            await remove_private_leftovers(found.name, found.others, buckets=self._buckets, plan=plan)
         elif fate is Fate.DELETED:
-            await finish_deletion(image, buckets=self._buckets)
+            await finish_deletion(image, found.keys, buckets=self._buckets, plan=plan)
         elif fate is Fate.PUBLIC:
             await self._finish_move(found)
-        elif fate is Fate.FORGOTTEN:
-            await self._buckets.incoming.delete(image.tombstone)
         elif fate is Fate.STRAY:
-            await remove_leftovers(remains(found.name, self.activation.plan), buckets=self._buckets)
+            await remove_leftovers(remains(found.name, plan), buckets=self._buckets)
         log.info("swept", what=fate)
         metrics.SWEPT.labels(fate).inc()
 
@@ -158,13 +159,10 @@ class Sweep:
         await self._buckets.incoming.delete(str(found.original))
         # Another format may have the same name. And should somebody have copied it just before: nothing is lost yet.
         if await original_of(found.name, buckets=self._buckets) is None:
-            await remove_leftovers(self._rest(found), buckets=self._buckets)
+            plan = self.activation.plan
+            await remove_private_leftovers(found.name, found.others, buckets=self._buckets, plan=plan)
         elif await self._buckets.active.stat(str(found.original)) is not None:
             await self._finish_move(found)
-
-    def _rest(self, found: Found) -> set[str]:
-        """All but the original."""
-        return found.others | remains(found.name, self.activation.plan)
 
     async def _finish_move(self, found: Found) -> None:
         image = found.original or await original_of(found.name, buckets=self._buckets)

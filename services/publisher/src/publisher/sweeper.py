@@ -1,6 +1,7 @@
 """The publisher's own sweep, now and then, by one replica at a time."""
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import structlog
@@ -16,10 +17,10 @@ LOCK = "locks/clean"
 
 
 class Sweeper:
-    """Sweeps *incoming* on start, and then every `interval` seconds. `temporary` is where the lock's file is made."""
+    """Sweeps on start, and then every `interval` seconds. `temporary` is where files are made."""
 
     def __init__(self, activation: Activation, *, interval: float, temporary: Path) -> None:
-        self._sweep = Sweep(activation)
+        self._sweep = Sweep(activation, temporary)
         self._lock = Lock(activation.buckets.incoming, LOCK, temporary)
         self._interval = interval
 
@@ -35,8 +36,9 @@ class Sweeper:
             await asyncio.sleep(self._interval)
 
     async def _once(self) -> None:
-        async for due in self._sweep.due(active=False):
-            try:
-                await self._sweep.settle(due)
-            except Transient as fault:
-                log.warning("this cannot be swept now", image=str(due), reason=str(fault))
+        async with aclosing(self._sweep.due(thorough=False)) as items:
+            async for due in items:
+                try:
+                    await self._sweep.settle(due)
+                except Transient as fault:
+                    log.warning("this cannot be swept now", image=str(due), reason=str(fault))

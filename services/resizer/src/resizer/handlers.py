@@ -21,7 +21,7 @@ from common.images.names import ImageKey
 from common.images.records import Failure, Record, Stage, encode_record, record_key
 from common.images.sizes import Crop
 from common.storage import Buckets, Storage
-from common.stored import read_crop, read_record
+from common.stored import original_of, read_crop, read_record
 from resizer.rendering import Renderer
 
 log = structlog.get_logger()
@@ -56,7 +56,9 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
         bucket = await _bucket_of(image, resizing.buckets)
         if bucket is None:
             log.info("the original is in neither bucket: nothing to do")
-            await _take_back(image, resizing)
+            # Versions and records have the image's name alone: they may be those of an original of another format.
+            if await original_of(image.name, buckets=resizing.buckets) is None:
+                await _take_back(image, resizing)
             return
         crop = await read_crop(resizing.buckets.active, image)
         record = await _present_record(image, stage, bucket, resizing) if crop is None else None

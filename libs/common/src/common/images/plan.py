@@ -12,9 +12,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.images.names import Format, ImageKey
+from common.images.names import ORIGINALS, Format, ImageKey
 from common.images.records import Stage, record_key
-from common.images.sizes import Crop, Size
+from common.images.sizes import DEFAULT, Crop, Size
 
 # Part of the configuration's hash: raise it when the same settings give other pictures than before.
 RECIPE = 1
@@ -67,3 +67,17 @@ class Plan:
         endings = (image.variant_format, Format.WEBP, Format.AVIF)
         variants = {image.variant(size.suffix, ending) for size in self.sizes for ending in endings}
         return variants | {record_key(image, stage) for stage in Stage}
+
+    def every_key(self, image: ImageKey) -> set[str]:
+        """All keys that can be told from the image's name alone: its originals, versions, records and crop.
+
+        Of every format, because an SVG and what was once rasterised of it have one name; with the suffixes of today's
+        sizes and those of the old backends; and with this image's own extension however it is spelt.
+        """
+        own = image.extension
+        endings = {*ORIGINALS, own, own.lower(), own.upper(), own.capitalize()}
+        suffixes = {size.suffix for size in self.sizes} | {suffix for suffix, _ in DEFAULT}
+        versions = {ending for ending in endings if ending.lower() != Format.SVG} | {Format.WEBP, Format.AVIF}
+        keys = {f"{image.name}.{ending}" for ending in endings}
+        keys |= {f"{image.name}{suffix}.{ending}" for suffix in suffixes for ending in versions}
+        return keys | {record_key(image, stage) for stage in Stage} | {image.crop}

@@ -1,0 +1,76 @@
+"""Removing an image's objects by their names, without a listing: a full bucket takes no longer than an empty one."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
+
+from common.errors import StorageFault
+from common.images.names import ImageKey, is_original, owner
+from common.images.plan import Plan
+from common.images.records import Stage
+from common.storage import Buckets, Storage
+from common.stored import read_record
+
+_AT_ONCE = 32  # steps at the store, of one request or event
+_SHOWN = 5  # keys in a message
+
+
+async def known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[str]:
+    """All keys of the image that are known without a listing: by its name, and by its records in both buckets.
+
+    What a record lists may be of earlier sizes than today's. Raises StorageFault.
+    """
+    both = (buckets.incoming, buckets.active)
+    records = await asyncio.gather(*(read_record(bucket, image, stage) for bucket in both for stage in Stage))
+    recorded = {variant.key for record in records if record is not None for variant in record.variants}
+    return plan.every_key(image) | {key for key in recorded if owner(key) == image.name}
+
+
+async def remove_whole(keys: Collection[str], *, buckets: Buckets) -> None:
+    """Delete these keys in both buckets, originals first: what makes or moves the others looks for them.
+
+    One that cannot be removed keeps no other. Raises StorageFault naming what is left.
+    """
+    originals = {key for key in keys if is_original(key)}
+    left: dict[str, StorageFault] = {}
+    for some in (originals, set(keys) - originals):
+        await some_at_once(_removals(some, buckets, left))
+    if left:
+        names = sorted(left)
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        raise StorageFault(f"cannot be removed: {', '.join(names[:_SHOWN])}{more} ({left[names[0]]})")
+
+
+def _removals(
+    keys: Iterable[str], buckets: Buckets, left: dict[str, StorageFault]
+) -> Iterable[Callable[[], Awaitable[None]]]:
+    places = (("active", buckets.active), ("incoming", buckets.incoming))  # what is public first
+
+    async def remove(place: str, bucket: Storage, key: str) -> None:
+        try:
+            await bucket.delete(key)
+        except StorageFault as fault:
+            left[f"{place}/{key}"] = fault
+
+    for key in keys:
+        for place, bucket in places:
+            if len(left) >= _AT_ONCE:
+                return  # the store is away: to ask it for each of the others would only take long
+            yield partial(remove, place, bucket, key)
+
+
+async def some_at_once(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
+    """Take all the steps, some at a time. Raises what the first that fails raises, and takes no more then."""
+    waiting = iter(steps)
+
+    async def work() -> None:
+        for step in waiting:
+            await step()
+
+    workers = [asyncio.create_task(work()) for _ in range(_AT_ONCE)]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
