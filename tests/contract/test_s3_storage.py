@@ -3,8 +3,9 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import datetime, tzinfo
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -101,3 +102,17 @@ async def test_s3_with_the_old_signature(s3_buckets: TestBuckets, tmp_path: Path
         await buckets.incoming.put(KEY, b"photo")
         await buckets.active.copy_from(buckets.incoming, KEY)
         assert await buckets.active.get(KEY) == b"photo"
+
+
+async def test_an_age_is_told_by_the_clock_of_the_store_alone(s3: Buckets, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unknown(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            raise AssertionError(f"this machine's clock was asked, in {tz}")
+
+    await s3.incoming.put(KEY, b"photo")
+    monkeypatch.setattr("common.s3.storage.datetime", Unknown)
+    found = await s3.incoming.stat(KEY)
+    assert found is not None
+    assert -2 < found.age < 60
+    assert [-2 < entry.age < 60 async for entry in s3.incoming.entries()] == [True]

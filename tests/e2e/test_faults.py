@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -48,6 +50,18 @@ async def test_activation_before_the_thumbnails(deployment: Deployment) -> None:
     assert await keys(deployment.buckets.incoming) == set()
     await deployment.start("resizer")
     await eventually(lambda: complete(deployment, name), "thumbnails that follow their original")
+
+
+@pytest.mark.parametrize("ahead", [60.0, 86400.0 * 365])
+async def test_activation_while_the_clock_of_the_store_is_ahead(deployment: Deployment, ahead: float) -> None:
+    """As in a folder of another machine: an original of the future is not waited for until it is old."""
+    await deployment.start("ingest", "publisher")
+    name = await deployment.uploaded(photo(320, 240))
+    future = time.time() + ahead
+    os.utime(deployment.folder / "incoming" / name, (future, future))
+    async with asyncio.timeout(min(ahead, 120) / 2):  # where it waits 0.5 s and not `ahead`
+        assert (await deployment.publish(name))[0] == 200
+    assert await keys(deployment.buckets.active) == {name}
 
 
 async def test_activation_between_the_thumbnails_and_their_record(deployment: Deployment) -> None:

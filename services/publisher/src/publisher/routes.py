@@ -156,9 +156,14 @@ async def _check_crop(image: ImageKey, crop: Crop, edits: Edits) -> None:
 
 
 async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds: float) -> None:
-    """Return once there is a record, or the original is not in *incoming*, or it is `seconds` old."""
+    """Return once there is a record, or the original is not in *incoming*, or it is `seconds` old, or after `seconds`.
+
+    An original's age may be negative: its server's clock is not that of whoever tells the age.
+    """
     incoming = activation.buckets.incoming
-    while (original := await incoming.stat(str(image))) is not None and original.age < seconds:
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
+    while now() < end and (original := await incoming.stat(str(image))) is not None and original.age < seconds:
         if await read_record(incoming, image, Stage.BASE) is not None:
             return
         await asyncio.sleep(_POLL)
