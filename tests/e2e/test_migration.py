@@ -10,6 +10,7 @@ from tests.support.eventually import eventually
 from tests.support.migration import Moving, moving
 from tests.support.originals import Originals
 from tests.support.pictures import SVG, photo, transparent_png
+from tests.support.terminal import rows, shown
 
 from common.images.names import ImageKey
 
@@ -110,6 +111,29 @@ async def test_a_source_with_faults_is_asked_again(site: Moving) -> None:
     assert run.status == 0, run.errors
     assert run.totals == "Images: 12, skipped: 0, processed: 12, errors: 0"
     assert await keys(site.deployment.buckets.active) == complete(*names)
+
+
+async def test_lines_and_the_bar_of_a_terminal_do_not_mix(tmp_path: Path) -> None:
+    names = [f"10000000{number:02}_{number}.jpg" for number in range(6)]
+    async with moving("rabbit-local", tmp_path) as site:
+        await site.deployment.start("resizer")
+        await site.database.add([(number, name, False) for number, name in enumerate([*names, "1000000099_9.jpg"])])
+        async with Originals.served(dict.fromkeys(names, PHOTO), dict.fromkeys(names[:3], "500")) as originals:
+            settings = {"V5_IMAGES": originals.url, "V5_DATABASE_URL": site.database.url, "TERM": "dumb"}
+            environment = site.deployment.environment | settings
+            status, text = await shown("migrator", "migrate", environment=environment, folder=tmp_path)
+            dry = ["migrator", "migrate", "--dry-run", "--force"]
+            _, foreseen = await shown(*dry, environment=environment, folder=tmp_path)
+    assert status == 1
+    assert " images/s" in text, "there is a bar"
+    asked = [row for row in rows(text) if "asking the source again" in row]
+    assert len(asked) == 3, text
+    for row in [
+        *asked,
+        *(row for row in rows(text) + rows(foreseen) if "1000000099_9.jpg" in row or "To fetch" in row),
+    ]:
+        assert "images/s" not in row
+        assert "%|" not in row
 
 
 async def test_an_original_that_may_be_cut_off_is_not_taken_over(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ async def test_what_was_begun_is_ended_later(site: Moving) -> None:
     output, errors = await process.communicate()
     assert process.returncode == 2
     assert b"Images: 0, skipped: 0, processed: 0, errors: 0" in output
-    assert b"stopped before the end; run it again to go on" in errors
+    assert b"stopped before the end; this goes on: python -m migrator migrate --report " in errors
     await site.deployment.start("resizer")
     assert (await site.migrate()).status == 0
     assert await site.deployment.buckets.active.stat(f"{NAME[:-4]}MI.jpg")

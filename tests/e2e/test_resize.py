@@ -1,13 +1,17 @@
 """`python -m resizer resize`: thumbnails of what is public made anew, by the resizers that run."""
 
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.support.deployment import keys
+from tests.support.eventually import eventually
 from tests.support.migration import Moving, moving
 from tests.support.pictures import photo
+
+from common.topology import RESIZER_BULK
 
 WEBP = {"GENERATE_WEBP": "1"}
 NAMES = [f"{1000000000 + number}_{number}.jpg" for number in range(6)]
@@ -43,6 +47,30 @@ async def test_a_stage_at_a_time(site: Moving) -> None:
     without = await site.command("resizer", "resize", "--missing", "--stage", "modern")
     assert without.status == 2
     assert "expected GENERATE_WEBP" in without.errors
+
+
+async def test_a_run_that_was_stopped_says_what_goes_on(site: Moving) -> None:
+    await site.deployment.processes["resizer"].kill()
+    process = await site.begin("resizer", "resize", "--prefix", "1000", **WEBP)
+
+    async def asked() -> bool:
+        assert site.deployment.vhost is not None
+        return (await site.deployment.vhost.queues()).get(RESIZER_BULK.name, {}).get("messages") == len(NAMES)
+
+    await eventually(asked, "requests that wait for a resizer")
+    process.send_signal(signal.SIGINT)
+    _, errors = await process.communicate()
+    assert process.returncode == 2
+    last = errors.decode().splitlines()[-1]
+    told, _, line = last.partition(": python -m resizer resize ")
+    assert told == (
+        "resizer resize: stopped before the end; this goes on with what has no thumbnails of today's settings"
+    )
+    assert line == f"--missing --report {site.report_file} --prefix 1000"
+    await site.deployment.start("resizer", **WEBP)
+    run = await site.command("resizer", "resize", "--missing", "--prefix", "1000", **WEBP)
+    assert run.status == 0
+    assert len(await written(site, ".webp")) == 6 * 3
 
 
 async def test_missing_means_missing(site: Moving) -> None:

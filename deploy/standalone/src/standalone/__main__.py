@@ -70,4 +70,10 @@ def _together(services: list[Service]) -> Service:
 
 
 if __name__ == "__main__":
-    command_line("standalone", start, (), read)
+    command_line(
+        "standalone",
+        "The whole image backend in one process, without a broker. It serves, unless a command is given.",
+        settings=read,
+        kind=StandaloneSettings,
+        serve=start,
+    )

@@ -207,4 +207,6 @@ def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
 def s3_account(prefix: str | None, signature_version: str) -> S3Account:
     """The account that the variables with this prefix describe."""
     found = S3Variables.read(prefix)
-    return S3Account(found.endpoint, found.access_key_id, found.secret_key, found.default_region, signature_version)
+    return S3Account(
+        found.endpoint, found.access_key_id, found.secret_key, found.default_region, signature_version, prefix
+    )

@@ -24,4 +24,10 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    command_line("ingest", start, (), read)
+    command_line(
+        "ingest",
+        "The service that takes uploads, and tells how far their images are. It serves, unless a command is given.",
+        settings=read,
+        kind=IngestServiceSettings,
+        serve=start,
+    )

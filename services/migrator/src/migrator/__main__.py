@@ -3,9 +3,10 @@
 import argparse
 
 from common.commands import command_line
-from common.jobs import Command, add_options, options_from
+from common.jobs import NOT_POSSIBLE, Command, add_options, options_from
 from common.settings import read_settings
 from migrator.bootstrap import run
+from migrator.check import check_v5
 from migrator.settings import MigratorSettings
 
 
@@ -36,8 +37,21 @@ def _rate(text: str) -> float:
 
 
 MIGRATE = Command(
-    "migrate", "bring over all images of the v5 database, and have their thumbnails made", arguments, start
+    "migrate",
+    "bring over all images of the v5 database, and have their thumbnails made",
+    arguments,
+    start,
+    MigratorSettings,
+    {0: "every image ended well", 1: "some did not; --report says which", 2: NOT_POSSIBLE},
+    "python -m migrator migrate --report moved.jsonl",
 )
 
 if __name__ == "__main__":
-    command_line("migrator", None, (), read, (MIGRATE,))
+    command_line(
+        "migrator",
+        "Moves a site that runs on v5 to this image backend.",
+        settings=read,
+        kind=MigratorSettings,
+        jobs=(MIGRATE,),
+        more=check_v5,
+    )

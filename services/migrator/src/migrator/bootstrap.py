@@ -59,7 +59,7 @@ async def run(settings: MigratorSettings, options: Options, *, rate: float | Non
             if options.dry_run:
                 foresight = Foresight(migration, options.jobs)
                 await work_through(items, foresight.look, tally.add, at_once=_IN_FLIGHT)
-                print(foresight.said())
+                tally.say(foresight.said())
                 return 0
             try:
                 await work_through(items, partial(migrate, migration=migration), tally.add, at_once=_IN_FLIGHT)

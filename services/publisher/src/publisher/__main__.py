@@ -26,4 +26,12 @@ async def start() -> None:
 
 
 if __name__ == "__main__":
-    command_line("publisher", start, (PUBLISHER,), read, (CLEAN, RECONCILE))
+    command_line(
+        "publisher",
+        "The service that makes images public, edits and deletes them. It serves, unless a command is given.",
+        settings=read,
+        kind=PublisherServiceSettings,
+        serve=start,
+        queues=(PUBLISHER,),
+        jobs=(CLEAN, RECONCILE),
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from common.bus import Bus
 from common.jobs import (
+    NOT_POSSIBLE,
     Command,
     Options,
     Outcome,
@@ -140,6 +141,9 @@ CLEAN = Command(
     "remove what was never activated, what is left of deleted images, and crops of images that are gone",
     add_look_options,
     lambda given: clean(options_from(given)),
+    ProtocolBrokerSettings,
+    {0: "all that was due is removed", 2: NOT_POSSIBLE},
+    "python -m publisher clean --dry-run --verbose",
 )
 RECONCILE = Command(
     "reconcile",
@@ -147,4 +151,7 @@ RECONCILE = Command(
     "that is what `python -m resizer resize --missing` is for",
     _reconcile_arguments,
     lambda given: reconcile(repair=given.repair, names=given.names),
+    ProtocolBrokerSettings,
+    {0: "nothing is wrong, or what was is settled", 1: "something is left that is wrong", 2: NOT_POSSIBLE},
+    "python -m publisher reconcile --repair",
 )

@@ -5,7 +5,7 @@ import re
 
 from common.commands import command_line
 from common.images.records import Stage
-from common.jobs import Command, add_options, options_from
+from common.jobs import NOT_POSSIBLE, Command, add_options, options_from
 from common.service import open_buckets, open_bus, run
 from common.settings import read_settings
 from common.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE
@@ -69,7 +69,31 @@ def _seconds(text: str) -> float:
     return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
 
 
-RESIZE = Command("resize", "make the thumbnails of public images anew", arguments, start_resize)
+def resume_resize(arguments: list[str]) -> tuple[str, list[str]]:
+    """How to go on with a run that was stopped: without --missing, the same command would begin from the start."""
+    if "--missing" in arguments or "--dry-run" in arguments:
+        return "this goes on", arguments
+    return "this goes on with what has no thumbnails of today's settings", ["--missing", *arguments]
+
+
+RESIZE = Command(
+    "resize",
+    "make the thumbnails of public images anew",
+    arguments,
+    start_resize,
+    ResizerServiceSettings,
+    {0: "every image ended well", 1: "some did not; --report says which", 2: NOT_POSSIBLE},
+    "python -m resizer resize --missing",
+    resume_resize,
+)
 
 if __name__ == "__main__":
-    command_line("resizer", start, (RESIZER_LIVE, RESIZER_FOLLOW_UP, RESIZER_BULK), read, (RESIZE,))
+    command_line(
+        "resizer",
+        "The service that makes the smaller versions of images. It serves, unless a command is given.",
+        settings=read,
+        kind=ResizerServiceSettings,
+        serve=start,
+        queues=(RESIZER_LIVE, RESIZER_FOLLOW_UP, RESIZER_BULK),
+        jobs=(RESIZE,),
+    )

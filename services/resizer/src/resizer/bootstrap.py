@@ -89,7 +89,7 @@ async def resize(settings: ResizerServiceSettings, options: Options, selection: 
                 pricing = Pricing()
                 await work_through(found, pricing.count, tally.add, at_once=1)
                 async with Pool.open(1, settings.limits) as pool:
-                    print(await pricing.said(Renderer(pool, settings.plan), buckets.active))
+                    tally.say(await pricing.said(Renderer(pool, settings.plan), buckets.active))
                 return 0
             await bus.consume((), thumbnails.news)
             await connected(bus)

@@ -5,10 +5,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TextIO
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from common.errors import JobFault
 from common.jobs.options import Options
@@ -58,6 +59,15 @@ class Tally:
         lines += [f"  {name}, and no error: {count}" for name, count in self.remarks.most_common()]
         return "\n".join(lines)
 
+    def say(self, text: str) -> None:
+        """Print something, and leave the bar below it as it is."""
+        tqdm.write(text, file=sys.stdout)
+
+    @property
+    def has_bar(self) -> bool:
+        """Whether there is a terminal, and so a bar."""
+        return not self._bar.disable
+
     def close(self) -> None:
         """Leave the terminal as it was."""
         self._bar.close()
@@ -66,7 +76,7 @@ class Tally:
         self._bar.update()
         if self._options.verbose or (outcome.result is Result.ERROR and not self._bar.disable):
             why = " ".join(filter(None, (outcome.error, outcome.reason)))
-            tqdm.write(f"{outcome.image} {outcome.result}{': ' if why else ''}{why}", file=sys.stdout)
+            self.say(f"{outcome.image} {outcome.result}{': ' if why else ''}{why}")
         if self._bar.disable and self.seen % self._options.progress == 0:
             seconds = max(time.monotonic() - self._began, 1e-6)
             rate = self.seen / seconds
@@ -84,7 +94,8 @@ def tallied(total: int, options: Options) -> Iterator[Tally]:
         raise JobFault(f"the report {options.report} cannot be written: {error.strerror}") from error
     tally = Tally(total, options, report)
     try:
-        yield tally
+        with logging_redirect_tqdm() if tally.has_bar else nullcontext():  # a line of the log would break the bar
+            yield tally
     finally:
         tally.close()
         if report is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -14,13 +14,24 @@ NO_SIGNATURE = "none"
 
 @dataclass(frozen=True)
 class S3Account:
-    """Where a bucket is and whose it is; what is None is left to the library's usual sources."""
+    """Where a bucket is and whose it is; what is None is left to the library's usual sources.
+
+    `prefix` is that of the variables which say so.
+    """
 
     endpoint: str | None = None
     access_key_id: str | None = None
     secret_key: str | None = None
     region: str | None = None
     signature_version: str = "s3v4"
+    prefix: str | None = field(default=None, compare=False)
+
+    @property
+    def variables(self) -> str:
+        """The variables with the credentials."""
+        if self.prefix is None:
+            return "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or what else AWS has for them"
+        return f"{self.prefix}_ACCESS_KEY_ID and {self.prefix}_SECRET_KEY"
 
     def __repr__(self) -> str:
         return f"S3Account({self.endpoint or 'default'}, {self.access_key_id or 'default'})"

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from botocore.exceptions import ClientError
 
 from common.accounts import server
 from common.errors import KeyTaken, NoSuchKey, StorageFault
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
 _PUT_ID = "put-id"  # in the metadata of what may only be stored once: which request stored it
+_REFUSALS = frozenset({401, 403, 404})  # what an answer says of an object that is not for everybody
 _CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a key is tried again that is neither free nor taken
 
 
@@ -88,7 +90,7 @@ class S3Storage:
 
     async def get(self, key: str) -> bytes:
         """The object's content. Raises NoSuchKey."""
-        async with translated(self.bucket, "GetObject", key):
+        async with translated(self, "GetObject", key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
             async with answer["Body"] as body:
                 content: bytes = await body.read()
@@ -107,7 +109,7 @@ class S3Storage:
     async def stat(self, key: str) -> Entry | None:
         """The object's entry, or None when the bucket holds no such key."""
         try:
-            async with translated(self.bucket, "HeadObject", key):
+            async with translated(self, "HeadObject", key):
                 found = await self._client.head_object(Bucket=self.bucket, Key=key)
         except NoSuchKey:
             await self.check()  # the answer to HEAD has no body: a missing bucket looks just like a missing key
@@ -125,23 +127,25 @@ class S3Storage:
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
-        async with translated(self.bucket, "DeleteObject", key):
+        async with translated(self, "DeleteObject", key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
     async def as_stranger(self, key: str) -> Stranger:
         """Ask for the object without a signature."""
-        async with connect(replace(self.account, signature_version=NO_SIGNATURE)) as client:
+        unsigned = connect(replace(self.account, signature_version=NO_SIGNATURE))
+        async with unsigned as client, translated(self, "HeadObject", key):
             try:
-                async with translated(self.bucket, "GetObject", key):
-                    found = await client.head_object(Bucket=self.bucket, Key=key)
-            except (StorageFault, NoSuchKey):
+                found = await client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _REFUSALS:
+                    raise
                 return Stranger(readable=False)
         return Stranger(readable=True, content_type=found.get("ContentType"))
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, a page at a time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
-        async with translated(self.bucket, "ListObjectsV2", prefix):
+        async with translated(self, "ListObjectsV2", prefix):
             async for page in pages:
                 for found in page.get("Contents", ()):
                     yield Entry(found["Key"], found["Size"], _age(found["LastModified"], page))
@@ -157,7 +161,7 @@ class S3Storage:
     async def check(self) -> None:
         """Return if the bucket answers to these credentials."""
         try:
-            async with translated(self.bucket, "HeadBucket", ""):
+            async with translated(self, "HeadBucket", ""):
                 await self._client.head_bucket(Bucket=self.bucket)
         except NoSuchKey as error:
             raise StorageFault(f"the S3 bucket {self.bucket} does not exist") from error
@@ -184,7 +188,7 @@ class S3Storage:
             extras = {"ACL": self._acl} if self._acl else {}
             extras |= {"IfNoneMatch": "*"} if put_id is not None and self._conditional else {}
             try:
-                async with translated(self.bucket, operation, key):
+                async with translated(self, operation, key):
                     await getattr(self._client, operation)(Bucket=self.bucket, Key=key, **headers, **extras, **what)
             except Unsupported as refusal:
                 if not extras:
@@ -206,7 +210,7 @@ class S3Storage:
     async def identity(self, key: str) -> "_Identity | None":
         """What tells the object from all others. None where there is no such object."""
         try:
-            async with translated(self.bucket, "HeadObject", key):
+            async with translated(self, "HeadObject", key):
                 found = await self._client.head_object(Bucket=self.bucket, Key=key)
         except NoSuchKey:
             return None
@@ -216,7 +220,7 @@ class S3Storage:
         return [entry async for entry in self.entries(name) if owner(entry.key) == name]
 
     async def _fetch(self, key: str, path: Path) -> None:
-        async with translated(self.bucket, "GetObject", key):
+        async with translated(self, "GetObject", key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
             async with answer["Body"] as body:
                 with path.open("wb") as file:

@@ -1,0 +1,66 @@
+"""`--help` of every command of every service says what it does, what it reads, how it exits, and gives an example."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SERVICES = ("ingest", "resizer", "publisher", "migrator", "standalone")
+NEEDS_NO_SETTING = "standalone"
+
+
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin", "COLUMNS": "100"}
+    return subprocess.run(
+        [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def commands(service: str) -> list[list[str]]:
+    """The service itself, and each of its commands, as its own help lists them."""
+    listed = run(service, "--help").stdout.partition("positional arguments:")[2].partition("options:")[0]
+    found = re.findall(r"^    ([a-z-]+) ", listed, re.MULTILINE)
+    assert found, listed
+    return [[], *([name] for name in found)]
+
+
+def part(text: str, name: str) -> str:
+    """What stands under the heading."""
+    return text.partition(f"\n{name}:\n")[2].partition("\n\n")[0]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_command_explains_itself(service: str) -> None:
+    readme = Path("README.md").read_text()
+    known = set(re.findall(r"^\| `([A-Z0-9_]+)`", readme, re.MULTILINE))
+    for command in commands(service):
+        shown = run(service, *command, "--help")
+        assert shown.returncode == 0
+        about = shown.stdout.split("\n\n")[1]
+        assert re.fullmatch(r"[A-Z].{20,}\.", about, re.DOTALL), about
+
+        environment = part(shown.stdout, "environment")
+        named = set(re.findall(r"\b[A-Z][A-Z0-9]+_[A-Z0-9_]+\b", environment)) - {"PREFIX_ENDPOINT"}
+        assert named
+        assert named <= known, "only what there is, and the README tells"
+        assert 'README.md has all settings in a table, under "Settings"' in environment
+        assert "## Settings" in readme
+        # What it refuses to run without is what it names with its meaning.
+        if command or service not in (NEEDS_NO_SETTING, "migrator"):
+            refused = run(service, *command)
+            missing = set(re.findall(r"([A-Z0-9_]+) is not set", refused.stderr))
+            assert missing <= set(re.findall(r"^  ([A-Z0-9_]+): \S", environment, re.MULTILINE)), refused.stderr
+            assert refused.returncode == 2 or service == NEEDS_NO_SETTING
+
+        status = part(shown.stdout, "exit status")
+        assert re.findall(r"^  (\d)  \S", status, re.MULTILINE)[0] == "0"
+        assert "\n  2  " in status
+        example = part(shown.stdout, "example").strip()
+        words = [word for word in shlex.split(example) if "=" not in word]
+        assert words[: 3 + len(command)] == ["python", "-m", service, *command]
+        if words[3:] and service != NEEDS_NO_SETTING:
+            tried = run(*words[2:])
+            assert (tried.returncode, "usage:" in tried.stderr) == (2, False), "it lacks settings, and nothing else"
