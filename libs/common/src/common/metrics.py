@@ -5,13 +5,20 @@ from prometheus_client import Counter, Gauge, Histogram
 HTTP_REQUESTS = Counter(
     "image_backend_http_requests", "HTTP requests answered", ["service", "method", "route", "status"]
 )
-HTTP_SECONDS = Histogram("image_backend_http_seconds", "Seconds to answer an HTTP request", ["service", "route"])
+# Buckets reach from the quickest of what is measured to the longest that it may take: an upload UPLOAD_TIMEOUT, and a
+# stream of events an hour.
+HTTP_SECONDS = Histogram(
+    "image_backend_http_seconds",
+    "Seconds to answer an HTTP request",
+    ["service", "route"],
+    buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600),
+)
 EVENTS = Counter("image_backend_events", "Messages settled, by what became of them", ["queue", "type", "outcome"])
 EVENT_SECONDS = Histogram(
     "image_backend_event_seconds",
     "Seconds to handle an event",
     ["queue", "type"],
-    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300),
+    buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000),
 )
 OUTBOX = Gauge("image_backend_outbox_events", "Events that wait for the broker to take them")
 BROKER_CONNECTED = Gauge("image_backend_broker_connected", "1 while a connection to the broker is up", ["connection"])
@@ -20,7 +27,7 @@ IMAGING_SECONDS = Histogram(
     "image_backend_imaging_seconds",
     "Seconds a decoding process took for a job",
     ["operation"],
-    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100),
+    buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 IMAGING_CPU = Counter("image_backend_imaging_cpu_seconds", "CPU seconds of jobs that ended well", ["operation"])
 IMAGING_DEATHS = Counter("image_backend_imaging_worker_deaths", "Decoding processes that died or had to be ended")

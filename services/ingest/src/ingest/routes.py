@@ -19,7 +19,7 @@ from ingest.watch import Watchers
 
 _MOST_STREAMS = 1000
 _MOST_OF_ONE = 50  # streams of one image
-_LONGEST_STREAM = 3600.0  # seconds; a browser opens another one by itself
+LONGEST_STREAM = 3600.0  # seconds; a browser opens another one by itself
 _SETTLED = "settled"
 
 
@@ -62,7 +62,7 @@ def events_route(watchers: Watchers) -> Handler:
         stream.content_type = "text/event-stream"
         await stream.prepare(request)
         try:
-            async with asyncio.timeout(_LONGEST_STREAM):
+            async with asyncio.timeout(LONGEST_STREAM):
                 await _tell(image, stream, watchers)
         except (TimeoutError, StorageFault, ConnectionError):
             stream.force_close()  # the browser asks again
