@@ -1,12 +1,14 @@
 """What an operator sees of a service that cannot start, or has to wait."""
 
 import asyncio
+import os
 import sys
 from pathlib import Path
 
 import pytest
 from tests.support.deployment import Deployment
 from tests.support.eventually import eventually
+from tests.support.pictures import photo
 
 
 async def outcome(name: str, environment: dict[str, str]) -> tuple[int | None, str]:
@@ -23,7 +25,7 @@ async def test_a_service_without_its_settings_says_which_and_stops(service: str)
     assert status == 2
     lines = said.strip().splitlines()
     assert all(line.startswith(f"{service}: ") for line in lines), said
-    for name in ("STORAGE_BACKEND", "TEMP_FOLDER", "RABBITMQ_URL"):
+    for name in ("STORAGE_BACKEND", "RABBITMQ_URL"):
         assert any(f"{name} is not set: expected" in line for line in lines)
 
 
@@ -37,6 +39,35 @@ async def test_the_embedded_default_refuses_a_malformed_setting(tmp_path: Path) 
     status, said = await outcome("standalone", {"TEMP_FOLDER": str(blocked)})
     assert status == 2
     assert f"TEMP_FOLDER {blocked} cannot be used" in said
+
+
+async def test_an_empty_temporary_folder_is_one_in_the_system_s(tmp_path: Path) -> None:
+    """Existing deployments pass it empty. Buckets' folders may lie in the system's folder, too."""
+    async with Deployment.prepared("rabbit-local", tmp_path, TEMP_FOLDER="", TMPDIR=str(tmp_path)) as deployment:
+        await deployment.start("ingest")
+        await deployment.uploaded(photo(300, 200))
+        (started,) = [line for line in deployment.processes["ingest"].lines() if line["event"] == "started"]
+        assert started["temp_folder"] == str(tmp_path / "image-backend")
+        assert (tmp_path / "image-backend").stat().st_mode & 0o077 == 0, "nobody else can look at what is in hand"
+        assert not list((tmp_path / "image-backend").iterdir())
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make what belongs to somebody else")
+@pytest.mark.parametrize("kind", ["folder", "link"])
+async def test_a_default_temporary_folder_of_somebody_else_is_not_used(tmp_path: Path, kind: str) -> None:
+    default, other = tmp_path / "image-backend", tmp_path / "other"
+    other.mkdir()
+    if kind == "folder":
+        default.mkdir(mode=0o777)
+    else:
+        default.symlink_to(other)
+    os.chown(default, 12345, 12345, follow_symlinks=False)
+    given = {"STORAGE_BACKEND": "local", "RABBITMQ_URL": "amqp://guest:guest@127.0.0.1:9/", "TMPDIR": str(tmp_path)}
+    given |= {"INCOMING_FOLDER": str(tmp_path / "incoming"), "ACTIVE_FOLDER": str(tmp_path / "active")}
+    status, said = await outcome("ingest", given)
+    assert status == 2
+    assert f"TEMP_FOLDER {default}, the default, belongs to another user" in said
+    assert not list(other.iterdir())
 
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from common.accounts import S3Variables
 from common.errors import SettingsError
-from common.settings import read_settings
+from common.settings import Settings, read_settings
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings
@@ -22,9 +23,10 @@ SERVICES = (
 GIVEN = DEFAULTS | {"RABBITMQ_URL": "amqp://guest:guest@localhost/"}
 
 
-def refused(**changes: str) -> list[str]:
+def refused(without: str = "", **changes: str) -> list[str]:
+    given = {name: value for name, value in GIVEN.items() if name != without}
     with pytest.raises(SettingsError) as error:
-        read_settings(PublisherServiceSettings, GIVEN | changes)
+        read_settings(PublisherServiceSettings, given | changes)
     return error.value.lines
 
 
@@ -34,6 +36,22 @@ def test_an_empty_value_is_unset() -> None:
     assert (settings.metrics_port, settings.allowed_origins, settings.route_prefix) == (8081, ("*",), "")
     assert settings.cache_control == "public, max-age=3600"
     assert "API_SECRET_KEY is not set" in refused(API_SECRET_KEY=" ")[0]
+
+
+@pytest.mark.parametrize("kind", [IngestServiceSettings, ResizerServiceSettings, PublisherServiceSettings])
+def test_the_temporary_folder_needs_no_setting(kind: type[Settings]) -> None:
+    system = Path(tempfile.gettempdir())
+    for unset in ({}, {"TEMP_FOLDER": ""}, {"TEMP_FOLDER": " "}):
+        given = {name: value for name, value in GIVEN.items() if name != "TEMP_FOLDER"} | unset
+        folders = {"INCOMING_FOLDER": str(system / "incoming"), "ACTIVE_FOLDER": str(system / "active")}
+        settings = read_settings(kind, given | folders)
+        assert settings.temp_folder == system / "image-backend"
+        (line,) = refused(**unset, INCOMING_FOLDER=str(system / "image-backend"), without="TEMP_FOLDER")
+        assert "TEMP_FOLDER" in line
+
+
+def test_the_embedded_default_keeps_its_own() -> None:
+    assert read_settings(StandaloneSettings, DEFAULTS).temp_folder == Path("data/temp")
 
 
 @pytest.mark.parametrize("text", ["1", "true", "YES", "on"])

@@ -22,6 +22,7 @@ from common.images.plan import Output, Plan
 from common.images.sizes import Size, parse_sizes
 from common.imaging.protocol import Limits
 from common.setting_errors import sentences
+from common.temporary import default_folder
 
 log = structlog.get_logger()
 
@@ -97,7 +98,10 @@ class Settings(BaseModel):
     shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
 
     storage_backend: Backend = Field(description="`local` (folders) or `s3`")
-    temp_folder: Path = Field(description="the folder for uploads and fetched originals while they are in hand")
+    temp_folder: Path = Field(
+        default_factory=default_folder,
+        description="the folder for uploads and fetched originals while they are in hand",
+    )
     incoming_folder: Path | None = Field(None, description="`local`: folder of the private bucket")
     active_folder: Path | None = Field(None, description="`local`: folder of the public bucket")
     incoming_bucket: str | None = Field(None, description="`s3`: name of the private bucket")
