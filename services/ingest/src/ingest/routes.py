@@ -1,6 +1,7 @@
 """`POST /upload`, and what clients can ask about: `/status`, `/events` and `/capabilities`."""
 
 import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 from aiohttp import web
@@ -72,12 +73,13 @@ def events_route(watchers: Watchers) -> Handler:
 
 
 async def _tell(image: ImageKey, stream: web.StreamResponse, watchers: Watchers) -> None:
-    async for status in watchers.follow(image):
-        if status is None:
-            await stream.write(b": still there\n\n")
-            continue
-        name = f"id: {_SETTLED}\n" if status.settled else ""
-        await stream.write(f"{name}event: status\ndata: {_json(status)}\n\n".encode())
+    async with aclosing(watchers.follow(image)) as statuses:  # also where a write fails
+        async for status in statuses:
+            if status is None:
+                await stream.write(b": still there\n\n")
+                continue
+            name = f"id: {_SETTLED}\n" if status.settled else ""
+            await stream.write(f"{name}event: status\ndata: {_json(status)}\n\n".encode())
     await stream.write_eof()
 
 
