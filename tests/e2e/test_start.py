@@ -90,14 +90,16 @@ async def test_a_store_that_is_not_up_yet_is_waited_for(tmp_path: Path) -> None:
         async def says_why() -> bool:
             try:
                 async with deployment.http.get(f"{publisher.url}/readyz") as answer:
-                    return answer.status == 503 and "127.0.0.1:9" in (await answer.json())["storage"]
+                    said = await answer.json()
+                    return answer.status == 503 and "storage cannot be used" in said["storage"]
             except OSError:
                 return False
 
         await eventually(says_why, "a service that is not ready, and says why")
 
         async def logged() -> bool:
-            return any(line["event"] == "waiting for the store" for line in publisher.lines())
+            lines = [line for line in publisher.lines() if line["event"] == "waiting for the store"]
+            return any("127.0.0.1:9" in str(line["reason"]) for line in lines)
 
         await eventually(logged, "a line that says so")
         assert await publisher.terminate() == 0

@@ -28,7 +28,10 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
 
 
 async def raw(deployment: Deployment, head: str, body: list[bytes], pause: float = 0) -> tuple[int, dict[str, object]]:
-    """Send bytes as they are, with pauses between the pieces. Returns status and body, (0, {}) for no answer."""
+    """Send bytes as they are, with pauses between the pieces. Returns status and body, (0, {}) for no answer.
+
+    Whoever was too slow is told when to try again, over another connection.
+    """
     host, port = deployment.url("ingest").removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -40,7 +43,10 @@ async def raw(deployment: Deployment, head: str, body: list[bytes], pause: float
         answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)
         headers = answer.decode().lower()
         length = int(headers.split("content-length: ")[1].split("\r\n")[0])
-        return int(headers.split()[1]), json.loads(await reader.readexactly(length))
+        status = int(headers.split()[1])
+        assert ("retry-after: " in headers) is (status in (408, 503))
+        assert status != 408 or "connection: close" in headers
+        return status, json.loads(await reader.readexactly(length))
     except ConnectionError:
         return 0, {}
     finally:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from structlog.testing import capture_logs
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import photo
 
@@ -71,10 +72,16 @@ async def test_another_configuration_renders_again(world: World) -> None:
 
 
 async def test_used_up_attempts_are_written_down_and_do_not_last(world: World) -> None:
-    await gave_up(EVENT, StorageFault("the store was away"), resizing=world.resizing())
+    with capture_logs() as logged:
+        fault = StorageFault("S3 bucket secret-bucket at http://store.internal:9000: 503")
+        await gave_up(EVENT, fault, resizing=world.resizing())
     failed = world.record().failed
     assert failed is not None
-    assert (failed.fault, "the store was away" in failed.reason) == (ImageFault.GAVE_UP, True)
+    assert failed.fault == ImageFault.GAVE_UP
+    assert "could not be rendered" in failed.reason
+    assert "store" not in failed.reason, "everybody can read it"
+    assert "bucket" not in failed.reason
+    assert str(fault) in [line.get("reason") for line in logged]
     assert await world.told() == 1
     await world.resize()  # a replay, or the reconciler
     assert world.record().failed is None

@@ -3,7 +3,7 @@
 from common.http.openapi import TEXT, Operation, obj
 from common.images.names import KEY_SCHEMA as KEY
 
-_SECRET = {"type": "string", "minLength": 1}
+_SECRET = {"type": "string", "minLength": 1, "description": "unless `Authorization: Bearer SECRET` carries it"}
 _CROP = {"type": "string", "description": "WxH+X+Y, in pixels or with % for width and height", "examples": ["9x9+0+0"]}
 _DONE = {"application/json": obj(success={"const": True})}
 _WARNING = {"type": "string", "description": "there only if the store has not removed all of the old image yet"}
@@ -17,7 +17,8 @@ PUBLISH = Operation(
     "Make an image public; `crop` says which part of it its versions show",
     _DONE,
     fields={"secret": _SECRET, "filename": KEY, "crop": _CROP},
-    required=("secret", "filename"),
+    required=("filename",),
+    secured=True,
     headers={"Prefer": {"type": "string", "examples": ["respond-async"]}},
     answers={**_REFUSED, 404: "unknown or deleted", 410: "expired", **_FAILED},
 )
@@ -25,21 +26,24 @@ RECROP = Operation(
     "A public copy under a new name that shows another part, or all, of the image",
     _RENAMED,
     fields={"secret": _SECRET, "filename": KEY, "crop": _CROP},
-    required=("secret", "filename"),
+    required=("filename",),
+    secured=True,
     answers={**_REFUSED, 404: "not public, or deleted", **_FAILED},
 )
 ROTATE = Operation(
     "The image turned clockwise, public under a new name; the old one is deleted",
     _ROTATED,
     fields={"secret": _SECRET, "filename": KEY, "rotation": {"enum": [90, -90, 180, "90", "-90", "180"]}},
-    required=("secret", "filename"),
+    required=("filename",),
+    secured=True,
     answers={**_REFUSED, 404: "not public, or deleted", **_FAILED},
 )
 DELETE = Operation(
     "Remove images for good; unknown ones are fine",
     _DONE,
     fields={"secret": _SECRET, "filenames": {"anyOf": [KEY, {"type": "array", "items": KEY, "minItems": 1}]}},
-    required=("secret", "filenames"),
+    required=("filenames",),
+    secured=True,
     answers={**_REFUSED, 503: "deleted, and not all of it removed yet: the next sweep goes on, or the same call again"},
 )
 ACTIVE = Operation(

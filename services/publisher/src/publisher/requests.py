@@ -1,6 +1,7 @@
 """What clients send, read and checked: the secret first. Everything raises Refused with what was expected."""
 
 import hmac
+from collections.abc import Iterable
 from typing import get_args
 
 from common.http import Refused
@@ -11,13 +12,29 @@ from common.imaging.rotate import Rotation
 _MOST = 1000  # names in one request
 
 
-def check_secret(given: dict[str, object], secret: str) -> None:
-    """401 without a secret and 403 for a wrong one. Takes as long for any wrong one."""
-    sent = given.get("secret")
-    if not isinstance(sent, str) or not sent:
-        raise Refused(401, "no secret: expected the field 'secret', once")
-    if not hmac.compare_digest(sent.encode(errors="replace"), secret.encode()):
+def check_secret(authorization: Iterable[str], given: dict[str, object], secret: str) -> None:
+    """401 without a secret and 403 for a wrong one. Takes as long for any wrong one.
+
+    It is in the `authorization` headers or in the field `secret`. Where both are given, both have to be right.
+    """
+    bearers = _bearers(authorization)
+    field = given.get("secret")
+    if not bearers and not (isinstance(field, str) and field):
+        raise Refused(401, "no secret: expected 'Authorization: Bearer SECRET', or the field 'secret', once")
+    sent: list[object] = bearers if field in (None, "") else [*bearers, field]
+    right = [isinstance(one, str) and _is_same(one, secret) for one in sent]
+    if not all(right):
         raise Refused(403, "wrong secret")
+
+
+def _bearers(authorization: Iterable[str]) -> list[object]:
+    """What the headers carry of this scheme; what they carry of others is for somebody else."""
+    split = (value.strip().partition(" ") for value in authorization)
+    return [text.strip() for scheme, _, text in split if scheme.lower() == "bearer" and text.strip()]
+
+
+def _is_same(sent: str, secret: str) -> bool:
+    return hmac.compare_digest(sent.encode(errors="replace"), secret.encode())
 
 
 def image(given: dict[str, object]) -> ImageKey:

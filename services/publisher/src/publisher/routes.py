@@ -129,7 +129,7 @@ def _guarded(secret: str, call: Call) -> Handler:
 
     async def handler(request: web.Request) -> web.Response:
         given = await fields(request)
-        requests.check_secret(given, secret)
+        requests.check_secret(request.headers.getall("Authorization", []), given, secret)
         try:
             return await call(request, given)
         except (Unknown, Expired, Failed, Impossible) as error:

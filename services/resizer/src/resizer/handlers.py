@@ -27,6 +27,7 @@ from resizer.rendering import Renderer
 log = structlog.get_logger()
 
 _SOURCE = "/resizer"
+_GAVE_UP = "it could not be rendered, for a reason that does not lie in the image; it will be tried again"
 
 Request = ImageUploaded | ThumbnailsRequested
 
@@ -80,14 +81,17 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
 
 
 async def gave_up(event: Request, error: Exception, *, resizing: Resizing) -> None:
-    """The attempts are used up: write the failure down, so that whoever waits for the image learns of it."""
+    """The attempts are used up: write the failure down, so that whoever waits for the image learns of it.
+
+    Records are public, and the error may name hosts, buckets and folders: it is in the log, and with the dead letter.
+    """
     image, stage = event.subject, _stage(event)
     bucket = await _bucket_of(image, resizing.buckets)
     if bucket is None or stage not in resizing.renderer.plan.stages:
         return
     crop = await read_crop(resizing.buckets.active, image)
-    reason = f"it could not be rendered: {error or type(error).__name__}"
-    record = _failed(stage, crop, Failure(fault=ImageFault.GAVE_UP, reason=reason), resizing)
+    log.error("the image could not be rendered", stage=stage, reason=str(error) or type(error).__name__)
+    record = _failed(stage, crop, Failure(fault=ImageFault.GAVE_UP, reason=_GAVE_UP), resizing)
     target = bucket if crop is None else resizing.buckets.active
     await target.put(record_key(image, stage), encode_record(record))
     await _tell(image, record, resizing)

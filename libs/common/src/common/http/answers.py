@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Iterable
+from http import HTTPStatus
 
 from aiohttp import web
 
@@ -9,12 +10,21 @@ from common.http.bodies import BodyLimits, Refused, chunks, guarded, parts
 
 # For everything but uploads.
 LIMITS = BodyLimits(bytes=64 * 1024, seconds=30, idle_seconds=10)
+RETRY = {"Retry-After": "5"}  # seconds
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def failure(status: int, message: str) -> web.Response:
-    """An error as clients get it."""
-    return web.json_response({"success": False, "error": message}, status=status)
+def failure(status: int, message: str, *, worth_repeating: bool = True) -> web.Response:
+    """An error as clients get it. They are told when to repeat a request that others or the network have kept back."""
+    headers = {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="image-backend"'
+    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE) and worth_repeating:
+        headers |= RETRY
+    answer = web.json_response({"success": False, "error": message}, status=status, headers=headers)
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        answer.force_close()  # the rest of the body may still come, or not
+    return answer
 
 
 async def fields(request: web.Request) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import structlog
@@ -11,8 +11,8 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import asyncapi, metrics
-from common.errors import StorageFault, Transient
-from common.http.answers import LIMITS, failure
+from common.errors import StorageFault, StorageFull, Transient
+from common.http.answers import LIMITS, RETRY, failure
 from common.http.bodies import Refused
 from common.http.cors import cors, preflight
 from common.http.openapi import TEXT, Operation, Route, document, obj, page
@@ -23,13 +23,17 @@ log = structlog.get_logger()
 
 @dataclass
 class Health:
-    """What `/readyz` tells. `storage` raises when it does not answer; `broker` says what is wrong, or None."""
+    """What `/readyz` tells. `storage` raises when it does not answer; `broker` says what is wrong, or None.
+
+    Anybody may ask: what it is that does not answer, and where, is told to the log alone.
+    """
 
     storage: Callable[[], Awaitable[None]]
     broker: Callable[[], str | None]
     needs_broker: bool = False
     draining: bool = False
     in_flight: int = 0
+    logged: dict[str, str | None] = field(default_factory=dict)
 
     async def report(self) -> tuple[bool, dict[str, object]]:
         """Whether the service is ready, and the state of all it depends on."""
@@ -40,8 +44,14 @@ class Health:
             storage = str(fault)
         broker = self.broker()
         ready = storage is None and not self.draining and (broker is None or not self.needs_broker)
-        body = {"ready": ready, "storage": storage or "ok", "broker": broker or "ok"}
+        body = {"ready": ready, "storage": self._told("storage", storage), "broker": self._told("broker", broker)}
         return ready, body | ({"stopping": True} if self.draining else {})
+
+    def _told(self, name: str, wrong: str | None) -> str:
+        if wrong is not None and wrong != self.logged.get(name):
+            log.warning("cannot be used just now", dependency=name, reason=wrong)
+        self.logged[name] = wrong
+        return "ok" if wrong is None else f"the {name} cannot be used just now; the log says why"
 
 
 def make_app(service: str, routes: Iterable[Route], health: Health, settings: Settings) -> web.Application:
@@ -96,7 +106,7 @@ def _common_routes(health: Health) -> list[Route]:
 
     async def ready(_: web.Request) -> web.Response:
         is_ready, body = await health.report()
-        return web.json_response(body, status=200 if is_ready else 503)
+        return web.json_response(body) if is_ready else web.json_response(body, status=503, headers=RETRY)
 
     states = {"application/json": obj(ready={"type": "boolean"}, storage=TEXT, broker=TEXT)}
     return [
@@ -121,7 +131,9 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return failure(error.status, str(error))
     except Transient as error:
         log.exception("a request failed for now", path=request.path)
-        return failure(503, f"not possible just now, try again: {type(error).__name__}")
+        full = isinstance(error, StorageFull)
+        why = "there is no room left" if full else f"not possible just now, try again: {type(error).__name__}"
+        return failure(503, why, worth_repeating=not full)
     except Exception:
         # A client must get an answer, and never a stack trace.
         log.exception("a request met a defect", path=request.path)

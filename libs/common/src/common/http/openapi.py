@@ -18,6 +18,7 @@ _ERROR: Schema = {
     "properties": {"success": {"const": False}, "error": TEXT},
 }
 _BODIES = {400: "malformed", 408: "too slow", 413: "too large"}
+_HEADERS = {401: "WWW-Authenticate", 408: "Retry-After", 503: "Retry-After"}
 _ALWAYS = {503: "the store or the broker is away: try again"}
 
 
@@ -26,6 +27,7 @@ class Operation:
     """What one endpoint does. `answers` are the statuses beyond those that all with such a body have.
 
     `fields` are those of the body, in any of FORMS, or of `forms`; `content` is what it answers with 200, by its type.
+    `secured`: it takes the secret as a bearer token, too.
     """
 
     summary: str
@@ -35,6 +37,7 @@ class Operation:
     forms: tuple[str, ...] = FORMS
     parameters: Mapping[str, Schema] = field(default_factory=dict)
     headers: Mapping[str, Schema] = field(default_factory=dict)
+    secured: bool = False
     answers: Mapping[int, str] = field(default_factory=dict)
 
 
@@ -63,6 +66,7 @@ def document(service: str, routes: Iterable[Route], prefix: str) -> dict[str, An
         "info": {"title": f"Image backend: {service}", "version": "1"},
         "servers": [{"url": prefix or "/"}],
         "paths": paths,
+        "components": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
     }
 
 
@@ -73,6 +77,8 @@ def _described(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary,
         "responses": {"200": {"description": "done", "content": content}} | _errors(answers),
     }
+    if operation.secured:
+        described["security"] = [{"bearer": []}, {}]
     parameters = [
         {"name": name, "in": where, "required": where == "path", "schema": schema}
         for where, given in (("path", operation.parameters), ("header", operation.headers))
@@ -88,11 +94,14 @@ def _described(operation: Operation) -> dict[str, Any]:
 
 
 def _errors(answers: Mapping[int, str]) -> dict[str, Any]:
-    return {
-        str(status): {"description": what}
-        | ({"content": {"application/json": {"schema": _ERROR}}} if status >= web.HTTPBadRequest.status_code else {})
-        for status, what in sorted(answers.items())
-    }
+    described: dict[str, Any] = {}
+    for status, what in sorted(answers.items()):
+        described[str(status)] = {"description": what}
+        if status >= web.HTTPBadRequest.status_code:
+            described[str(status)]["content"] = {"application/json": {"schema": _ERROR}}
+        if status in _HEADERS:
+            described[str(status)]["headers"] = {_HEADERS[status]: {"schema": TEXT}}
+    return described
 
 
 def page(described: dict[str, Any]) -> str:
