@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -69,6 +70,10 @@ class Process:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def most_descriptors(self) -> int:
+        """How many files the process may have open now."""
+        return resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)[0]
+
     def lines(self) -> list[dict[str, object]]:
         """What it has logged so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -125,14 +130,18 @@ class Deployment:
         for process in await asyncio.gather(*started):
             await self.wait_ready(process)
 
-    async def launch(self, name: str, *, alias: str | None = None, **settings: str) -> Process:
-        """Start one service without waiting for it; `alias` tells a second one from the first."""
+    async def launch(self, name: str, *, alias: str | None = None, descriptors: str = "", **settings: str) -> Process:
+        """Start one service without waiting for it; `alias` tells a second one from the first.
+
+        `descriptors` is its limit on open files, SOFT:HARD.
+        """
         port, metrics_port, log = free_port(), free_port(), self.folder / f"{alias or name}.log"
         ports = {"SERVICE_PORT": str(port), "METRICS_PORT": str(metrics_port)}
         environment = self.environment | ports | settings
         with log.open("ab") as output:
+            limited = ("prlimit", f"--nofile={descriptors}") if descriptors else ()
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", name, env=environment, stderr=output, cwd=self.folder
+                *limited, sys.executable, "-m", name, env=environment, stderr=output, cwd=self.folder
             )
         self.processes[alias or name] = Process(name, process, log, port, metrics_port)
         return self.processes[alias or name]

@@ -13,6 +13,9 @@ HTTP_SECONDS = Histogram(
     ["service", "route"],
     buckets=(0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3600),
 )
+HTTP_DROPPED = Counter(
+    "image_backend_http_dropped", "Connections closed because there were too many, by which one it was", ["which"]
+)
 EVENTS = Counter("image_backend_events", "Messages settled, by what became of them", ["queue", "type", "outcome"])
 EVENT_SECONDS = Histogram(
     "image_backend_event_seconds",

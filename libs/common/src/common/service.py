@@ -15,7 +15,7 @@ from common.accounts import S3Variables
 from common.bus import Bus, Subscription
 from common.errors import BusFault, SettingsError, StorageFault
 from common.events import Event
-from common.http import Health, Route, make_app, make_metrics_app
+from common.http import BoundedSite, Health, Route, make_app, make_metrics_app, most_connections
 from common.local import LocalStorage
 from common.logs import configure_logs
 from common.rabbit import RabbitBus
@@ -30,6 +30,7 @@ _NOTICE = 1.0  # seconds in which whoever balances the load can see that the ser
 _RESERVE = 2.0  # seconds that are kept for events when requests take too long
 _TIDY_INTERVAL = 3600.0  # seconds
 _CONNECT_PATIENCE = 10.0  # seconds
+_SCRAPERS = 8  # connections at METRICS_PORT
 _STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
 
 
@@ -110,10 +111,13 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as http:
         app = make_app(service.name, service.routes, health, settings)
-        runner = await http.enter_async_context(_served(app, settings.service_port))
+        connections = most_connections()
+        runner = await http.enter_async_context(_served(app, settings.service_port, connections))
         if not settings.disable_prometheus_metrics:
-            await http.enter_async_context(_served(make_metrics_app(settings.metrics_path), settings.metrics_port))
-        log.info("started", port=settings.service_port, temp_folder=str(settings.temp_folder))
+            numbers = make_metrics_app(settings.metrics_path)
+            await http.enter_async_context(_served(numbers, settings.metrics_port, _SCRAPERS))
+        temporary = str(settings.temp_folder)
+        log.info("started", port=settings.service_port, temp_folder=temporary, most_connections=connections)
         work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -179,12 +183,11 @@ async def _wait_for_storage(buckets: Buckets) -> None:
 
 
 @asynccontextmanager
-async def _served(app: web.Application, port: int) -> AsyncIterator[web.AppRunner]:
-    # No client compresses what it sends, and what a body inflates to would escape every limit.
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, auto_decompress=False)
+async def _served(app: web.Application, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
+    runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, port=port).start()
+        await BoundedSite(runner, port, connections).start()
         yield runner
     finally:
         await runner.cleanup()

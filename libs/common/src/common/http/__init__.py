@@ -4,5 +4,6 @@ from common.http.answers import fields
 from common.http.app import Health, make_app, make_metrics_app
 from common.http.bodies import Refused
 from common.http.openapi import Route
+from common.http.server import BoundedSite, most_connections
 
-__all__ = ["Health", "Refused", "Route", "fields", "make_app", "make_metrics_app"]
+__all__ = ["BoundedSite", "Health", "Refused", "Route", "fields", "make_app", "make_metrics_app", "most_connections"]

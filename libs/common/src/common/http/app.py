@@ -16,6 +16,7 @@ from common.http.answers import LIMITS, RETRY, failure
 from common.http.bodies import Refused
 from common.http.cors import cors, preflight
 from common.http.openapi import TEXT, Operation, Route, document, obj, page
+from common.http.server import HEALTH, refuse_excess
 from common.settings import HttpSettings, Settings
 
 log = structlog.get_logger()
@@ -58,7 +59,8 @@ def make_app(service: str, routes: Iterable[Route], health: Health, settings: Se
     """The service's application: its own routes and those that all have, under the route prefix."""
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
-    app = web.Application(middlewares=(_observed(service, health), preflight, _errors), client_max_size=LIMITS.bytes)
+    middlewares = (_observed(service, health), refuse_excess, preflight, _errors)
+    app = web.Application(middlewares=middlewares, client_max_size=LIMITS.bytes)
     app.on_response_prepare.append(cors(origins))
     served = [*routes, *_common_routes(health)]
     served += _documents(document(service, served, prefix))
@@ -168,7 +170,7 @@ def _observed(service: str, health: Health) -> Middleware:
         method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
         metrics.HTTP_REQUESTS.labels(service, method, route, response.status).inc()
         metrics.HTTP_SECONDS.labels(service, route).observe(seconds)
-        if not route.endswith(("/ping", "/livez", "/readyz")):
+        if not route.endswith(HEALTH):
             said = {name: request[name] for name in ("image", "reason") if name in request}
             ms = round(seconds * 1000, 1)
             log.info("answered", method=request.method, path=request.path, status=response.status, ms=ms, **said)

@@ -1,0 +1,141 @@
+"""Where an application listens: never more connections than it has descriptors for, and none that keeps it waiting."""
+
+import asyncio
+import resource
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from common import metrics
+from common.http.answers import failure
+
+log = structlog.get_logger()
+
+HEALTH = ("/ping", "/livez", "/readyz")
+
+# A browser sends a whole head at once; a client that keeps a connection opens another when it has been closed.
+_HEAD_SECONDS = 10.0
+_MOST = 4096  # connections, however many descriptors there are: each takes some memory, too
+_LEAST = 16
+_ACCEPTED_AT_ONCE = 64  # before any of them can be counted
+_KEPT = 128  # descriptors for these, for logs, broker, store and decoding processes, and for connections in excess
+_EACH = 2  # descriptors of a connection: its own, and the file that is sent or received
+_IN_EXCESS = 16  # connections beyond the most; each is told that there are too many, or how the service is
+
+
+def most_connections() -> int:
+    """How many connections the service can serve. Raises its limit on descriptors to what it is allowed."""
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+    return _MOST if allowed == resource.RLIM_INFINITY else max(_LEAST, min(_MOST, (allowed - _KEPT) // _EACH))
+
+
+class Connections:
+    """Those that are open at one port, oldest first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: dict[Connection, None] = {}
+
+    def opened(self, connection: "Connection") -> None:
+        """Count it. Where there are too many, the one goes that the service has waited for longest.
+
+        Where it waits for none, this one is in excess, and of those in excess the first goes.
+        """
+        self._open[connection] = None
+        if len(self._open) <= self._most:
+            return
+        waited_for = [one for one in self._open if one.is_waited_for]
+        if waited_for:
+            self._drop(min(waited_for, key=lambda one: one.waited_for_until), "waited for")
+            return
+        connection.in_excess = True
+        if len(self._open) > self._most + _IN_EXCESS:
+            self._drop(next(one for one in self._open if one.in_excess), "in excess")
+
+    def closed(self, connection: "Connection") -> None:
+        """Count it no more."""
+        self._open.pop(connection, None)
+
+    def _drop(self, connection: "Connection", which: str) -> None:
+        metrics.HTTP_DROPPED.labels(which).inc()
+        self.closed(connection)
+        connection.force_close()
+
+
+class Connection(web.RequestHandler):
+    """One connection. aiohttp closes it when it has waited `keepalive_timeout` for a whole head, the first included."""
+
+    __slots__ = ("_among", "in_excess")
+
+    def __init__(self, server: web.Server, among: Connections, loop: asyncio.AbstractEventLoop) -> None:
+        # No client compresses what it sends, and what a body inflates to would escape every limit.
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=_HEAD_SECONDS,
+            auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]
+        )
+        self._among = among
+        self.in_excess = False
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether the service has nothing to do for it before it sends more."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def waited_for_until(self) -> float:
+        """When it will be closed, by the loop's clock, if it has not sent a whole head."""
+        return self._next_keepalive_close_time
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        super().connection_made(transport)
+        self._among.opened(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Called by the loop."""
+        super().connection_lost(exc)
+        self._among.closed(self)
+
+
+class BoundedSite(web.BaseSite):
+    """A port at which the runner's application takes at most so many connections."""
+
+    __slots__ = ("_most", "_port")
+
+    def __init__(self, runner: web.BaseRunner, port: int, most: int) -> None:
+        super().__init__(runner)
+        self._port = port
+        self._most = most
+
+    @property
+    def name(self) -> str:
+        """What aiohttp calls it in its own messages."""
+        return f"port {self._port}"
+
+    async def start(self) -> None:
+        """Listen. Raises OSError for a port that cannot be had."""
+        await super().start()
+        loop = asyncio.get_running_loop()
+        connections = Connections(self._most)
+        server = self._runner.server
+        assert server is not None
+        self._server = await loop.create_server(
+            lambda: Connection(server, connections, loop), port=self._port, backlog=_ACCEPTED_AT_ONCE
+        )
+
+
+@web.middleware
+async def refuse_excess(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware that answers, over a connection in excess, nothing but how the service is."""
+    connection = request.protocol
+    if not (isinstance(connection, Connection) and connection.in_excess):
+        return await handler(request)
+    is_health = request.path.endswith(HEALTH)
+    answer = await handler(request) if is_health else failure(503, "too many connections are open here: try again")
+    answer.force_close()
+    return answer

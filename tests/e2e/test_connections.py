@@ -1,0 +1,154 @@
+"""Connections that keep a service waiting, against few descriptors: others are served, and the service stays well."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+from tests.support.deployment import Deployment, Process
+from tests.support.eventually import eventually
+from tests.support.pictures import photo
+
+DESCRIPTORS = 256
+PATIENCE = 40.0  # seconds; a service gives an unfinished head a quarter of that
+SLOW_UPLOAD = (
+    b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 5000\r\n\r\n"
+    b'--x\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n\r\n'
+)
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    async with Deployment.prepared("embedded", tmp_path) as prepared:
+        process = await prepared.launch("standalone", descriptors=f"{DESCRIPTORS}:{DESCRIPTORS}")
+        await prepared.wait_ready(process)
+        yield prepared
+        assert process.running
+        assert "socket.accept() out of system resource" not in process.log.read_text()
+
+
+@asynccontextmanager
+async def connections(port: int, number: int, begin: bytes) -> AsyncIterator[list[Stream]]:
+    """That many open connections, over which `begin` was sent. The service may close them."""
+    streams = []
+    try:
+        for _ in range(number):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            streams.append((reader, writer))
+            writer.write(begin)
+            with suppress(ConnectionError):
+                await writer.drain()
+        yield streams
+    finally:
+        for _, writer in streams:
+            writer.transport.abort()
+
+
+def port(process: Process) -> int:
+    return int(process.url.rpartition(":")[2])
+
+
+async def get(url: str) -> int:
+    """The status, over a connection of its own."""
+    connector, timeout = aiohttp.TCPConnector(force_close=True), aiohttp.ClientTimeout(total=10)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http, http.get(url) as answer:
+        await answer.read()
+        return answer.status
+
+
+async def closed(stream: Stream) -> None:
+    """Return once the service has closed the connection."""
+    with suppress(ConnectionError):
+        while await stream[0].read(10_000):
+            pass
+
+
+async def served(deployment: Deployment) -> None:
+    process = deployment.processes["standalone"]
+    assert await get(f"{process.url}/livez") == 200
+    assert await get(f"http://127.0.0.1:{process.metrics_port}/metrics") == 200
+    await deployment.uploaded(photo(300, 200))
+
+
+async def silent(_: list[Stream]) -> None:
+    """Send no more."""
+    await asyncio.Event().wait()
+
+
+async def dripping(streams: list[Stream]) -> None:
+    """Send a byte a second over each of them."""
+    while True:
+        await asyncio.sleep(1)
+        for _, writer in streams:
+            writer.write(b"x")
+
+
+@pytest.mark.parametrize(
+    ("begin", "go_on"),
+    [
+        (b"", silent),
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Unfinished: ", silent),
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Unfinished: ", dripping),
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", silent),  # answered, and kept open
+        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /li", dripping),
+    ],
+)
+async def test_heads_that_never_end_are_given_up_and_keep_nobody_out(
+    deployment: Deployment, begin: bytes, go_on: Callable[[list[Stream]], Awaitable[None]]
+) -> None:
+    async with connections(port(deployment.processes["standalone"]), 300, begin) as streams:
+        going_on = asyncio.ensure_future(go_on(streams))
+        await served(deployment)
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.gather(*map(closed, streams))
+        going_on.cancel()
+    await served(deployment)
+
+
+async def test_more_requests_than_can_be_served_are_told_so_and_health_is_still_seen(deployment: Deployment) -> None:
+    process = deployment.processes["standalone"]
+    async with connections(port(process), 300, SLOW_UPLOAD) as streams:
+        # What the kernel still holds back of the crowd may come late, and push one of these out.
+        async def too_many() -> bool:
+            with suppress(aiohttp.ClientError):
+                async with deployment.http.post(f"{process.url}/publish", json={}) as answer:
+                    if answer.status == 503:
+                        assert int(answer.headers["Retry-After"]) > 0
+                        assert "too many connections" in (await answer.json())["error"]
+                        return True
+                    assert answer.status == 401
+            return False
+
+        async def healthy() -> bool:
+            with suppress(aiohttp.ClientError):
+                return {await get(f"{process.url}{path}") for path in ("/livez", "/readyz", "/ping")} == {200}
+            return False
+
+        await eventually(too_many, "an answer that there are too many connections", 20)
+        await eventually(healthy, "an answer how the service is", 20)
+        assert await get(f"http://127.0.0.1:{process.metrics_port}/metrics") == 200
+        for _, writer in streams:
+            writer.transport.abort()
+    await eventually(lambda: _answers(deployment), "room for others once they have gone")
+
+
+async def _answers(deployment: Deployment) -> bool:
+    return (await deployment.upload(photo(300, 200)))[0] == 200
+
+
+async def test_crowds_at_the_metrics_keep_neither_them_nor_the_service_away(deployment: Deployment) -> None:
+    process = deployment.processes["standalone"]
+    async with connections(process.metrics_port, 300, b"GET /metrics HTTP/1.1\r\nHost: x\r\nX-Unfinished: "):
+        await served(deployment)
+
+
+async def test_a_service_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None:
+    async with Deployment.prepared("embedded", tmp_path) as prepared:
+        process = await prepared.launch("standalone", descriptors="256:3000")
+        await prepared.wait_ready(process)
+        assert process.most_descriptors() == 3000
+        async with connections(port(process), 600, SLOW_UPLOAD):
+            await served(prepared)
