@@ -213,6 +213,32 @@ async def test_a_handler_that_hangs_is_stopped_and_tried_again(bus: Bus) -> None
     await eventually(lambda: handling.count(2), "the second attempt")
 
 
+async def test_a_handler_that_is_cancelled_by_nobody_here_is_tried_again(bus: Bus) -> None:
+    async def act(attempt: int) -> None:
+        if attempt == 1:
+            raise asyncio.CancelledError  # so libraries end what they give up
+
+    handling = Handling(act)
+    await bus.consume([subscription(handling, slots=1)])
+    await bus.publish(uploaded())
+    await eventually(lambda: handling.count(2), "the second attempt")
+    await bus.publish(uploaded(2))
+    await eventually(lambda: handling.count(3), "another event in the same slot")
+
+
+async def test_giving_up_that_is_cancelled_by_nobody_here_puts_the_event_aside(bus: Bus) -> None:
+    async def act(_: int) -> None:
+        raise Transient("store is away")
+
+    async def gave_up(_: Event, __: Exception) -> None:
+        raise asyncio.CancelledError
+
+    await bus.consume([subscription(Handling(act), slots=1, gave_up=gave_up)])
+    await bus.publish(uploaded())
+    (letter,) = await eventually(lambda: bus.dead_letters(RESIZER_LIVE, 10), "a dead letter")
+    assert letter.reason == "store is away"
+
+
 async def test_no_more_are_handled_at_once_than_there_are_slots(bus: Bus) -> None:
     now, most = 0, 0
 

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from tests.support.eventually import eventually
 
-from common.rabbit import RabbitBus
+from common.rabbit import Bounds, RabbitBus
 from common.topology import RETRY_DELAYS
 
 
@@ -19,9 +19,11 @@ async def connected(bus: RabbitBus) -> None:
 
 
 @asynccontextmanager
-async def opened(url: str, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> AsyncIterator[RabbitBus]:
+async def opened(
+    url: str, retry_delays: tuple[float, ...] = RETRY_DELAYS, bounds: Bounds | None = None
+) -> AsyncIterator[RabbitBus]:
     """A connected bus; it is drained and closed afterwards."""
-    bus = RabbitBus(url, "test", retry_delays)
+    bus = RabbitBus(url, "test", retry_delays, bounds or Bounds())
     bus.start()
     await connected(bus)
     try:

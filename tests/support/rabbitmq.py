@@ -123,7 +123,7 @@ class VirtualHost:
 
     async def _create(self) -> None:
         await self._call("PUT", f"vhosts/{self._name}")
-        await self._call("PUT", f"permissions/{self._name}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
+        await self.allow()
 
     async def queues(self) -> dict[str, dict[str, object]]:
         """All queues by name, as the management API describes them."""
@@ -144,6 +144,25 @@ class VirtualHost:
     async def purge(self, queue: str) -> None:
         """Lose every message of a queue."""
         await self._call("DELETE", f"queues/{self._name}/{quote(queue)}/contents")
+
+    async def remove_exchange(self, exchange: str) -> None:
+        """Remove an exchange, as an operator may by mistake."""
+        await self._call("DELETE", f"exchanges/{self._name}/{quote(exchange)}")
+
+    async def close_connections(self) -> None:
+        """Close all connections, as an operator may."""
+        found = await self._call("GET", f"vhosts/{self._name}/connections")
+        assert isinstance(found, list)
+        for connection in found:
+            await self._call("DELETE", f"connections/{quote(connection['name'])}")
+
+    async def forbid(self) -> None:
+        """Take the virtual host away from the user."""
+        await self._call("DELETE", f"permissions/{self._name}/guest")
+
+    async def allow(self) -> None:
+        """Let the user do everything in the virtual host."""
+        await self._call("PUT", f"permissions/{self._name}/guest", {"configure": ".*", "write": ".*", "read": ".*"})
 
     async def messages(self, queue: str) -> list[dict[str, object]]:
         """The messages of a queue; they stay."""

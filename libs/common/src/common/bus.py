@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import structlog
 
 from common import metrics
+from common.cancellation import is_cancelled
 from common.errors import Permanent, Transient
 from common.events import Event, decode
 from common.topology import WorkQueue
@@ -125,7 +126,7 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
     try:
         with metrics.EVENT_SECONDS.labels(queue, event.type).time():
             async with asyncio.timeout(subscription.deadline):
-                await handler(event)
+                await _handled(handler(event))
     except Permanent as error:
         log.warning("event put aside", queue=queue, type=event.type, reason=str(error))
         return Dead(str(error))
@@ -141,11 +142,21 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
     return Done()
 
 
+async def _handled(work: Awaitable[None]) -> None:
+    """Raises Transient for a cancellation that is not ours: the message would be neither settled nor in hand."""
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise Transient("something that the handler waited for was given up") from error
+
+
 async def _give_up(event: Event, error: Exception, subscription: Subscription) -> Verdict:
     reason = str(error) or type(error).__name__
     try:
         async with asyncio.timeout(subscription.deadline):
-            await subscription.gave_up(event, error)
+            await _handled(subscription.gave_up(event, error))
     except Exception:
         log.exception("the end of an event could not be written down", queue=subscription.queue.name)
     return Dead(reason)

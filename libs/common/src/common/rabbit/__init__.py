@@ -1,5 +1,6 @@
 """The bus over RabbitMQ. The only package that knows aio-pika."""
 
 from common.rabbit.bus import RabbitBus
+from common.rabbit.calls import Bounds
 
-__all__ = ["RabbitBus"]
+__all__ = ["Bounds", "RabbitBus"]

@@ -12,39 +12,44 @@ from typing import Any
 
 import structlog
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import (
-    AbstractChannel,
-    AbstractConnection,
-    AbstractIncomingMessage,
-    AbstractQueue,
-    HeadersType,
-)
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue, HeadersType
 
 from common.bus import Dead, DeadLetter, Done, News, Subscription, Verdict, settle
 from common.errors import BusFault, Permanent
 from common.events import CONTENT_TYPE, Event, decode, encode
+from common.rabbit.calls import Bounds, answered
 from common.rabbit.declare import declare
-from common.rabbit.link import Link, translated
+from common.rabbit.link import Link
+from common.rabbit.publisher import Publisher
+from common.rabbit.session import Session
 from common.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_work_queue, routing_key
 
 log = structlog.get_logger()
 
-CONFIRM_TIMEOUT = 10.0  # seconds; a broker that blocks publishers never refuses, it only does not confirm
 _MOST_NEWS = 10_000  # events that wait to be heard of; each is only a reason to look
+_PAUSE = 1.0  # seconds between attempts to say what becomes of a message
 _ATTEMPT, _REASON = "x-attempt", "x-reason"
 
 
 class RabbitBus:
     """Quorum queues on a topic exchange; one connection publishes, another consumes."""
 
-    def __init__(self, url: str, service: str, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
+    def __init__(
+        self,
+        url: str,
+        service: str,
+        retry_delays: tuple[float, ...] = RETRY_DELAYS,
+        bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
+    ) -> None:
         self._delays = retry_delays
+        self._bounds = bounds
         self._subscriptions: tuple[Subscription, ...] = ()
         self._news: News | None = None
         self._taking: list[tuple[AbstractQueue, str]] = []
         self._busy: set[asyncio.Task[None]] = set()
-        self._publishing = Link(url, f"{service}-publish", self._open_publishing)
-        self._consuming = Link(url, f"{service}-consume", self._open_consuming)
+        self._publisher: Publisher | None = None
+        self._publishing = Link(url, f"{service}-publish", self._open_publishing, bounds)
+        self._consuming = Link(url, f"{service}-consume", self._open_consuming, bounds)
 
     def start(self) -> None:
         """Begin to connect for publishing; a broker that is not up yet is waited for."""
@@ -58,7 +63,11 @@ class RabbitBus:
     def trouble(self) -> str | None:
         """Why the broker cannot be used just now, or None."""
         listens = self._subscriptions or self._news is not None
-        return self._publishing.trouble or (self._consuming.trouble if listens else None)
+        return (
+            self._publishing.trouble
+            or (self._consuming.trouble if listens else None)
+            or (self._publisher.trouble if self._publisher else None)
+        )
 
     async def publish(self, event: Event) -> None:
         """Send the event persistently and wait for the confirm. Raises BusFault."""
@@ -74,13 +83,12 @@ class RabbitBus:
 
     async def drain(self, grace: float) -> None:
         """Cancel the consumers and wait up to `grace` seconds for what is in hand; the broker redelivers the rest."""
+        deadline = asyncio.get_running_loop().time() + grace
         self._subscriptions, self._news = (), None
-        for queue, tag in self._taking:
-            with suppress(BusFault):
-                async with translated("cancel"):
-                    await queue.cancel(tag)
+        cancels = [answered("cancel", queue.cancel(tag), self._bounds.close) for queue, tag in self._taking]
+        await asyncio.gather(*cancels, return_exceptions=True)
         if self._busy:
-            _, late = await asyncio.wait(self._busy, timeout=grace)
+            _, late = await asyncio.wait(self._busy, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
@@ -89,15 +97,13 @@ class RabbitBus:
     async def depth(self, queue: WorkQueue) -> int:
         """How many messages wait in the queue. Raises BusFault."""
         async with self._side_channel() as channel:
-            declared = await channel.declare_queue(queue.name, passive=True)
-            return declared.declaration_result.message_count or 0
+            return await self._count(channel, queue.name)
 
     async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadLetter]:
         """Up to `limit` of the messages that were put aside. They go back when the channel closes. Raises BusFault."""
         letters: list[DeadLetter] = []
         async with self._side_channel() as channel:
-            dead = await channel.get_queue(queue.dead)
-            while len(letters) < limit and (message := await dead.get(fail=False)):
+            while len(letters) < limit and (message := await self._get(channel, queue.dead)):
                 letters.append(DeadLetter(message.body.decode(errors="replace"), _why(message.headers)))
         return letters
 
@@ -105,41 +111,35 @@ class RabbitBus:
         """Send everything that was put aside back, stripped of every `x-` header. Raises BusFault."""
         count = 0
         async with self._side_channel() as channel:
-            dead = await channel.declare_queue(queue.dead, passive=True)
             # One round: what is put aside again meanwhile waits for the next.
-            waiting = dead.declaration_result.message_count or 0
-            while count < waiting and (message := await dead.get(fail=False)):
+            waiting = await self._count(channel, queue.dead)
+            while count < waiting and (message := await self._get(channel, queue.dead)):
                 headers = {key: value for key, value in message.headers.items() if not key.startswith("x-")}
                 await self._send("", queue.name, _message(message.body, message.message_id, headers), mandatory=True)
-                await message.ack()
+                await answered("acknowledge", message.ack(), self._bounds.answer)
                 count += 1
         return count
 
-    async def _open_publishing(self, connection: AbstractConnection) -> AbstractChannel:
-        channel = await connection.channel(on_return_raises=True)
-        channel.close_callbacks.add(self._publishing.lost)
+    async def _open_publishing(self, session: Session) -> None:
+        channel = await session.channel(on_return_raises=True)
         await declare(channel, self._delays)
-        return channel
+        self._publisher = Publisher(session, channel, self._bounds)
 
-    async def _open_consuming(self, connection: AbstractConnection) -> AbstractChannel:
-        channel = await connection.channel()
-        await declare(channel, self._delays)
+    async def _open_consuming(self, session: Session) -> None:
+        await declare(await session.channel(), self._delays)
         self._taking.clear()
         for subscription in self._subscriptions:
-            lane = await connection.channel()
-            lane.close_callbacks.add(self._consuming.lost)
+            lane = await session.channel()
             await lane.set_qos(prefetch_count=subscription.slots)
             queue = await lane.get_queue(subscription.queue.name)
-            tag = await queue.consume(partial(self._take, subscription))
+            tag = await queue.consume(partial(self._take, subscription, session, lane))
             self._taking.append((queue, tag))
         if self._news is not None:
-            await self._listen(connection, self._news)
-        return channel
+            await self._listen(session, self._news)
 
-    async def _listen(self, connection: AbstractConnection, news: News) -> None:
+    async def _listen(self, session: Session, news: News) -> None:
         """Hear of every event by a queue of our own, which forgets the oldest when we are slow, and goes when we do."""
-        channel = await connection.channel()
-        channel.close_callbacks.add(self._consuming.lost)
+        channel = await session.channel()
         arguments: dict[str, Any] = {"x-max-length": _MOST_NEWS, "x-overflow": "drop-head"}
         queue = await channel.declare_queue(exclusive=True, auto_delete=True, arguments=arguments)
         await queue.bind(EXCHANGE, routing_key="#")
@@ -152,51 +152,78 @@ class RabbitBus:
 
         await queue.consume(heard, no_ack=True)
 
-    async def _take(self, subscription: Subscription, message: AbstractIncomingMessage) -> None:
-        task = asyncio.create_task(self._settle(subscription, message))
-        self._busy.add(task)
-        task.add_done_callback(self._busy.discard)
+    async def _take(
+        self, subscription: Subscription, session: Session, lane: AbstractChannel, message: AbstractIncomingMessage
+    ) -> None:
+        if not self._subscriptions:
+            return  # it came after the consumers were cancelled: the broker takes it back
 
-    async def _settle(self, subscription: Subscription, message: AbstractIncomingMessage) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._busy.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                # Else the broker would wait for a word of it for as long as the channel is open, and its slot with it.
+                log.error("a message could not be settled", queue=subscription.queue.name, exc_info=error)
+                session.lose("a message could not be settled")
+
+        task = asyncio.create_task(self._settle(subscription, session, lane, message))
+        self._busy.add(task)
+        task.add_done_callback(ended)
+
+    async def _settle(
+        self, subscription: Subscription, session: Session, lane: AbstractChannel, message: AbstractIncomingMessage
+    ) -> None:
         attempt = _attempt(message.headers)
         verdict = await settle(message.body, attempt, subscription, self._delays)
-        while True:
-            try:
-                await self._act_on(verdict, subscription.queue, message, attempt)
-                async with translated("acknowledge"):
-                    await message.ack()
-            except BusFault as fault:
-                log.warning("a message is not settled yet", queue=subscription.queue.name, reason=str(fault))
-                if message.channel.is_closed:
-                    return  # the broker takes it back, and delivers it again
-                await asyncio.sleep(1)  # only the publishing side is away: the message is still ours to settle
-            else:
-                return
+        while not await self._acted_on(verdict, subscription.queue, message, attempt):
+            if lane.is_closed:
+                return  # the broker takes it back, and delivers it again
+            await asyncio.sleep(_PAUSE)  # only the publishing side is away: the message is still ours to settle
+        try:
+            await answered("acknowledge", message.ack(), self._bounds.answer)
+        except BusFault as fault:
+            log.warning("a message could not be acknowledged", queue=subscription.queue.name, reason=str(fault))
+            session.lose(str(fault))  # nothing, where it was lost before; else an open channel that takes nothing
 
-    async def _act_on(self, verdict: Verdict, queue: WorkQueue, message: AbstractIncomingMessage, attempt: int) -> None:
+    async def _acted_on(
+        self, verdict: Verdict, queue: WorkQueue, message: AbstractIncomingMessage, attempt: int
+    ) -> bool:
+        """Whether a copy of the message is where the verdict wants it."""
         if isinstance(verdict, Done):
-            return
+            return True
         headers: HeadersType = {_REASON: verdict.reason[:1000], _ATTEMPT: attempt + 1}
         target = queue.dead if isinstance(verdict, Dead) else queue.retry(verdict.delay)
-        await self._send("", target, _message(message.body, message.message_id, headers), mandatory=True)
+        try:
+            await self._send("", target, _message(message.body, message.message_id, headers), mandatory=True)
+        except BusFault as fault:
+            log.warning("a message is not settled yet", queue=queue.name, reason=str(fault))
+            return False
+        return True
 
     async def _send(self, exchange: str, key: str, message: Message, *, mandatory: bool) -> None:
-        channel = self._publishing.channel()
-        async with translated(f"the broker did not take a message for {key}"):
-            target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
-            await target.publish(message, key, mandatory=mandatory, timeout=CONFIRM_TIMEOUT)
+        self._publishing.session()
+        assert self._publisher is not None, "a session that was set up has one"
+        await self._publisher.send(exchange, key, message, mandatory=mandatory)
+
+    async def _count(self, channel: AbstractChannel, queue: str) -> int:
+        call = channel.declare_queue(queue, passive=True)
+        declared = await answered(f"cannot look at {queue}", call, self._bounds.answer)
+        return declared.declaration_result.message_count or 0
+
+    async def _get(self, channel: AbstractChannel, queue: str) -> AbstractIncomingMessage | None:
+        source = await channel.get_queue(queue, ensure=False)
+        call = source.get(fail=False, timeout=self._bounds.answer)
+        return await answered(f"cannot take from {queue}", call, self._bounds.answer)
 
     @asynccontextmanager
     async def _side_channel(self) -> AsyncIterator[AbstractChannel]:
-        """A channel of its own, so that an error on it cannot close the one that publishes."""
-        connection = self._publishing.connection()
-        async with translated("cannot ask the broker"):
-            async with asyncio.timeout(CONFIRM_TIMEOUT):
-                channel = await connection.channel()
-            try:
-                yield channel
-            finally:
-                await channel.close()
+        """A channel of its own, so that an error on it cannot close the one that publishes. Raises BusFault."""
+        channel = self._publishing.session().connection.channel()
+        await answered("cannot ask the broker", channel.initialize(), self._bounds.answer)
+        try:
+            yield channel
+        finally:
+            with suppress(BusFault):
+                await answered("closing", channel.close(), self._bounds.close)
 
 
 def _message(body: bytes, message_id: str | None, headers: HeadersType | None = None) -> Message:

@@ -18,12 +18,11 @@ def _to(queue: str) -> dict[str, str]:
     }
 
 
-async def declare(channel: AbstractChannel, retry_delays: tuple[float, ...]) -> AbstractExchange:
-    """Declare all of the topology, targets before what points at them. Returns the exchange to publish to."""
+async def declare(channel: AbstractChannel, retry_delays: tuple[float, ...]) -> None:
+    """Declare all of the topology, targets before what points at them."""
     exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
     for queue in QUEUES:
         await _declare_queue(channel, queue, exchange, retry_delays)
-    return exchange
 
 
 async def _declare_queue(
