@@ -1,9 +1,61 @@
-"""Whose a cancellation is: libraries, too, end with CancelledError what they give up."""
+"""Work that a cancellation must not leave half done.
+
+asyncio cancels who waits, and not what is waited for: a thread goes on, and a store may carry out what it was sent.
+Whoever has to remove what such work makes waits for its end first. And libraries, too, end with CancelledError what
+they give up.
+"""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def is_cancelled() -> bool:
     """Whether somebody cancels the current task. A CancelledError that comes without is no order to stop."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def to_the_end(work: Awaitable[T], *, on_cancel: Callable[["asyncio.Future[T]"], object] | None = None) -> T:
+    """What `work` returns or raises. A cancellation, or several, is raised once the work has ended.
+
+    `on_cancel` is called with the running work at the first one, to make it end sooner.
+    """
+    running = asyncio.ensure_future(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            if cancelled is None and on_cancel is not None:
+                on_cancel(running)
+            cancelled = error
+    if cancelled is None:
+        return running.result()
+    if not running.cancelled():
+        running.exception()  # it is of no interest any more
+    raise cancelled
+
+
+async def together(*works: Awaitable[T]) -> list[T]:
+    """What all of them return, in their order; they run at once.
+
+    When one raises, or this is cancelled, the others are cancelled and have ended when that is raised. (What
+    asyncio.gather is given goes on.)
+    """
+    running = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*running)
+    except (Exception, asyncio.CancelledError):
+        for one in running:
+            one.cancel()
+        await to_the_end(asyncio.gather(*running, return_exceptions=True))
+        raise
+
+
+async def in_thread(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+    """What `work` returns or raises, run in a thread. A cancellation is raised once the thread has done it."""
+    return await to_the_end(asyncio.to_thread(work, *arguments, **options))

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 from uuid import uuid4
 
+from common.cancellation import in_thread
 from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
 from common.files import claim, duplicate, sync_file, sync_folder
 from common.images.names import owner
@@ -62,11 +63,22 @@ class LocalStorage:
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content under `key`: as a second name for it if possible, else as a copy."""
+        stored = False
 
         def write(temporary: Path) -> None:
             duplicate(path, temporary)
 
-        await self._run(key, lambda: self._store(key, write, exclusive=exclusive))
+        def store() -> None:
+            nonlocal stored
+            self._store(key, write, exclusive=exclusive)
+            stored = True
+
+        try:
+            await self._run(key, store)
+        except asyncio.CancelledError:
+            if exclusive and stored:
+                await self.delete(key)
+            raise
 
     async def copy_from(self, source: Storage, key: str) -> None:
         """Store another bucket's object here under the same key. Raises NoSuchKey."""
@@ -205,7 +217,7 @@ class LocalStorage:
             with self._translated(key):
                 return work()
 
-        return await asyncio.to_thread(translated)
+        return await in_thread(translated)
 
     @contextmanager
     def _translated(self, key: str) -> Iterator[None]:

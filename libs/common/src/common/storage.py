@@ -39,7 +39,8 @@ class Storage(Protocol):
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content, which must not be written to again.
 
-        With `exclusive`, raises KeyTaken where an object is there already (as far as the store can tell).
+        With `exclusive`, raises KeyTaken where an object is there already (as far as the store can tell), and if it is
+        cancelled, the key is free again.
         """
 
     async def copy_from(self, source: "Storage", key: str) -> None:

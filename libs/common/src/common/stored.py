@@ -1,9 +1,8 @@
 """What is stored about an image, besides its pixels."""
 
-import asyncio
-
 import structlog
 
+from common.cancellation import together
 from common.errors import NoSuchKey
 from common.images.names import ORIGINALS, ImageKey
 from common.images.records import Record, Stage, decode_record, record_key
@@ -43,7 +42,7 @@ async def original_of(name: str, *, buckets: Buckets) -> ImageKey | None:
     """The original of this name, whatever its format and wherever it is, or None where it is gone from both buckets."""
     endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
     images = [ImageKey(name, ending) for ending in endings]
-    there = await asyncio.gather(*(_is_there(image, buckets) for image in images))
+    there = await together(*(_is_there(image, buckets) for image in images))
     return next((image for image, is_there in zip(images, there, strict=True) if is_there), None)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import structlog
 
-from common.errors import ImageError, KeyTaken
+from common.cancellation import in_thread, to_the_end
+from common.errors import ImageError, KeyTaken, StorageFault
 from common.events import ImageUploaded
 from common.images.names import ImageKey
 from common.imaging.orient import Upright, orient
@@ -34,7 +35,7 @@ async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
     """Store the image in the file `path` under a fresh key and announce it.
 
     Returns once the original is stored. Raises ImageError when the file is no image that is accepted, and
-    StorageFault; nothing is stored then.
+    StorageFault; nothing is stored then, nor when it is cancelled.
     """
     header, _ = await uploads.pool.run(probe, Job(path=path, limits=uploads.pool.limits), Header)
     if uploads.turning is not None and header.orientation != 1:
@@ -43,8 +44,20 @@ async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
         key = await _store(path, header, uploads.incoming)
     event = ImageUploaded(source="/ingest", subject=key)
     log.info("original stored", image=str(key), event_id=event.id, width=header.width, height=header.height)
-    await uploads.outbox.send(event)
+    try:
+        await uploads.outbox.send(event)
+    except asyncio.CancelledError:
+        await to_the_end(_forget(key, uploads.incoming))
+        raise
     return key
+
+
+async def _forget(key: ImageKey, incoming: Storage) -> None:
+    """Remove an original whose name nobody will be told."""
+    try:
+        await incoming.delete(str(key))
+    except StorageFault as fault:
+        log.warning("an upload that was given up stays until the sweep", image=str(key), reason=str(fault))
 
 
 async def _store_upright(path: Path, header: Header, incoming: Storage, turning: Pool) -> ImageKey:
@@ -56,7 +69,7 @@ async def _store_upright(path: Path, header: Header, incoming: Storage, turning:
         return await _store(path, header, incoming)
     upright = temporary_file(path.parent)
     try:
-        await asyncio.to_thread(upright.write_bytes, data)
+        await in_thread(upright.write_bytes, data)
         return await _store(upright, header, incoming)
     finally:
         upright.unlink(missing_ok=True)

@@ -1,6 +1,5 @@
 """Taking the file of an upload from the network to the disc."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
+from common.cancellation import in_thread
 from common.errors import StorageFault
 from common.http import Refused
 from common.http.bodies import BodyLimits, chunks, guarded, parts
@@ -53,7 +53,7 @@ async def _write(part: BodyPartReader, limits: BodyLimits, path: Path) -> None:
         with path.open("wb") as file:
             async for chunk in chunks(part, limits, _CHUNK):
                 empty = False
-                await asyncio.to_thread(file.write, chunk)
+                await in_thread(file.write, chunk)
     except ConnectionError:
         raise
     except OSError as error:

@@ -8,6 +8,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
+from common.cancellation import together
 from common.storage import Storage
 from migrator.ledger import Ledger
 
@@ -32,7 +33,7 @@ class Checkpoint:
         """Tell the ledger what is done. Raises StorageFault."""
         keys = sorted([entry.key async for entry in self.bucket.entries(f"{FOLDER}/{self.job}-")])
         for start in range(0, len(keys), _AT_ONCE):
-            for piece in await asyncio.gather(*(self.bucket.get(key) for key in keys[start : start + _AT_ONCE])):
+            for piece in await together(*(self.bucket.get(key) for key in keys[start : start + _AT_ONCE])):
                 await ledger.add_done(_read(piece))
 
     async def add(self, name: str, state: str) -> None:

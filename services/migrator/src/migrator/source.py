@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
+from common.cancellation import in_thread
 from common.errors import JobFault, NoSuchKey, StorageFault, StorageFull
 from common.s3 import S3Storage, connect
 from common.service import s3_account
@@ -71,7 +72,7 @@ class WebSource:
                 raise Faulty("the source does not say how long its answer is: expected Content-Length, or chunks")
             with _room(path), path.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(_CHUNK):
-                    await asyncio.to_thread(file.write, chunk)
+                    await in_thread(file.write, chunk)
                     if file.tell() > _MOST_BYTES:
                         raise Refused(f"it has more than {_MOST_BYTES >> 20} MiB")
                 return file.tell()
@@ -112,7 +113,7 @@ class FolderSource:
         """Copy the file."""
         with _room(path):
             try:
-                await asyncio.to_thread(shutil.copyfile, self._folder / key, path)
+                await in_thread(shutil.copyfile, self._folder / key, path)
                 return path.stat().st_size  # noqa: ASYNC240 - it has just been written
             except FileNotFoundError as error:
                 raise Missing("the folder has no such file") from error

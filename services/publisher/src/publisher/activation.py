@@ -4,13 +4,13 @@ The order of the steps is what makes it safe against every other handler and a c
 you read, and look for the record before the thumbnails, because a record that was seen says that all of them exist.
 """
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import structlog
 
 from common.bus import Bus
+from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
 from common.events import ThumbnailsRequested
 from common.images.names import ImageKey
@@ -60,7 +60,7 @@ async def move_thumbnails(image: ImageKey, *, activation: Activation) -> set[str
     looked for, also those of earlier sizes that a record listed.
     """
     if await read_crop(activation.buckets.active, image) is None:
-        return set().union(*await asyncio.gather(*(_move_stage(image, stage, activation) for stage in Stage)))
+        return set().union(*await together(*(_move_stage(image, stage, activation) for stage in Stage)))
     await drop_uncropped(image, activation=activation)
     return set()
 
@@ -68,7 +68,7 @@ async def move_thumbnails(image: ImageKey, *, activation: Activation) -> set[str
 async def drop_uncropped(image: ImageKey, *, activation: Activation) -> None:
     """Remove versions of a cropped image that were made before it was, and not moved."""
     keys = activation.plan.keys(image)
-    await asyncio.gather(*(activation.buckets.incoming.delete(key) for key in keys))
+    await together(*(activation.buckets.incoming.delete(key) for key in keys))
 
 
 async def cropped_again(image: ImageKey, *, activation: Activation) -> ThumbnailsRequested | None:
@@ -84,7 +84,7 @@ async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> 
     known = record or await read_record(buckets.active, image, stage)
     keys = activation.plan.variants(image, stage)
     keys |= {variant.key for variant in known.variants} if known else set()
-    await asyncio.gather(*(_move(key, buckets) for key in keys))
+    await together(*(_move(key, buckets) for key in keys))
     if record is not None:
         await _move(record_key(image, stage), buckets)
     return keys

@@ -1,12 +1,12 @@
 """What the buckets can owe an image, and how each of it is settled, by a fresh look at them."""
 
-import asyncio
 from collections.abc import Iterable
 
 import structlog
 
 from common import metrics
 from common.bus import Bus
+from common.cancellation import together
 from common.events import Lane, RequestData, ThumbnailsRequested
 from common.images.names import CROP, ORIGINALS, Format, ImageKey
 from common.images.plan import Plan
@@ -74,7 +74,7 @@ async def remove_private_leftovers(name: str, listed: set[str], *, buckets: Buck
         await remove_leftovers(keys, buckets=buckets)
         return
     log.info("removing what is left of an image that is gone", keys=sorted(keys))
-    await asyncio.gather(*(buckets.incoming.delete(key) for key in keys))
+    await together(*(buckets.incoming.delete(key) for key in keys))
     _count("leftovers")
 
 
@@ -90,7 +90,7 @@ async def remove_leftovers(keys: Iterable[str], *, buckets: Buckets) -> None:
         (buckets.active, crops),
         (buckets.incoming, set(keys)),
     ):
-        await asyncio.gather(*(bucket.delete(key) for key in some))
+        await together(*(bucket.delete(key) for key in some))
     _count("leftovers")
 
 

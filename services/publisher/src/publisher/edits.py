@@ -14,6 +14,7 @@ from typing import TypeVar
 import structlog
 
 from common.bus import Bus
+from common.cancellation import in_thread, to_the_end
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
 from common.events import ThumbnailsRequested
 from common.images.geometry import turned_box
@@ -61,22 +62,22 @@ async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> tuple
     """
     if image.format is Format.SVG:
         raise Impossible("an SVG cannot be rotated: expected a JPEG, PNG or GIF")
-    async with _original(image, edits) as path:
-        job = RotateJob(path=path, limits=edits.pool.limits, rotation=rotation)
-        found, (data,) = await _imaging(edits.pool.run(rotate, job, Rotated))
-        crop = await read_crop(edits.buckets.active, image)
-        if crop is not None:
-            box = turned_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
-            crop = Crop.parse("{2}x{3}+{0}+{1}".format(*box))
-        turned = temporary_file(edits.temporary)
-        try:
-            await asyncio.to_thread(turned.write_bytes, data)
-            new = await _published(image, turned, crop, edits)
-        finally:
-            turned.unlink(missing_ok=True)
-    if await is_deleted(image, buckets=edits.buckets):
-        await _discard(new, edits)
-        raise Unknown(f"{image} was deleted")
+    async with _all_or_nothing(edits) as made:
+        async with _original(image, edits) as path:
+            job = RotateJob(path=path, limits=edits.pool.limits, rotation=rotation)
+            found, (data,) = await _imaging(edits.pool.run(rotate, job, Rotated))
+            crop = await read_crop(edits.buckets.active, image)
+            if crop is not None:
+                box = turned_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
+                crop = Crop.parse("{2}x{3}+{0}+{1}".format(*box))
+            turned = temporary_file(edits.temporary)
+            try:
+                await in_thread(turned.write_bytes, data)
+                new = await _published(image, turned, crop, edits, made)
+            finally:
+                turned.unlink(missing_ok=True)
+        if await is_deleted(image, buckets=edits.buckets):
+            raise Unknown(f"{image} was deleted")
     # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.
     await bury(image, buckets=edits.buckets)
     return new, await _remove_patiently(image, edits)
@@ -107,10 +108,10 @@ async def recropped(image: ImageKey, crop: Crop | None, *, edits: Edits) -> Imag
 
     Raises Unknown, Failed, Impossible, Transient.
     """
-    async with _original(image, edits) as path:
+    async with _all_or_nothing(edits) as made, _original(image, edits) as path:
         if crop is not None:
             await check_fits(path, crop, edits.pool)
-        return await _published(image, path, crop, edits)
+        return await _published(image, path, crop, edits, made)
 
 
 async def check_fits(path: Path, crop: Crop, pool: Pool) -> None:
@@ -141,10 +142,25 @@ async def _original(image: ImageKey, edits: Edits) -> AsyncIterator[Path]:
         raise Unknown(f"{image} is not public: expected the name of a published image") from error
 
 
-async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edits) -> ImageKey:
-    """Store the file under a new key, and wait for its thumbnails."""
+@asynccontextmanager
+async def _all_or_nothing(edits: Edits) -> AsyncIterator[list[ImageKey]]:
+    """The images that are put into the list are deleted again, unless the context ends well.
+
+    Also when the service stops, and the answer is given up.
+    """
+    made: list[ImageKey] = []
+    try:
+        yield made
+    except (Exception, asyncio.CancelledError):
+        await to_the_end(delete(*made, buckets=edits.buckets, plan=edits.plan))
+        raise
+
+
+async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edits, made: list[ImageKey]) -> ImageKey:
+    """Store the file under a new key, which is `made` from then on, and wait for its thumbnails."""
     active = edits.buckets.active
     new = await _stored(image.format, path, active)
+    made.append(new)
     try:
         if crop is not None:
             await active.put(new.crop, crop.geometry.text.encode())
@@ -153,16 +169,8 @@ async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edit
         async with asyncio.timeout(edits.patience):
             await _thumbnails(new, crop, edits)
     except TimeoutError as error:
-        await _discard(new, edits)
         raise Transient("its thumbnails were not made in time") from error
-    except BaseException:  # also when the service stops, and the answer is given up
-        await _discard(new, edits)
-        raise
     return new
-
-
-async def _discard(new: ImageKey, edits: Edits) -> None:
-    await asyncio.shield(asyncio.ensure_future(delete(new, buckets=edits.buckets, plan=edits.plan)))
 
 
 async def _stored(image_format: Format, path: Path, active: Storage) -> ImageKey:

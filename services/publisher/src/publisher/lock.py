@@ -13,6 +13,7 @@ from uuid import uuid4
 
 import structlog
 
+from common.cancellation import in_thread, to_the_end
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.storage import Storage
 from common.temporary import temporary_file
@@ -46,10 +47,7 @@ class Lock:
         try:
             yield True
         finally:
-            keeping.cancel()
-            await asyncio.gather(keeping, return_exceptions=True)
-            if await self._is_mine():
-                await self.bucket.delete(self.key)
+            await to_the_end(self._give_back(keeping))
 
     async def _take(self) -> bool:
         there = await self.bucket.stat(self.key)
@@ -60,7 +58,7 @@ class Lock:
             await self.bucket.delete(self.key)
         path = temporary_file(self.temporary)
         try:
-            await asyncio.to_thread(path.write_bytes, self._id)
+            await in_thread(path.write_bytes, self._id)
             await self.bucket.put_file(self.key, path, exclusive=True)
         except KeyTaken:
             return False
@@ -69,6 +67,12 @@ class Lock:
         finally:
             path.unlink(missing_ok=True)
         return True
+
+    async def _give_back(self, keeping: "asyncio.Task[None]") -> None:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        if await self._is_mine():
+            await self.bucket.delete(self.key)
 
     async def _keep(self) -> None:
         while True:

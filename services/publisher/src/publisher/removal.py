@@ -1,9 +1,9 @@
 """Removing an image's objects by their names, without a listing: a full bucket takes no longer than an empty one."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
 
+from common.cancellation import together
 from common.errors import StorageFault
 from common.images.names import ImageKey, is_original, owner
 from common.images.plan import Plan
@@ -21,7 +21,7 @@ async def known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[st
     What a record lists may be of earlier sizes than today's. Raises StorageFault.
     """
     both = (buckets.incoming, buckets.active)
-    records = await asyncio.gather(*(read_record(bucket, image, stage) for bucket in both for stage in Stage))
+    records = await together(*(read_record(bucket, image, stage) for bucket in both for stage in Stage))
     recorded = {variant.key for record in records if record is not None for variant in record.variants}
     return plan.every_key(image) | {key for key in recorded if owner(key) == image.name}
 
@@ -67,10 +67,4 @@ async def some_at_once(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
         for step in waiting:
             await step()
 
-    workers = [asyncio.create_task(work()) for _ in range(_AT_ONCE)]
-    try:
-        await asyncio.gather(*workers)
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    await together(*(work() for _ in range(_AT_ONCE)))

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
 from common.events import ImageDeleted
 from common.http import Refused, fields
@@ -96,7 +97,7 @@ def delete_route(activation: Activation, secret: str) -> Handler:
         images = set(requests.images(given))
         await delete(*images, buckets=activation.buckets, plan=activation.plan)
         events = [ImageDeleted(source="/publisher", subject=image) for image in images]
-        await asyncio.gather(*(activation.outbox.send(event) for event in events))
+        await together(*(activation.outbox.send(event) for event in events))
         return _done()
 
     return _guarded(secret, remove)

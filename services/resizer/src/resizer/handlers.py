@@ -1,11 +1,11 @@
 """From an event to a stage's variants and their record: rule 2 of the bucket protocol."""
 
-import asyncio
 from dataclasses import dataclass
 
 import structlog
 
 from common.bus import Bus
+from common.cancellation import together
 from common.errors import ImageError, ImageFault
 from common.events import (
     FailureData,
@@ -131,7 +131,7 @@ async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | N
         record = _failed(stage, crop, Failure(fault=error.fault, reason=error.reason), resizing)
     else:
         pairs = zip(record.variants, blobs, strict=True)
-        await asyncio.gather(*(target.put(variant.key, blob) for variant, blob in pairs))
+        await together(*(target.put(variant.key, blob) for variant, blob in pairs))
         total = sum(map(len, blobs))
         log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
     await target.put(record_key(image, stage), encode_record(record))
@@ -158,4 +158,4 @@ async def _take_back(image: ImageKey, resizing: Resizing) -> None:
     """Remove thumbnails and records from both buckets; the original is not the resizer's to touch."""
     keys = resizing.renderer.plan.keys(image)
     buckets = (resizing.buckets.incoming, resizing.buckets.active)
-    await asyncio.gather(*(bucket.delete(key) for key in keys for bucket in buckets))
+    await together(*(bucket.delete(key) for key in keys for bucket in buckets))

@@ -1,11 +1,11 @@
 """`resize`: having the thumbnails of public images made anew, by the resizers that run, on the bulk lane."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 
+from common.cancellation import together
 from common.images.names import BadName, ImageKey
 from common.images.records import Stage
 from common.jobs import Outcome, Result, Tally, Thumbnails, patiently
@@ -87,7 +87,7 @@ async def owed(tally: Tally, limit: int | None, *, regeneration: Regeneration) -
     images = selected(regeneration.buckets.active, regeneration.selection)
     while batch := [image async for image in _some(images, regeneration.jobs)]:
         looks = (patiently(partial(_look, image, regeneration), str(image)) for image in batch)
-        for found in await asyncio.gather(*looks):
+        for found in await together(*looks):
             if isinstance(found, Outcome):
                 tally.add(found)
                 continue

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import ClassVar, Self, TypeVar
 
+from common.cancellation import to_the_end
 from common.errors import JobFault
 from common.temporary import temporary_file
 
@@ -59,14 +60,8 @@ class Ledger:
                 return work()
 
         async with self._lock:
-            running = asyncio.ensure_future(asyncio.to_thread(translated))
-            try:
-                return await asyncio.shield(running)
-            except asyncio.CancelledError:
-                # To close the database under a thread that uses it would end the process.
-                self._database.interrupt()
-                await asyncio.wait([running])
-                raise
+            # To close the database under a thread that uses it would end the process.
+            return await to_the_end(asyncio.to_thread(translated), on_cancel=lambda _: self._database.interrupt())
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import structlog
 from botocore.exceptions import ClientError
 
 from common.accounts import server
+from common.cancellation import in_thread, to_the_end, together
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import content_type, owner
 from common.s3.account import NO_SIGNATURE, S3Account, connect
@@ -27,6 +28,7 @@ _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
 _PUT_ID = "put-id"  # in the metadata of what may only be stored once: which request stored it
 _REFUSALS = frozenset({401, 403, 404})  # what an answer says of an object that is not for everybody
+_PATIENCE = 5.0  # seconds that a request is given to end when nobody waits for its answer any more
 _CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a key is tried again that is neither free nor taken
 
 
@@ -62,6 +64,14 @@ class S3Storage:
         if exclusive and not self._conditional and await self.stat(key) is not None:
             raise KeyTaken(key)
         put_id = uuid4().hex if exclusive else None
+        try:
+            await self._put_file(key, path, put_id)
+        except asyncio.CancelledError:
+            if put_id is not None:
+                await to_the_end(self._take_back(key, put_id), on_cancel=_hurry)
+            raise
+
+    async def _put_file(self, key: str, path: Path, put_id: str | None) -> None:
         for pause in (*_CONFLICT_PAUSES, None):
             try:
                 with path.open("rb") as body:
@@ -154,7 +164,7 @@ class S3Storage:
         """Entries of all objects of the images of these names, by a listing for each."""
         ordered = sorted(names)
         for start in range(0, len(ordered), _AT_ONCE):
-            for listed in await asyncio.gather(*(self._listed(name) for name in ordered[start : start + _AT_ONCE])):
+            for listed in await together(*(self._listed(name) for name in ordered[start : start + _AT_ONCE])):
                 for entry in listed:
                     yield entry
 
@@ -183,6 +193,12 @@ class S3Storage:
             headers["CacheControl"] = "no-cache" if key.endswith(".json") else self._cache_control
         if key.endswith(SVG):
             headers["ContentDisposition"] = "attachment"
+        # The server may carry out what it has been sent: nobody goes on before that is known.
+        await to_the_end(self._send(operation, key, headers, what, put_id=put_id), on_cancel=_hurry)
+
+    async def _send(
+        self, operation: str, key: str, headers: dict[str, Any], what: dict[str, Any], *, put_id: str | None
+    ) -> None:
         while True:
             # Decided anew each time: what one request learns of the store, those beside it may not know yet.
             extras = {"ACL": self._acl} if self._acl else {}
@@ -198,6 +214,15 @@ class S3Storage:
                     what["Body"].seek(0)
             else:
                 return
+
+    async def _take_back(self, key: str, put_id: str) -> None:
+        """Remove the object if it is what this very put has stored."""
+        try:
+            found = await self.identity(key)
+            if found is not None and found.put_id == put_id:
+                await self.delete(key)
+        except StorageFault as fault:
+            log.warning("what a cancelled request may have stored cannot be removed", key=key, reason=str(fault))
 
     def _go_without(self, extras: dict[str, str], refusal: "Unsupported") -> None:
         if "IfNoneMatch" in extras and refusal.code != NO_ACL:
@@ -225,7 +250,11 @@ class S3Storage:
             async with answer["Body"] as body:
                 with path.open("wb") as file:
                     async for chunk in body.iter_chunks(_CHUNK):
-                        await asyncio.to_thread(file.write, chunk)
+                        await in_thread(file.write, chunk)
+
+
+def _hurry(request: "asyncio.Future[None]") -> None:
+    asyncio.get_running_loop().call_later(_PATIENCE, request.cancel)
 
 
 def _age(modified: datetime, answer: Any) -> float:
