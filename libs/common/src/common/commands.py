@@ -63,7 +63,7 @@ def _parser(
     parser = argparse.ArgumentParser(prog=f"python -m {name}")
     exits = {
         0: "it was told to stop, by SIGTERM or SIGINT, and has finished what was in hand",
-        1: "it cannot start, for the reason that it says",
+        1: "it cannot start, or a task in its background has ended, for the reason that it says",
     }
     example = f"SERVICE_PORT=8001 python -m {name}" if serves else f"python -m {name} {jobs[0].name}"
     describe(parser, about, kind, (exits if serves else {0: "the command says what"}) | {2: _NO_SETTING}, example)

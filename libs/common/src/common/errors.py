@@ -56,6 +56,10 @@ class JobFault(Exception):
     """A job cannot run, or cannot go on; the message says why and what was expected, in one line."""
 
 
+class BackgroundFault(Exception):
+    """A task that has to go on for as long as its service has ended; the message says which and why."""
+
+
 class SettingsError(Exception):
     """Settings that cannot be honoured; one line for each, naming the variable and what was expected."""
 

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from aiohttp import web
 
 from common.accounts import S3Variables
 from common.bus import Bus, Subscription
-from common.errors import BusFault, SettingsError, StorageFault
+from common.cancellation import is_cancelled
+from common.errors import BackgroundFault, BusFault, SettingsError, StorageFault
 from common.events import Event
 from common.http import BoundedSite, Health, Route, make_app, make_metrics_app, most_connections
 from common.local import LocalStorage
@@ -121,6 +122,9 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        fault = work.exception() if work.done() else None
+        if fault is not None:
+            log.error("a background task has ended", reason=_reason(fault), exc_info=fault)
         health.draining = True
         service.stopping()
         log.info("stopping: finishing what is in hand")
@@ -130,9 +134,10 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         await bus.drain(max(_RESERVE, deadline - asyncio.get_running_loop().time()))
         stopped.cancel()
         work.cancel()
-        with suppress(asyncio.CancelledError):
-            await work  # a background task may not end: if one did, its exception is the reason to stop
+        await asyncio.gather(work, return_exceptions=True)
     log.info("stopped")
+    if fault is not None:
+        raise BackgroundFault(_reason(fault)) from fault
 
 
 async def _finish_requests(runner: web.AppRunner, health: Health, deadline: float) -> None:
@@ -151,9 +156,25 @@ async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -
     await bus.consume(service.subscriptions, service.news)
     async with asyncio.TaskGroup() as tasks:
         for task in service.background:
-            tasks.create_task(task())
-        tasks.create_task(_tidy(buckets, temporary))
-        await asyncio.Event().wait()
+            tasks.create_task(_endless(task.__qualname__, task()))
+        tasks.create_task(_endless(_tidy.__qualname__, _tidy(buckets, temporary)))
+
+
+async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
+    """Raises BackgroundFault when the work ends unasked, and what it raises itself."""
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise BackgroundFault(f"{name} was given up by something that it waited for") from error
+    raise BackgroundFault(f"{name} has ended, and should go on until it is told to stop")
+
+
+def _reason(fault: BaseException) -> str:
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return str(fault) or type(fault).__name__
 
 
 async def _tidy(buckets: Buckets, temporary: Path) -> None:
@@ -194,7 +215,10 @@ async def _served(app: web.Application, port: int, connections: int) -> AsyncIte
 
 
 def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
-    """The command of a service: exit 0 after a clean stop, 2 with a line for each setting that cannot be used."""
+    """The command of a service: exit 0 after a clean stop, 2 with a line for each setting that cannot be used.
+
+    1 when it cannot start, or stops because a task in its background has ended.
+    """
     configure_logs(name)
     try:
         asyncio.run(start())
@@ -204,6 +228,8 @@ def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
         sys.exit(2)
     except (BusFault, StorageFault, OSError) as error:
         print(f"{name}: cannot start: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BackgroundFault:  # which is in the log
         sys.exit(1)
 
 

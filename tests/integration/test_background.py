@@ -1,0 +1,73 @@
+"""A task in the background of a service may not end: the service stops, so that somebody starts it again."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.servers import free_port
+
+PROGRAM = """
+import asyncio, sys
+from common.embedded import EmbeddedBus
+from common.service import Service, main, open_buckets, run
+from common.settings import Settings, read_settings
+
+async def returns(): pass
+
+async def raises(): raise ValueError("a defect")
+
+async def is_given_up(): raise asyncio.CancelledError
+
+async def goes_on(): await asyncio.Event().wait()
+
+async def start():
+    settings = read_settings(Settings)
+    async with open_buckets(settings) as buckets:
+        service = Service(name="test", background=(goes_on, globals()[sys.argv[1]]))
+        await run(service, bus=EmbeddedBus(), buckets=buckets, settings=settings)
+
+main("test", start)
+"""
+
+
+async def begun(task: str, folder: Path) -> asyncio.subprocess.Process:
+    settings = {"STORAGE_BACKEND": "local", "TEMP_FOLDER": str(folder / "temp"), "SERVICE_PORT": str(free_port())}
+    settings |= {name: str(folder / name) for name in ("INCOMING_FOLDER", "ACTIVE_FOLDER")}
+    settings |= {"DISABLE_PROMETHEUS_METRICS": "1", "API_SECRET_KEY": "secret"}
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, task, env=settings, stderr=asyncio.subprocess.PIPE
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        ("returns", "returns has ended"),
+        ("raises", "a defect"),
+        ("is_given_up", "is_given_up was given up by something"),
+    ],
+)
+async def test_a_task_that_ends_stops_the_service_with_an_error_that_is_logged(
+    tmp_path: Path, task: str, why: str
+) -> None:
+    process = await begun(task, tmp_path)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 1
+    lines = [json.loads(line) for line in said.decode().splitlines()]
+    (line,) = [line for line in lines if line["level"] == "error"]
+    assert why in line["reason"]
+    assert lines[-1]["event"] == "stopped", "what was in hand was finished"
+
+
+async def test_a_service_whose_tasks_go_on_ends_well_when_it_is_told(tmp_path: Path) -> None:
+    process = await begun("goes_on", tmp_path)
+    assert process.stderr is not None
+    while b'"started"' not in await asyncio.wait_for(process.stderr.readline(), 60):
+        pass
+    process.send_signal(signal.SIGTERM)
+    _, said = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0
+    assert b'"error"' not in said
