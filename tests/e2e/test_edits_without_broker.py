@@ -5,9 +5,11 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from tests.support.deployment import SECRET, Deployment, keys
-from tests.support.pictures import photo
+from tests.support.eventually import eventually
+from tests.support.pictures import dimensions, photo
 from tests.support.proxy import Proxy
 
 
@@ -46,6 +48,50 @@ async def test_the_broker_is_away(deployment: Deployment, trouble: str) -> None:
             await proxy.restore()
         else:
             proxy.flow()
+
+
+@pytest.mark.parametrize("trouble", ["down", "blocked", "killed"])
+async def test_a_crop_is_answered_with_yes_only_once_the_broker_has_its_request(
+    deployment: Deployment, trouble: str
+) -> None:
+    """And if it is not, nothing is changed, or the reconciler goes on with it: no state is left that never settles."""
+    assert deployment.vhost is not None
+    active = deployment.buckets.active
+    often = {"RECONCILE_AFTER": "0.5", "RECONCILE_INTERVAL": "0.3"}
+    async with Proxy.to(*deployment.vhost.address) as proxy:
+        await deployment.start("ingest", "resizer")
+        url = deployment.vhost.url_through(proxy.port)
+        await deployment.start("publisher", RABBITMQ_URL=url, **often)
+        name = await deployment.uploaded(photo(300, 200))
+        assert (await deployment.publish(name))[0] == 200
+        await deployment.wait_for(active, f"{name[:-4]}.json")
+        before = await keys(active)
+        if trouble == "down":
+            await proxy.cut()
+            assert await call(deployment, "/publish", filename=name, crop="100x50+0+0") == 503
+            assert await keys(active) == before
+            assert await keys(deployment.buckets.incoming) == set()
+            return
+        proxy.stall()
+        asking = asyncio.create_task(call(deployment, "/publish", filename=name, crop="100x50+0+0"))
+        if trouble == "blocked":
+            assert await asking == 503
+            proxy.flow()
+        else:
+            await deployment.wait_for(active, f"{name[:-4]}.crop")
+            await deployment.processes["publisher"].kill()
+            with pytest.raises(aiohttp.ClientError):
+                await asking
+            proxy.flow()
+            await deployment.start("publisher", **often)
+
+        async def settled() -> bool:
+            async with deployment.http.get(f"{deployment.url('ingest')}/status/{name}") as answer:
+                status = await answer.json()
+            return bool(status["settled"] and status["records"]["base"]["crop"] == "100x50+0+0")
+
+        await eventually(settled, "versions that show the crop")
+        assert dimensions(await active.get(f"{name[:-4]}BI.jpg")) == (100, 50)
 
 
 async def test_nobody_makes_the_thumbnails(deployment: Deployment) -> None:

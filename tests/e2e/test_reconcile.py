@@ -108,6 +108,30 @@ async def finished_image(deployment: Deployment) -> str:
     return "1_10.jpg"
 
 
+async def test_versions_that_show_another_part_than_the_crop_are_reported_and_made_anew(local: Deployment) -> None:
+    """As a service of an earlier version left them, that was killed before its request for them was sent."""
+    active = local.buckets.active
+    await local.start("resizer")
+    await put(active, "1_2.crop")
+    for name in ("1_1.jpg", "1_3.jpg"):
+        await active.put(name, PHOTO)
+    assert (await reconcile(local, "--repair")).status == 0
+    for name in ("1_1", "1_3"):
+        await local.wait_for(active, f"{name}.json")
+    await active.put("1_1.crop", b"100x50+0+0")
+    found = await reconcile(local, RABBITMQ_URL="")
+    assert (found.status, said(found.output)) == (1, {"other-crop 1_1.jpg"}), found.output
+    repaired = await reconcile(local, "--repair")
+    assert (repaired.status, said(repaired.output)) == (0, {"other-crop 1_1.jpg"}), repaired.output
+
+    async def cropped() -> bool:
+        return b"100x50+0+0" in await active.get("1_1.json")
+
+    await eventually(cropped, "a record of the crop")
+    again = await reconcile(local)
+    assert (again.status, said(again.output)) == (0, set()), again.output
+
+
 async def test_what_is_young_is_in_hand_and_strange_keys_are_only_reported(deployment: Deployment) -> None:
     await put(deployment.buckets.active, "1_1.jpg", "1_2BI.jpg", "strange")
     young = await reconcile(deployment, RECONCILE_AFTER="")

@@ -14,9 +14,9 @@ from publisher.survey import Found
 _SLOWNESS = 2.0  # seconds that a step takes at most
 
 
-def late(seed: int, crashes: int, **settings: float) -> World:
+def late(seed: int, crashes: int, grace: float = GRACE) -> World:
     """A world in which the image was uploaded almost, or just over, its time to be activated ago."""
-    world = World(seed, crashes, slowness=_SLOWNESS, **settings)
+    world = World(seed, crashes, slowness=_SLOWNESS, grace=grace)
     world.scheduler.now = TTL + (world.scheduler.random.random() - 0.9) * DEADLINE
     return world
 

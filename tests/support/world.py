@@ -6,7 +6,7 @@ then begins again, as a redelivered event does.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,14 @@ from typing import Any
 from tests.support.memory import MemoryStorage
 
 from common.errors import Transient
-from common.events import ActivationRequested, Event, ImageUploaded, ThumbnailsReady, ThumbnailsRequested
+from common.events import (
+    ActivationRequested,
+    Event,
+    ImageUploaded,
+    ThumbnailsFailed,
+    ThumbnailsReady,
+    ThumbnailsRequested,
+)
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
 from common.images.records import Stage, record_key
@@ -35,6 +42,14 @@ from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None)[:2], modern=(Output(format=Format.WEBP, quality=80),))
+# Settings as an upgrade may change them: one size more and one less, another format, none at all.
+OTHERS = (
+    Plan(
+        (parse_sizes(None)[0], parse_sizes('[{"suffix": "XL", "convert": ["-resize", "90x90"]}]')[0]),
+        modern=(Output(format=Format.AVIF, quality=50),),
+    ),
+    Plan(parse_sizes(None)[:1]),
+)
 CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
 EVERYTHING = {str(IMAGE)} | {key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variants(IMAGE, stage))}
 SEEDS = range(300)
@@ -42,6 +57,7 @@ TTL = 3600.0
 DEADLINE = 300.0  # seconds that a handler has, as on the bus
 GRACE = 2 * DEADLINE
 _PAUSE = 60.0  # seconds between two sweeps, at most
+_MOST = 150  # events of one image; a run that needs more does not end
 
 Handler = Callable[[], Coroutine[None, None, None]]
 
@@ -160,20 +176,35 @@ class World:
     """Both buckets, the handlers at work on one image that was just uploaded, and the events between them.
 
     `slowness` is how many seconds a step takes at most; a handler that takes longer than its deadline is begun again.
+    There is a publisher with each of the plans `publishing`, and a resizer with each of `resizing`; if they may be
+    `old`, some events do not tell what part of the image was rendered, as before there was such a field.
     """
 
-    def __init__(self, seed: int, crashes: int, *, slowness: float = 0.0, grace: float = GRACE) -> None:
+    def __init__(
+        self,
+        seed: int,
+        crashes: int,
+        *,
+        slowness: float = 0.0,
+        grace: float = GRACE,
+        publishing: Sequence[Plan] = (PLAN,),
+        resizing: Sequence[Plan] = (PLAN,),
+        old: bool = False,
+    ) -> None:
         self.scheduler = Scheduler(seed, slowness)
         self.published = False
-        self._crashes = crashes
+        self.answered: set[str] = set()
+        self._events = 0
+        self._old = old
+        self.crashes = crashes
         self._grace = grace
         incoming, active = SteppedStorage(self.scheduler), SteppedStorage(self.scheduler)
         self.incoming, self.active = incoming.inner.objects, active.inner.objects
         self.buckets = Buckets(incoming, active)
         bus: Any = self  # a World is all that the handlers need of a bus
         pool: Any = InstantPool()
-        self._resizing = Resizing(buckets=self.buckets, bus=bus, renderer=Renderer(pool, PLAN))
-        self._activation = Activation(buckets=self.buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=TTL)
+        self._resizers = [Resizing(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
+        self._publishers = [Activation(self.buckets, bus, Outbox(bus), plan, TTL) for plan in publishing]
         self._running: dict[asyncio.Task[None], Handler] = {}
         self._ends: dict[asyncio.Task[None], float] = {}
         self._of_requests: set[asyncio.Task[None]] = set()
@@ -183,10 +214,29 @@ class World:
     async def publish(self, event: Event) -> None:
         """A publish is a step too, and its event is handled like any other."""
         await self.scheduler.step()
-        if isinstance(event, ThumbnailsReady):
-            self.start(lambda: thumbnails_settled(event, activation=self._activation))
+        self._events += 1
+        assert self._events <= _MOST, "events without end"
+        if isinstance(event, ThumbnailsReady | ThumbnailsFailed):
+            told = self._as_an_old_one_tells(event) if self._old and self.scheduler.random.random() < 0.5 else event
+            self.start(lambda: thumbnails_settled(told, activation=self._activation))
         elif isinstance(event, ThumbnailsRequested):
             self.start(lambda: make_thumbnails(event, resizing=self._resizing))
+
+    @property
+    def _resizing(self) -> Resizing:
+        return self.scheduler.random.choice(self._resizers)
+
+    @property
+    def _activation(self) -> Activation:
+        return self.scheduler.random.choice(self._publishers)
+
+    @staticmethod
+    def _as_an_old_one_tells(event: ThumbnailsReady | ThumbnailsFailed) -> ThumbnailsReady | ThumbnailsFailed:
+        return type(event).model_validate(event.model_dump(exclude={"data": {"crop"}}))
+
+    def trouble(self) -> str | None:
+        """None: the broker is there."""
+        return None
 
     async def depth(self, _: WorkQueue) -> int:
         """Nothing ever waits here."""
@@ -219,6 +269,16 @@ class World:
     def crop_other(self) -> None:
         self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[1]))
 
+    def crop_once(self) -> None:
+        """A request with a crop, whose process may die."""
+        crop = CROPS[0]
+
+        async def crop_and_answer() -> None:
+            await activate(IMAGE, activation=self._activation, crop=crop)
+            self.answered.add(crop.geometry.text)
+
+        self.start(crop_and_answer, request=True)
+
     def publish_once(self) -> None:
         self.start(lambda: activate(IMAGE, activation=self._activation), request=True)
 
@@ -248,17 +308,34 @@ class World:
         reconciler = Reconciler(self._activation, after=0, interval=1, settle_all=False, temporary=Path())
         self.start(reconciler.settle_incoming, deadline=float("inf"))
 
-    async def run(self, after_each_step: Callable[[], None]) -> None:
-        """Step until nothing runs any more."""
-        while self._running:
+    async def stop(self) -> None:
+        """All processes die, and every event is lost: what the embedded default's bus holds dies with it."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running.clear()
+
+    def start_embedded(self) -> None:
+        """Settle what both buckets owe, as the embedded default does when it starts."""
+        reconciler = Reconciler(self._activation, after=0, interval=1, settle_all=True, temporary=Path())
+
+        async def settle() -> None:
+            assert await reconciler.settle_everything()
+
+        self.start(settle, deadline=float("inf"))
+
+    async def run(self, after_each_step: Callable[[], None], *, steps: float = float("inf")) -> None:
+        """Step until nothing runs any more, or this often."""
+        while self._running and steps > 0:
+            steps -= 1
             for _ in range(8):  # let everyone come to their next step
                 await asyncio.sleep(0)
             self._collect()
             late = [task for task in self._running if self.scheduler.now > self._ends[task]]
             if late:
                 await self._crash(late)
-            elif self._crashes and self._running and self.scheduler.random.random() < 0.05:
-                self._crashes -= 1
+            elif self.crashes and self._running and self.scheduler.random.random() < 0.05:
+                self.crashes -= 1
                 await self._crash(list(self._running))
             elif self._running and not self.scheduler.release():
                 await asyncio.sleep(0.001)  # a handler waits for something that is no step

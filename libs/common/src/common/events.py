@@ -44,10 +44,16 @@ class RequestData(LaneData):
 
 
 class StageData(Data):
-    """The payload of events about one stage's variants."""
+    """The payload of events about one stage's variants: `crop` is the part that they show, as in the record."""
 
     stage: Stage = Stage.BASE
     configuration: str
+    crop: str | None = None
+
+    @property
+    def tells_crop(self) -> bool:
+        """Whether the sender knew of the field: resizers of earlier versions do not tell what they have rendered."""
+        return "crop" in self.model_fields_set
 
 
 class FailureData(StageData):

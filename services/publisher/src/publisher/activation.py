@@ -4,7 +4,7 @@ The order of the steps is what makes it safe against every other handler and a c
 you read, and look for the record before the thumbnails, because a record that was seen says that all of them exist.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import structlog
@@ -15,7 +15,8 @@ from common.errors import NoSuchKey, StorageFault
 from common.events import ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.plan import Plan
-from common.images.records import Stage, record_key
+from common.images.records import RECORD_ENDINGS, Stage, record_key
+from common.images.sizes import Crop
 from common.outbox import Outbox
 from common.storage import Buckets
 from common.stored import read_crop, read_record
@@ -53,22 +54,28 @@ async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
     await buckets.incoming.delete(key)
 
 
-async def move_thumbnails(image: ImageKey, *, activation: Activation) -> set[str]:
+async def move_thumbnails(image: ImageKey, *, activation: Activation, listed: Collection[str] = ()) -> set[str]:
     """Move what is there of each stage, its record last, and only one that was seen before its thumbnails.
 
-    Of a cropped image there is nothing to move: its versions are made where they belong. Returns the keys that were
-    looked for, also those of earlier sizes that a record listed.
+    Of a cropped image there is nothing to move: its versions are made where they belong, and what was made before it
+    was cropped is removed. `listed` are keys that a listing has shown in *incoming*, also of other settings than
+    today's. Returns the keys that were looked for, also those of earlier sizes that a record listed.
     """
-    if await read_crop(activation.buckets.active, image) is None:
-        return set().union(*await together(*(_move_stage(image, stage, activation) for stage in Stage)))
-    await drop_uncropped(image, activation=activation)
-    return set()
+    buckets = activation.buckets
+    others = set(listed) - {image.crop}
+    if await read_crop(buckets.active, image) is not None:
+        await together(*(buckets.incoming.delete(key) for key in activation.plan.keys(image) | others))
+        return others
+    moved = set().union(*await together(*(_move_stage(image, stage, activation) for stage in Stage)))
+    for key in sorted(others, key=lambda key: key.endswith(RECORD_ENDINGS[Stage.BASE])):  # records last
+        await _move(key, buckets)
+    return moved | others
 
 
-async def drop_uncropped(image: ImageKey, *, activation: Activation) -> None:
-    """Remove versions of a cropped image that were made before it was, and not moved."""
-    keys = activation.plan.keys(image)
-    await together(*(activation.buckets.incoming.delete(key) for key in keys))
+async def is_anything_left(image: ImageKey, *, activation: Activation) -> bool:
+    """Whether versions or records wait in *incoming*."""
+    incoming = activation.buckets.incoming
+    return any(await together(*(incoming.stat(key) for key in activation.plan.keys(image))))
 
 
 async def cropped_again(image: ImageKey, *, activation: Activation) -> ThumbnailsRequested | None:
@@ -76,6 +83,30 @@ async def cropped_again(image: ImageKey, *, activation: Activation) -> Thumbnail
     if await read_crop(activation.buckets.active, image) is None:
         return None
     return ThumbnailsRequested(source="/publisher", subject=image)
+
+
+async def owe_crop(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:
+    """From now on the image's versions have to show this part.
+
+    Until they are asked for, a copy of the crop lies in *incoming*, where the reconciler looks.
+    """
+    text = crop.geometry.text.encode()
+    await buckets.incoming.put(image.crop, text)
+    await buckets.active.put(image.crop, text)
+
+
+async def owed_crop(image: ImageKey, *, buckets: Buckets) -> bytes | None:
+    """The crop in *incoming*, if there is one: its versions may not have been asked for."""
+    try:
+        return await buckets.incoming.get(image.crop)
+    except NoSuchKey:
+        return None
+
+
+async def crop_asked_for(image: ImageKey, owed: bytes, *, buckets: Buckets) -> None:
+    """After the request: forget that it was owed, unless another crop is owed by now."""
+    if await owed_crop(image, buckets=buckets) == owed:
+        await buckets.incoming.delete(image.crop)
 
 
 async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> set[str]:

@@ -1,6 +1,6 @@
 """What the buckets can owe an image, and how each of it is settled, by a fresh look at them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import structlog
 
@@ -12,12 +12,14 @@ from common.images.names import CROP, ORIGINALS, Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.storage import Buckets, Storage
-from common.stored import read_record
+from common.stored import read_crop, read_record
 from publisher.activation import (
     Activation,
+    crop_asked_for,
     cropped_again,
     move_original,
     move_thumbnails,
+    owed_crop,
     take_back_if_deleted,
 )
 from publisher.deletion import remove_buried
@@ -45,20 +47,21 @@ async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Bu
     _count("deletion")
 
 
-async def finish_move(image: ImageKey, others: Iterable[str], *, activation: Activation) -> None:
-    """Move what is still in *incoming* of an image whose original is public; `others` is what a listing showed."""
+async def finish_move(image: ImageKey, others: Collection[str], *, activation: Activation) -> None:
+    """Move what is still in *incoming* of an image whose original is public; `others` is what a listing showed.
+
+    A crop among it asks for versions that show it.
+    """
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = activation.buckets
+    owed = await owed_crop(image, buckets=buckets) if image.crop in others else None
     await move_original(image, buckets=buckets)
-    moved = await move_thumbnails(image, activation=activation)
-    # What still lies there is of other settings than today's, or of a stage that was never finished.
-    for key in others:
-        if await buckets.incoming.stat(key) is not None:
-            await buckets.active.copy_from(buckets.incoming, key)
-            await buckets.incoming.delete(key)
+    moved = await move_thumbnails(image, activation=activation, listed=others)
     if (request := await cropped_again(image, activation=activation)) is not None:
         await activation.bus.publish(request)
-    await take_back_if_deleted(image, activation=activation, moved={*moved, *others})
+    if owed is not None:
+        await crop_asked_for(image, owed, buckets=buckets)
+    await take_back_if_deleted(image, activation=activation, moved=moved)
     _count("move")
 
 
@@ -105,8 +108,22 @@ async def stage_owed(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage |
     return None
 
 
+async def stage_of_other_crop(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Stage | None:
+    """The first stage of a public image whose versions do not show its crop, as their record has it."""
+    crop = await read_crop(buckets.active, image)
+    if crop is None:
+        return None
+    for stage in plan.stages:
+        record = await read_record(buckets.active, image, stage)
+        if record is not None and record.crop != crop.geometry.text:
+            return stage
+        if record is None or record.failed is not None:
+            return None  # what follows is owed anyway, or not at all
+    return None
+
+
 async def request_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, bus: Bus) -> None:
-    """Have a stage rendered that has no record."""
+    """Have a stage rendered that has no record, or one of another crop."""
     log.info("thumbnails are owed: requesting them", image=str(image), stage=stage)
     data = RequestData(lane=lane, stage=stage)
     await bus.publish(ThumbnailsRequested(source="/publisher", subject=image, data=data))

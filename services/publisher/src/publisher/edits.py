@@ -182,11 +182,11 @@ async def _stored(image_format: Format, path: Path, active: Storage) -> ImageKey
 
 
 async def _thumbnails(image: ImageKey, crop: Crop | None, edits: Edits) -> None:
-    configuration = edits.plan.configuration(Stage.BASE, crop)
+    shown = None if crop is None else crop.geometry.text
     while True:
         record = await read_record(edits.buckets.active, image, Stage.BASE)
         if record is not None and record.failed is not None:
             raise Failed(f"{image} cannot be shown: {record.failed.reason}")
-        if record is not None and record.configuration == configuration:
-            return
+        if record is not None and record.crop == shown:
+            return  # whatever the resizer's settings: they may be newer than ours
         await asyncio.sleep(_POLL)

@@ -14,6 +14,7 @@ class Kind(StrEnum):
     """The classes of findings, as they are printed."""
 
     NO_RECORD = "no-record"
+    OTHER_CROP = "other-crop"
     NO_ORIGINAL = "no-original"
     IN_BOTH = "in-both"
     NOT_MOVED = "not-moved"
@@ -83,6 +84,8 @@ def _of_originals(listed: Listed, private: list[ImageKey], public: list[ImageKey
     for image in sorted({*private, *public}):
         if not {record_key(image, stage) for stage in plan.stages} <= listed.incoming | listed.active:
             yield Suspicion(Kind.NO_RECORD, image)
+        if image in public and image.crop in listed.active:
+            yield Suspicion(Kind.OTHER_CROP, image)
 
 
 def _originals(keys: frozenset[str]) -> list[ImageKey]:

@@ -1,32 +1,38 @@
 """What happens on a request to activate, and when thumbnails are ready."""
 
+import asyncio
+
 import structlog
 
-from common.errors import NoSuchKey
-from common.events import ActivationRequested, ImageActivated, ThumbnailsFailed, ThumbnailsReady
+from common.errors import BusFault, NoSuchKey
+from common.events import ActivationRequested, ImageActivated, ThumbnailsFailed, ThumbnailsReady, ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.records import Stage
 from common.images.sizes import Crop
 from common.stored import read_crop, read_record
 from publisher.activation import (
     Activation,
+    crop_asked_for,
     cropped_again,
-    drop_uncropped,
+    is_anything_left,
     is_deleted,
     move_original,
     move_thumbnails,
+    owe_crop,
     take_back_if_deleted,
 )
 from publisher.errors import Expired, Failed, Unknown
 
 log = structlog.get_logger()
 
+_CONFIRM = 2.0  # seconds that the broker has to take a request whose answer waits for it
+
 
 async def activate(image: ImageKey, *, activation: Activation, crop: Crop | None = None) -> None:
-    """Make the image public; one that is already is settled once more. Raises Unknown, Expired, Failed.
+    """Make the image public; one that is already is settled once more. Raises Unknown, Expired, Failed, Transient.
 
     With a crop, which must lie within the image, its versions are made to show that part. Returns once the move is
-    durable.
+    durable, and so is the request for what the crop shows: without a broker a crop is refused.
     """
     buckets = activation.buckets
     if await is_deleted(image, buckets=buckets):
@@ -36,22 +42,18 @@ async def activate(image: ImageKey, *, activation: Activation, crop: Crop | None
     if not again:
         await _check(image, activation=activation)
     if crop is not None:
-        # Other images of this name, with another extension, have the same crop: it is only written for one that exists.
-        if all([await bucket.stat(str(image)) is None for bucket in (buckets.incoming, buckets.active)]):
-            raise Unknown(f"{image} is not known: expected the name that an upload was answered with")
-        await buckets.active.put(image.crop, crop.geometry.text.encode())
+        await _owe_crop(image, crop, activation)
     try:
         await move_original(image, buckets=buckets)
     except NoSuchKey as error:
         if await buckets.active.stat(str(image)) is None:
-            if crop is not None and await is_deleted(image, buckets=buckets):
-                await buckets.active.delete(image.crop)
-            raise Unknown(f"{image} is not known: expected the name that an upload was answered with") from error
+            await take_back_if_deleted(image, activation=activation)
+            raise _unknown(image) from error
     moved = await move_thumbnails(image, activation=activation)
     if await take_back_if_deleted(image, activation=activation, moved=moved):
         raise Unknown(f"{image} was deleted")
     if (request := await cropped_again(image, activation=activation)) is not None:
-        await activation.outbox.send(request)
+        await _ask(request, crop, activation)
     event = ImageActivated(source="/publisher", subject=image)
     log.info("image was active already" if again else "image activated", image=str(image), emits=event.id)
     await activation.outbox.send(event)
@@ -69,6 +71,33 @@ async def _check(image: ImageKey, *, activation: Activation) -> None:
         raise Failed(f"{image} cannot be shown: {record.failed.reason}")
 
 
+async def _owe_crop(image: ImageKey, crop: Crop, activation: Activation) -> None:
+    buckets = activation.buckets
+    # Other images of this name, with another extension, have the same crop: it is only written for one that exists.
+    if all([await bucket.stat(str(image)) is None for bucket in (buckets.incoming, buckets.active)]):
+        raise _unknown(image)
+    if (trouble := activation.bus.trouble()) is not None:
+        raise BusFault(f"what the crop shows cannot be asked for: {trouble}")
+    await owe_crop(image, crop, buckets=buckets)
+
+
+async def _ask(request: ThumbnailsRequested, crop: Crop | None, activation: Activation) -> None:
+    """Ask for what the crop shows; where it is this request's own, return once the broker has that."""
+    if crop is None:
+        await activation.outbox.send(request)
+        return
+    try:
+        async with asyncio.timeout(_CONFIRM):
+            await activation.bus.publish(request)
+    except TimeoutError as error:
+        raise BusFault("the broker did not confirm in time that what the crop shows is asked for") from error
+    await crop_asked_for(request.subject, crop.geometry.text.encode(), buckets=activation.buckets)
+
+
+def _unknown(image: ImageKey) -> Unknown:
+    return Unknown(f"{image} is not known: expected the name that an upload was answered with")
+
+
 async def activation_requested(event: ActivationRequested, *, activation: Activation) -> None:
     """Somebody asked by event: the same as by HTTP, without anyone waiting for thumbnails."""
     await activate(event.subject, activation=activation)
@@ -78,14 +107,27 @@ async def thumbnails_settled(event: ThumbnailsReady | ThumbnailsFailed, *, activ
     """Thumbnails, or the record of why there are none, that came after their original went public follow it."""
     image = event.subject
     moved: set[str] = set()
-    if await activation.buckets.active.stat(str(image)) is not None:
-        crop = await read_crop(activation.buckets.active, image)
-        stage, configuration = event.data.stage, event.data.configuration
-        if crop is not None and configuration == activation.plan.configuration(stage, crop):
-            # These are the cropped ones, and they are in place. To ask for them again would never end.
-            await drop_uncropped(image, activation=activation)
-        else:
-            moved = await move_thumbnails(image, activation=activation)
-            if (request := await cropped_again(image, activation=activation)) is not None:
-                await activation.bus.publish(request)
+    public = await activation.buckets.active.stat(str(image)) is not None
+    if public and not await _is_in_place(event, activation):
+        moved = await move_thumbnails(image, activation=activation)
+        if (request := await cropped_again(image, activation=activation)) is not None:
+            await activation.bus.publish(request)
     await take_back_if_deleted(image, activation=activation, moved=moved)
+
+
+async def _is_in_place(event: ThumbnailsReady | ThumbnailsFailed, activation: Activation) -> bool:
+    """Whether these show the crop, and nothing else waits in *incoming*: to ask for them again would never end.
+
+    It is the crop that counts, and not the settings: a resizer's may differ from this service's.
+    """
+    image, buckets = event.subject, activation.buckets
+    crop = await read_crop(buckets.active, image)
+    if crop is None:
+        return False
+    shown = event.data.crop
+    if not event.data.tells_crop:
+        record = await read_record(buckets.active, image, Stage.BASE)
+        shown = None if record is None else record.crop
+    if shown != crop.geometry.text:
+        return False
+    return not await is_anything_left(image, activation=activation)

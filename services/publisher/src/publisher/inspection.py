@@ -13,12 +13,13 @@ from common.jobs import Outcome, Result
 from common.storage import Buckets, Storage
 from common.stored import original_of
 from publisher.activation import Activation, is_deleted
-from publisher.debts import finish_move, remove_leftovers, request_thumbnails, stage_owed
+from publisher.debts import finish_move, remove_leftovers, request_thumbnails, stage_of_other_crop, stage_owed
 from publisher.findings import Kind, Suspicion
 from publisher.removal import remove_whole
 
 # Whether the bucket is wrong or the site's database is for a person to decide.
 _OF_DOCUMENTS = (Kind.UNLISTED, Kind.GONE, Kind.NOT_PUBLIC)
+_OF_STAGES = (Kind.NO_RECORD, Kind.OTHER_CROP)
 _OF_MOVES = (Kind.IN_BOTH, Kind.NOT_MOVED)
 
 
@@ -51,8 +52,8 @@ class Inspection:
     async def _wrong(self, suspicion: Suspicion) -> str | None:
         """What is wrong, or None when all is well by now."""
         kind, image = suspicion.kind, suspicion.image
-        if kind is Kind.NO_RECORD:
-            return await self._stage_owed(image)
+        if kind in _OF_STAGES:
+            return await self._stage_owed(kind, image)
         if kind in _OF_DOCUMENTS:
             return await self._wrong_document(kind, image)
         left = await self._present(suspicion)
@@ -76,8 +77,8 @@ class Inspection:
 
     async def _settle(self, suspicion: Suspicion, repair: Activation) -> None:
         kind, image, keys = suspicion.kind, suspicion.image, suspicion.keys
-        if kind is Kind.NO_RECORD:
-            if (stage := await self._stage_owed(image)) is not None:
+        if kind in _OF_STAGES:
+            if (stage := await self._stage_owed(kind, image)) is not None:
                 await request_thumbnails(image, stage, Lane.BULK, bus=repair.bus)
         elif kind in _OF_MOVES:
             others = {key for key in keys if not is_original(key)}
@@ -87,8 +88,13 @@ class Inspection:
         else:
             await remove_leftovers(keys, buckets=self.buckets)
 
-    async def _stage_owed(self, image: ImageKey) -> Stage | None:
-        """The first stage without a record. Of an image that is still being moved, either bucket's records count."""
+    async def _stage_owed(self, kind: Kind, image: ImageKey) -> Stage | None:
+        """The first stage without a record, or with one of another crop.
+
+        Of an image that is still being moved, either bucket's records count.
+        """
+        if kind is Kind.OTHER_CROP:
+            return await stage_of_other_crop(image, buckets=self.buckets, plan=self.plan)
         beside = [bucket for _, bucket in self._places() if await bucket.stat(str(image)) is not None]
         owed = [await stage_owed(image, bucket, plan=self.plan) for bucket in beside]
         return owed[0] if owed and None not in owed else None

@@ -29,6 +29,7 @@ from publisher.debts import (
     finish_move,
     remove_private_leftovers,
     request_thumbnails,
+    stage_of_other_crop,
     stage_owed,
 )
 from publisher.survey import Found, survey
@@ -125,6 +126,11 @@ class Reconciler:
         image, plan = found.original, self._activation.plan
         if image is None:
             return  # what is left is known to be unwanted only where there is a tombstone, and those are looked at too
+        if image.crop in found.others and not await is_deleted(image, buckets=self._buckets):
+            stage = await stage_of_other_crop(image, buckets=self._buckets, plan=plan)
+            if stage is not None:
+                await self._ask(image, stage)
+                return
         if all(record_key(image, stage) in found.others for stage in plan.stages):
             return
         untouched = found.age > self._activation.ttl
@@ -146,7 +152,11 @@ class Reconciler:
 
     async def _settle_thumbnails(self, image: ImageKey, bucket: Storage) -> None:
         stage = await stage_owed(image, bucket, plan=self._activation.plan)
-        if stage is None or (stage is Stage.MODERN and self._follow_up_waits):
+        if stage is not None:
+            await self._ask(image, stage)
+
+    async def _ask(self, image: ImageKey, stage: Stage) -> None:
+        if stage is Stage.MODERN and self._follow_up_waits:
             return  # of what waits in the follow-up queue, its request may be one
         now = time.monotonic()
         if now - self._asked.get((image.name, stage), -self._after) < self._after:

@@ -172,10 +172,9 @@ async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds:
 
 async def _wait_for_crop(image: ImageKey, crop: Crop, activation: Activation, seconds: float) -> None:
     """Return once the thumbnails show the crop, or after `seconds`."""
-    configuration = activation.plan.configuration(Stage.BASE, crop)
     end = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < end:
         record = await read_record(activation.buckets.active, image, Stage.BASE)
-        if record is not None and record.configuration == configuration:
+        if record is not None and record.crop == crop.geometry.text:
             return
         await asyncio.sleep(_POLL)

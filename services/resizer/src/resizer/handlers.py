@@ -50,8 +50,9 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
     if stage not in resizing.renderer.plan.stages:
         log.info("there is no such stage by today's settings: nothing to do", stage=stage)
         # Whoever waits for it learns that it will not come.
-        reason = "the resizers' settings have no such stage"
-        await _tell(image, _failed(stage, None, Failure(fault="no-such-stage", reason=reason), resizing), resizing)
+        failure = Failure(fault="no-such-stage", reason="the resizers' settings have no such stage")
+        crop = await read_crop(resizing.buckets.active, image)
+        await _tell(image, _failed(stage, crop, failure, resizing), resizing)
         return
     while True:
         bucket = await _bucket_of(image, resizing.buckets)
@@ -147,10 +148,10 @@ def _failed(stage: Stage, crop: Crop | None, failure: Failure, resizing: Resizin
 async def _tell(image: ImageKey, record: Record, resizing: Resizing) -> None:
     stage, configuration = record.stage, record.configuration
     if record.failed is None:
-        data = StageData(stage=stage, configuration=configuration)
+        data = StageData(stage=stage, configuration=configuration, crop=record.crop)
         await resizing.bus.publish(ThumbnailsReady(source=_SOURCE, subject=image, data=data))
     else:
-        failed = FailureData(stage=stage, configuration=configuration, failed=record.failed)
+        failed = FailureData(stage=stage, configuration=configuration, crop=record.crop, failed=record.failed)
         await resizing.bus.publish(ThumbnailsFailed(source=_SOURCE, subject=image, data=failed))
 
 

@@ -1,0 +1,108 @@
+"""A crop whose request may be lost: its process dies anywhere, or all do and take their events along.
+
+What was answered with yes is shown in the end, whoever died; and of no crop, answered or not, is anything left to do.
+"""
+
+import pytest
+from tests.support.world import CROPS, EVERYTHING, IMAGE, PLAN, SEEDS, World
+
+from common.images.names import ImageKey
+from common.images.records import Stage, decode_record, record_key
+from common.images.sizes import Crop
+from common.storage import Buckets
+
+CROP = CROPS[0].geometry.text
+
+
+async def run(world: World, *actors: str, steps: float = float("inf")) -> None:
+    for actor in actors:
+        getattr(world, actor)()
+    await world.run(lambda: None, steps=steps)
+
+
+def shown(world: World) -> set[str | None]:
+    """What the public versions show, and what their records say that they do; None is all of the image."""
+    found: set[str | None] = set()
+    for stage in Stage:
+        record = decode_record(world.active[record_key(IMAGE, stage)])
+        found |= {record.crop, *(world.active[key].decode() for key in PLAN.variants(IMAGE, stage))}
+    return {None if text == "all" else text for text in found}
+
+
+def is_settled(world: World) -> None:
+    crop = world.active.get(IMAGE.crop)
+    assert set(world.active) - {IMAGE.crop} == EVERYTHING
+    assert set(world.incoming) == set()
+    assert shown(world) == {None if crop is None else crop.decode()}
+
+
+async def cropped_by_processes_that_die(seed: int, *before: str) -> World:
+    """A public image; a request to crop it that may be killed for good, among others; then the reconciler."""
+    world = World(seed, 0)
+    await run(world, *before)
+    world.crashes = 2
+    await run(world, "crop_once", "publish_once")
+    await run(world, "reconcile")
+    return world
+
+
+@pytest.mark.parametrize("before", [("activate", "resize"), ("activate", "resize", "crop_other")])
+async def test_a_crop_of_a_public_image_is_shown_although_its_process_died(before: tuple[str, ...]) -> None:
+    ends = set()
+    for seed in SEEDS:
+        world = await cropped_by_processes_that_die(seed, *before)
+        is_settled(world)
+        assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
+        ends.add((bool(world.answered), CROP in shown(world)))
+    assert ends == {(True, True), (False, True), (False, False)}, "all ends were seen"
+
+
+async def test_a_crop_of_an_image_that_is_being_made_public_is_shown_although_its_process_died() -> None:
+    for seed in SEEDS:
+        world = World(seed, 2)
+        await run(world, "resize", "crop_once", "publish_once")
+        await run(world, "activate")  # the client asks again
+        await run(world, "reconcile")
+        is_settled(world)
+        assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
+
+
+async def test_everything_dies_with_all_events_and_the_next_start_settles_the_crop() -> None:
+    for seed in SEEDS:
+        world = World(seed, 0)
+        await run(world, "activate", "resize")
+        await run(world, "crop_once", steps=1 + seed % 40)
+        await world.stop()
+        await run(world, "start_embedded")
+        is_settled(world)
+        assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
+
+
+async def test_the_search_notices_a_crop_that_is_not_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its copy in *incoming*, nothing tells that a crop was never asked for."""
+
+    async def in_active_alone(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:
+        await buckets.active.put(image.crop, crop.geometry.text.encode())
+
+    monkeypatch.setattr("publisher.handlers.owe_crop", in_active_alone)
+    unsettled = 0
+    for seed in SEEDS:
+        world = await cropped_by_processes_that_die(seed, "activate", "resize")
+        unsettled += IMAGE.crop in world.active and shown(world) != {CROP}
+    assert unsettled
+
+
+async def test_the_search_notices_a_start_that_does_not_compare_crops(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr("publisher.reconcile.stage_of_other_crop", nothing)
+    unsettled = 0
+    for seed in SEEDS:
+        world = World(seed, 0)
+        await run(world, "activate", "resize")
+        await run(world, "crop_once", steps=1 + seed % 40)
+        await world.stop()
+        await run(world, "start_embedded")
+        unsettled += IMAGE.crop in world.active and shown(world) != {CROP}
+    assert unsettled

@@ -1,0 +1,111 @@
+"""Old and new settings side by side, as in the middle of an upgrade: every run ends, and ends whole.
+
+Each pair of a publisher and a resizer with different settings; two of each; and resizers of the version before, whose
+events do not tell what part of the image they have rendered.
+"""
+
+from collections.abc import Sequence
+from itertools import product
+
+import pytest
+from tests.support.world import CROPS, IMAGE, OTHERS, PLAN, SEEDS, World
+
+from common.events import ThumbnailsReady
+from common.images.plan import Plan
+from common.images.records import Record, Stage, decode_record, record_key
+from common.stored import read_crop, read_record
+from publisher.activation import Activation
+
+PLANS = {"today": PLAN, "other": OTHERS[0], "base": OTHERS[1]}
+PAIRS = [((one,), (other,)) for one, other in product(PLANS, PLANS) if one != other]
+MIXED = [*PAIRS, (("today", "other"), ("today", "other")), (tuple(PLANS), tuple(PLANS))]
+FEW = SEEDS[:30]
+
+
+def plans(names: Sequence[str]) -> list[Plan]:
+    return [PLANS[name] for name in names]
+
+
+def records(world: World) -> list[Record]:
+    keys = [record_key(IMAGE, stage) for stage in Stage]
+    return [decode_record(world.active[key]) for key in keys if key in world.active]
+
+
+async def settled(world: World, *actors: str) -> None:
+    """Run these, and then the reconciler; nothing is left to be moved, and every record's versions are public."""
+    for together in (actors, ("reconcile",)):
+        for actor in together:
+            getattr(world, actor)()
+        await world.run(lambda: None)
+    assert str(IMAGE) in world.active
+    assert set(world.incoming) == set()
+    assert Stage.BASE in {record.stage for record in records(world)}
+    for record in records(world):
+        assert {variant.key for variant in record.variants} <= set(world.active)
+
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(("publishing", "resizing"), MIXED)
+@pytest.mark.parametrize("actors", [("crop_one", "resize"), ("crop_one", "crop_other", "activate", "resize")])
+async def test_every_run_with_a_crop_ends_and_shows_it(
+    actors: tuple[str, ...], publishing: Sequence[str], resizing: Sequence[str], *, old: bool
+) -> None:
+    for seed in FEW:
+        world = World(seed, 2, publishing=plans(publishing), resizing=plans(resizing), old=old)
+        await settled(world, *actors)
+        crop = world.active[IMAGE.crop]
+        assert crop.decode() in {crop.geometry.text for crop in CROPS}
+        for record in records(world):
+            shown = {world.active[variant.key] for variant in record.variants}
+            assert (record.crop, shown) == (crop.decode(), {crop}), f"seed {seed}"
+
+
+@pytest.mark.parametrize(("publishing", "resizing"), MIXED)
+async def test_every_run_ends_with_the_image_public(publishing: Sequence[str], resizing: Sequence[str]) -> None:
+    for seed in FEW:
+        world = World(seed, 2, publishing=plans(publishing), resizing=plans(resizing))
+        await settled(world, "activate", "resize", "resize")
+
+
+@pytest.mark.parametrize(("publishing", "resizing"), MIXED)
+async def test_nothing_comes_back(publishing: Sequence[str], resizing: Sequence[str]) -> None:
+    for seed in FEW:
+        world = World(seed, 2, publishing=plans(publishing), resizing=plans(resizing))
+        for together in (("crop_one", "activate", "resize", "delete"), ("sweep",)):
+            for actor in together:
+                getattr(world, actor)()
+            await world.run(lambda: None)
+        assert set(world.active) == set(), f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+
+
+async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ask again wherever the settings are not one's own never ends."""
+
+    async def by_configuration(event: ThumbnailsReady, activation: Activation) -> bool:
+        crop = await read_crop(activation.buckets.active, event.subject)
+        return event.data.configuration == activation.plan.configuration(event.data.stage, crop)
+
+    monkeypatch.setattr("publisher.handlers._is_in_place", by_configuration)
+    with pytest.raises(AssertionError, match="events without end"):
+        await settled(World(0, 0, resizing=OTHERS[:1]), "crop_one", "resize")
+
+
+async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Uncropped versions may have come over it: an event that does not show the crop has to ask again."""
+
+    async def by_record(event: ThumbnailsReady, activation: Activation) -> bool:
+        crop = await read_crop(activation.buckets.active, event.subject)
+        record = await read_record(activation.buckets.active, event.subject, Stage.BASE)
+        return crop is not None and record is not None and record.crop == crop.geometry.text
+
+    monkeypatch.setattr("publisher.handlers._is_in_place", by_record)
+    wrong = 0
+    for seed in SEEDS:
+        world = World(seed, 2)
+        for actor in ("crop_one", "activate", "resize"):
+            getattr(world, actor)()
+        await world.run(lambda: None)
+        shown = {world.active[key] for stage in Stage for key in PLAN.variants(IMAGE, stage)}
+        wrong += shown != {world.active[IMAGE.crop]} or bool(world.incoming)
+    assert wrong
