@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks import photos
 
-from common.imaging.pool import ENVIRONMENT
+from common.imaging.process import ENVIRONMENT
 
 HERE = Path(__file__).parent
 

@@ -1,9 +1,7 @@
 """A move that cannot begin, or cannot go on, says why in one line, exits with 2 and leaves nothing half-written."""
 
 import re
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -12,6 +10,7 @@ from tests.support.deployment import keys
 from tests.support.migration import Moving, Run, moving
 from tests.support.originals import Originals
 from tests.support.pictures import photo
+from tests.support.small_disk import small_disk
 
 from common.images.names import ImageKey
 
@@ -110,19 +109,6 @@ async def test_what_was_begun_is_ended_later(site: Moving) -> None:
     await site.deployment.start("resizer")
     assert (await site.migrate()).status == 0
     assert await site.deployment.buckets.active.stat(f"{NAME[:-4]}MI.jpg")
-
-
-@contextmanager
-def small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
-    """Mount a file system of this size on the folder."""
-    folder.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("only root can make a small disk to fill")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.mark.parametrize("full", ["active", "temp"])

@@ -21,7 +21,7 @@ from resizer.operations.render import Rendered, RenderJob, render
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 FLIPS = int(os.environ.get("FUZZ_FLIPS", "12"))
 
-LIMITS = Limits(memory_mb=700, cpu_seconds=4, wall_seconds=12)
+LIMITS = Limits(memory_mb=700, cpu_seconds=4)
 SIZES = parse_sizes(None)
 
 

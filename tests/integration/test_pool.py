@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import BaseModel
 from tests.support.hostile import Answer, act
 from tests.support.pictures import photo
 
-from common.errors import ImageError, ImageFault, Transient
+from common.errors import Defect, ImageError, ImageFault, Transient
 from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
 from common.imaging.protocol import Job, Limits
@@ -18,7 +19,7 @@ from common.imaging.protocol import Job, Limits
 
 @pytest.fixture
 async def pool() -> AsyncIterator[Pool]:
-    async with Pool.open(2, Limits(memory_mb=512, cpu_seconds=1, wall_seconds=15)) as found:
+    async with Pool.open(2, Limits(memory_mb=512, cpu_seconds=1)) as found:
         yield found
 
 
@@ -32,11 +33,9 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("segfault", ImageFault.CRASHED, "SIGSEGV"),
         ("abort", ImageFault.CRASHED, "SIGABRT"),
         ("exit", ImageFault.CRASHED, "exit status 3"),
-        ("hang", ImageFault.TIMEOUT, "15 s by the clock"),
         ("burn", ImageFault.TIMEOUT, "1 s of CPU time"),
         ("eat", ImageFault.MEMORY, "memory"),
         ("babble", ImageFault.CRASHED, "crashed"),
-        ("defect", ImageFault.CRASHED, "defect"),
         ("lie", ImageFault.CRASHED, "no sense"),
     ],
 )
@@ -61,6 +60,37 @@ async def test_what_can_wait_gives_way_and_is_not_blamed_for_it(pool: Pool) -> N
         with pytest.raises(Transient, match="2 s beside other work"):
             await do(background, "hang")
         assert await do(background, "nice") == (Answer(text="10"), [])
+
+
+async def test_what_runs_out_of_time_at_work_is_too_slow(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.imaging.pool._SHARE_OF_CPU", 0.01)  # the tests may be given little more
+    async with Pool.open(1, pool.limits.model_copy(update={"cpu_seconds": 60, "wall_seconds": 3})) as patient:
+        with pytest.raises(ImageError, match="3 s by the clock") as error:
+            await do(patient, "burn")
+    assert error.value.fault is ImageFault.TIMEOUT
+
+
+def defects() -> float:
+    labels = {"operation": "act", "outcome": "defect"}
+    return REGISTRY.get_sample_value("image_backend_imaging_jobs_total", labels) or 0.0
+
+
+@pytest.mark.parametrize("what", ["defect", "wrong call", "wrong arguments", "no such operation"])
+async def test_an_error_of_ours_is_a_defect_and_never_the_images_fault(
+    pool: Pool, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = defects()
+    with pytest.raises(Defect):
+        await do(pool, what)
+    assert defects() == before + 1
+    said = capsys.readouterr()
+    assert "Traceback" in said.out + said.err
+    assert "hostile.py" in said.out + said.err, "the trace shows where"
+
+
+async def test_a_failing_system_call_is_not_the_images_fault(pool: Pool) -> None:
+    with pytest.raises(Transient, match="No such file"):
+        await pool.run(probe, Job(path=Path("/nowhere/photo"), limits=pool.limits), Header)
 
 
 async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Pool, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyvips
 from pydantic import BaseModel
 
 from common.imaging.protocol import Job
@@ -100,6 +101,9 @@ _ACTS: dict[str, Callable[[], str]] = {
     "eat": _eat,
     "babble": _babble,
     "defect": lambda: str(1 // 0),
+    "wrong call": lambda: str(pyvips.Image.black(4, 4, bands=2).linear([1, 2, 3], [0, 0, 0]).avg()),
+    "wrong arguments": lambda: str(pyvips.Image.black(4, 4).crop(1)),
+    "no such operation": lambda: str(pyvips.Operation.call("sharpener", pyvips.Image.black(4, 4))),
     "environment": lambda: repr(dict(os.environ)),
     "pid": _pid,
 }

@@ -31,6 +31,10 @@ class BusFault(Transient):
     """The broker did not confirm a message. It may have arrived all the same: send it again under the same id."""
 
 
+class Defect(Exception):
+    """An error of ours, such as an operation that was called wrongly: no image is to blame for it."""
+
+
 class ImageFault(StrEnum):
     """Why an image cannot be used, as records, events and metrics spell it."""
 

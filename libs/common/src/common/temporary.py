@@ -1,13 +1,16 @@
 """TEMP_FOLDER: files that live as long as a request or an event is in hand. Several services may share it."""
 
+import errno
 import os
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from common.errors import SettingsError
+from common.cancellation import in_thread
+from common.errors import SettingsError, StorageFault, StorageFull
 
 _PREFIX = "image-backend-"
 _STALE = 3600  # seconds; nothing is in hand so long, so what is older was left by a crash
@@ -21,6 +24,26 @@ def default_folder() -> Path:
 def temporary_file(folder: Path) -> Path:
     """A fresh name in the folder. Whoever asks for it removes the file."""
     return folder / f"{_PREFIX}{uuid4().hex}"
+
+
+@asynccontextmanager
+async def temporary_copy(data: bytes, folder: Path) -> AsyncIterator[Path]:
+    """A file in the folder that holds the data, and goes with the context. Raises StorageFull, StorageFault."""
+    path = temporary_file(folder)
+    try:
+        try:
+            await in_thread(path.write_bytes, data)
+        except OSError as error:
+            raise temporary_fault(folder, error) from error
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def temporary_fault(folder: Path, error: OSError) -> StorageFault:
+    """What to raise when the folder cannot be written to."""
+    fault = StorageFull if error.errno in (errno.ENOSPC, errno.EDQUOT) else StorageFault
+    return fault(f"the temporary folder {folder}: {error.strerror}")
 
 
 def clear_temporary(folder: Path) -> None:

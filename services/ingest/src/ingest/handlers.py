@@ -1,13 +1,12 @@
 """What becomes of an uploaded file: checked, turned upright, named, stored, announced."""
 
-import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
-from common.cancellation import in_thread, to_the_end
-from common.errors import ImageError, KeyTaken, StorageFault
+from common.cancellation import to_the_end
+from common.errors import Defect, ImageError, KeyTaken, StorageFault, Transient
 from common.events import ImageUploaded
 from common.images.names import ImageKey
 from common.imaging.orient import Upright, orient
@@ -16,7 +15,7 @@ from common.imaging.probe import Header, probe
 from common.imaging.protocol import Job
 from common.outbox import Outbox
 from common.storage import Storage
-from common.temporary import temporary_file
+from common.temporary import temporary_copy
 
 log = structlog.get_logger()
 
@@ -63,16 +62,12 @@ async def _forget(key: ImageKey, incoming: Storage) -> None:
 async def _store_upright(path: Path, header: Header, incoming: Storage, turning: Pool) -> ImageKey:
     try:
         _, (data,) = await turning.run(orient, Job(path=path, limits=turning.limits), Upright)
-    except ImageError as error:
+    except (ImageError, Transient, Defect) as error:
         # Its header was in order, and its thumbnails will be upright all the same.
-        log.warning("an original cannot be turned upright: storing it as it is", reason=error.reason)
+        log.warning("an original cannot be turned upright: storing it as it is", reason=str(error))
         return await _store(path, header, incoming)
-    upright = temporary_file(path.parent)
-    try:
-        await in_thread(upright.write_bytes, data)
+    async with temporary_copy(data, path.parent) as upright:
         return await _store(upright, header, incoming)
-    finally:
-        upright.unlink(missing_ok=True)
 
 
 async def _store(path: Path, header: Header, incoming: Storage) -> ImageKey:

@@ -8,10 +8,9 @@ from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
 from common.cancellation import in_thread
-from common.errors import StorageFault
 from common.http import Refused
 from common.http.bodies import BodyLimits, chunks, guarded, parts
-from common.temporary import temporary_file
+from common.temporary import temporary_fault, temporary_file
 
 _CHUNK = 256 * 1024
 
@@ -57,6 +56,6 @@ async def _write(part: BodyPartReader, limits: BodyLimits, path: Path) -> None:
     except ConnectionError:
         raise
     except OSError as error:
-        raise StorageFault(f"the temporary folder {path.parent}: {error.strerror}") from error
+        raise temporary_fault(path.parent, error) from error
     if empty:
         raise Refused(400, "the file is empty: expected a JPEG, PNG, GIF or SVG image")

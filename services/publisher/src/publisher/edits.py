@@ -28,7 +28,7 @@ from common.imaging.protocol import Job
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
 from common.storage import Buckets, Storage
 from common.stored import read_crop, read_record
-from common.temporary import temporary_file
+from common.temporary import temporary_copy
 from publisher.activation import is_deleted
 from publisher.deletion import bury, delete, remove_buried
 from publisher.errors import Failed, Impossible, Unknown
@@ -70,12 +70,8 @@ async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> tuple
             if crop is not None:
                 box = turned_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
                 crop = Crop.parse("{2}x{3}+{0}+{1}".format(*box))
-            turned = temporary_file(edits.temporary)
-            try:
-                await in_thread(turned.write_bytes, data)
+            async with temporary_copy(data, edits.temporary) as turned:
                 new = await _published(image, turned, crop, edits, made)
-            finally:
-                turned.unlink(missing_ok=True)
         if await is_deleted(image, buckets=edits.buckets):
             raise Unknown(f"{image} was deleted")
     # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.

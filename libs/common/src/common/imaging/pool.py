@@ -2,114 +2,38 @@
 
 One bad image costs one failure: a process that crashes, hangs or takes too much is ended and replaced, and its
 neighbours go on. A crash is tried once more in a fresh process before it is held against the image, because a
-process can also fall to something that is not its fault.
+process can also fall to something that is not its fault. What the machine does is never held against an image: a
+process that cannot start, is stopped, or gets no CPU.
 """
 
 import asyncio
-import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Self, TypeVar
 
 import structlog
 from pydantic import BaseModel, ValidationError
 
 from common import metrics
-from common.errors import ImageError, ImageFault, Transient
-from common.imaging.protocol import LENGTH, MAX_BLOB, MAX_BLOBS, MAX_HEAD, Call, Job, Limits, Reply, pack
+from common.errors import Defect, ImageError, ImageFault, Transient
+from common.imaging.process import CannotStart, DecodingProcess, Died, cause
+from common.imaging.protocol import Call, Job, Limits, Reply
 
 log = structlog.get_logger()
 
 J = TypeVar("J", bound=Job)
 R = TypeVar("R", bound=BaseModel)
 
-# All that a decoding process gets to see of the environment: no settings, so no credentials.
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
-ENVIRONMENT = {
-    "VIPS_CONCURRENCY": "1",  # as many processes as cores, and no threads that fight over them
-    "VIPS_WARNING": "0",
-    "VIPS_DISC_THRESHOLD": "100g",  # in memory or not at all: a decoding process may not write
-    "VIPS_MAX_COORD": "10000000",  # our own limit names the image's size, so let its header be read
-    "MALLOC_ARENA_MAX": "1",
-    # Keep the memory of one photo for the next: giving it back and asking for it again costs 5 % of its rendering.
-    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
-    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
-    "PYTHONDONTWRITEBYTECODE": "1",
-}
-
-
 # Of processes for work that can wait: they give way to all others on the machine, and yet keep a tenth of a CPU that an
 # ordinary process would have whole (Linux weighs 110 against 1,024; niceness 19, 15, and a busy machine starves it).
 _NICENESS = 10
 
+# What runs out of time by the clock is slow by itself only if it had the CPU for this share of the time.
+_SHARE_OF_CPU = 0.5
 
-class _Died(Exception):
-    """The process ended in the middle of a job, with this return code."""
-
-    def __init__(self, code: int | None) -> None:
-        super().__init__(str(code))
-        self.code = code
-
-
-class _Worker:
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def start(cls, limits: Limits, niceness: int) -> Self:
-        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | ENVIRONMENT
-        return cls(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "common.imaging.worker",
-                str(limits.memory_mb),
-                str(niceness),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env=environment,
-                limit=MAX_HEAD,
-                # A Ctrl-C in the terminal is for us; we then end what is ours. It stays in our session, because
-                # Linux may weigh sessions against each other before it looks at niceness.
-                process_group=0,
-            )
-        )
-
-    async def call(self, call: Call) -> tuple[Reply, list[bytes]]:
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
-        assert stdout is not None
-        try:
-            stdin.writelines(pack(call, []))
-            await stdin.drain()
-            (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
-            if length > MAX_HEAD:
-                raise _Died(None)
-            reply = Reply.model_validate_json(await stdout.readexactly(length))
-            if len(reply.blobs) > MAX_BLOBS or any(not 0 <= size <= MAX_BLOB for size in reply.blobs):
-                raise _Died(None)
-            return reply, [await stdout.readexactly(size) for size in reply.blobs]
-        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError, ValidationError) as error:
-            raise _Died(await self.end()) from error
-
-    async def end(self) -> int | None:
-        """End the process, if it has not ended by itself. Returns its own return code, or None when it had none."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
-        # One that closed its pipes is about to end by itself, and its own code says why.
-        try:
-            async with asyncio.timeout(1):
-                return await self._process.wait()
-        except TimeoutError:
-            await self.kill()
-            return None
-
-    async def kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
-        await self._process.wait()
+_START_AGAIN = 1.0  # seconds between attempts to start a process where none can be started
 
 
 class Pool:
@@ -119,7 +43,10 @@ class Pool:
         self.limits = limits
         self.cpu_seconds = 0.0  # taken by all jobs that have ended well
         self._niceness = niceness
-        self._idle: asyncio.LifoQueue[_Worker | None] = asyncio.LifoQueue()
+        self._trouble: str | None = None
+        self._idle: asyncio.LifoQueue[DecodingProcess | None] = asyncio.LifoQueue()
+        self._living: set[DecodingProcess] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -135,9 +62,20 @@ class Pool:
         try:
             yield pool
         finally:
-            while not pool._idle.empty():
-                if (worker := pool._idle.get_nowait()) is not None:
-                    await worker.kill()
+            await pool._close()
+
+    def trouble(self) -> str | None:
+        """Why no process can be started just now, or None. While there is a reason, jobs that need one fail at once."""
+        return self._trouble
+
+    async def start_one(self) -> None:
+        """Start a process before there is work, so that `trouble` is known."""
+        process = await self._idle.get()
+        try:
+            with suppress(Transient):
+                process = process or await self._start()
+        finally:
+            self._idle.put_nowait(process)
 
     async def run(
         self, operation: Callable[[J], tuple[R, list[bytes]]], job: J, result: type[R]
@@ -145,8 +83,9 @@ class Pool:
         """Run the operation (a module's function) on the job in one of the processes.
 
         Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
-        ended its process twice, or took more than the limits allow. Raises Transient when that need not be the image's
-        fault: the clock ran out in the background, or the system killed the process twice.
+        ended its process twice, or took more than the limits allow. Raises Transient when the machine is at fault, or
+        may be: no process can be started, the clock ran out without the CPU having been used, the system killed the
+        process twice. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
         try:
@@ -156,6 +95,9 @@ class Pool:
             found = result.model_validate_json(reply.result or "")
         except ImageError as error:
             metrics.IMAGING_JOBS.labels(name, error.fault).inc()
+            raise
+        except (Transient, Defect) as error:
+            metrics.IMAGING_JOBS.labels(name, type(error).__name__.lower()).inc()
             raise
         except ValidationError as error:
             metrics.IMAGING_JOBS.labels(name, ImageFault.CRASHED).inc()
@@ -173,53 +115,112 @@ class Pool:
         )
         try:
             return await self._once(call)
-        except _Died as first:
+        except Died as first:
             if first.code == -signal.SIGXCPU:
                 raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
         try:
             return await self._once(call)
-        except _Died as second:
+        except Died as second:
             if second.code == -signal.SIGXCPU:
                 raise _too_slow(self.limits.cpu_seconds, "of CPU time") from second
             if second.code == -signal.SIGKILL:
                 # No image can bring that about under the limits: a machine or a container that has no memory left can.
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
-            raise ImageError(ImageFault.CRASHED, f"its decoder crashed twice ({_cause(second.code)})") from second
+            raise ImageError(ImageFault.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
 
     async def _once(self, call: Call) -> tuple[Reply, list[bytes]]:
-        worker = await self._idle.get()
+        process = await self._idle.get()
         healthy = False
         try:
-            worker = worker or await _Worker.start(self.limits, self._niceness)
-            async with asyncio.timeout(self.limits.wall_seconds):
-                answer = await worker.call(call)
-            healthy = answer[0].fault is not ImageFault.MEMORY
-        except TimeoutError as error:
-            if self._niceness:
-                # It gave way to others: that is no fault of the image.
-                raise Transient(f"it took longer than {self.limits.wall_seconds:g} s beside other work") from error
-            raise _too_slow(self.limits.wall_seconds, "by the clock") from error
-        else:
-            return answer
+            process = process or await self._start()
+            before = process.cpu_seconds()
+            try:
+                async with asyncio.timeout(self.limits.wall_seconds):
+                    reply, blobs = await process.call(call)
+            except TimeoutError as error:
+                raise self._out_of_time(process.cpu_seconds() - before) from error
+            healthy = reply.fault is not ImageFault.MEMORY
+            return reply, blobs
         finally:
-            if not healthy and worker is not None:
+            # Nothing is awaited here: a second cancellation would find the slot in nobody's hands.
+            if process is None or healthy:
+                self._idle.put_nowait(process)
+            else:
                 metrics.IMAGING_DEATHS.inc()
-                await asyncio.shield(worker.kill())
-            self._idle.put_nowait(worker if healthy else None)
+                process.kill()
+                self._spawn(self._replace(process))
+
+    def _out_of_time(self, cpu_seconds: float) -> ImageError | Transient:
+        wall = self.limits.wall_seconds
+        if cpu_seconds >= wall * _SHARE_OF_CPU:
+            return _too_slow(wall, "by the clock")
+        return Transient(f"it took longer than {wall:g} s beside other work, and got {cpu_seconds:.1f} s of CPU time")
+
+    async def _start(self) -> DecodingProcess:
+        if self._trouble is not None:
+            raise Transient(self._trouble)
+        try:
+            return await self._new()
+        except CannotStart as error:
+            if self._trouble is None:
+                self._trouble = f"no decoding process can start: {error}"
+                log.error("no decoding process can start", python=sys.executable, reason=str(error))
+                self._spawn(self._recover())
+            raise Transient(self._trouble) from error
+
+    async def _new(self) -> DecodingProcess:
+        process = await DecodingProcess.start(self.limits, self._niceness)
+        self._living.add(process)
+        return process
+
+    async def _recover(self) -> None:
+        """Try until a process starts."""
+        while self._trouble is not None:
+            await asyncio.sleep(_START_AGAIN)
+            try:
+                process = await self._new()
+            except CannotStart as error:
+                self._trouble = f"no decoding process can start: {error}"
+                continue
+            self._trouble = None
+            log.info("decoding processes start again")
+            process.kill()  # it has no slot
+            await self._gone(process)
+
+    async def _replace(self, process: DecodingProcess) -> None:
+        """Give the slot back once what was in it is gone, with all its memory."""
+        try:
+            await self._gone(process)
+        finally:
+            self._idle.put_nowait(None)
+
+    async def _gone(self, process: DecodingProcess) -> None:
+        await process.ended()
+        self._living.discard(process)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close(self) -> None:
+        for process in self._living:
+            process.kill()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(process.ended() for process in self._living))
 
 
 def _raise_fault(reply: Reply, operation: str) -> None:
     if reply.trace:
         log.error("a decoding process met a defect", operation=operation, trace=reply.trace)
+        raise Defect(f"a defect in {operation}")
+    if reply.system_error:
+        raise Transient(f"its decoder cannot do its work: {reply.system_error}")
     if reply.fault is not None:
         raise ImageError(reply.fault, reply.reason)
 
 
 def _too_slow(seconds: float, of_what: str) -> ImageError:
     return ImageError(ImageFault.TIMEOUT, f"it took longer than {seconds:g} s {of_what}")
-
-
-def _cause(code: int | None) -> str:
-    if code is not None and code < 0:
-        return signal.Signals(-code).name
-    return "an answer out of form" if code is None else f"exit status {code}"

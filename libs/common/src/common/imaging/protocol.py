@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import ImageFault
 
+HELLO = b"ready"  # what a process says first, once it can be given work
 MAX_HEAD = 1 << 20  # bytes
 MAX_BLOBS = 64
 MAX_BLOB = 1 << 30  # bytes
@@ -47,14 +48,16 @@ class Call(BaseModel):
 
 
 class Reply(BaseModel):
-    """The end of one job: its result as JSON, or the fault; and how long each blob is that follows.
+    """The end of one job: its result as JSON, or why there is none; and how long each blob is that follows.
 
-    `trace` is the stack of a defect of ours, `cpu_seconds` what the job took.
+    `fault` and `reason` say what is wrong with the image, `system_error` which call of the system failed, and `trace`
+    is the stack of a defect of ours. `cpu_seconds` is what the job took.
     """
 
     result: str | None = None
     fault: ImageFault | None = None
     reason: str = ""
+    system_error: str = ""
     trace: str = ""
     cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     blobs: list[int] = []

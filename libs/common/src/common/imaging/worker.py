@@ -16,7 +16,9 @@ import pyvips
 
 from common.errors import ImageError, ImageFault
 from common.imaging.probe import explain, fault_of
-from common.imaging.protocol import LENGTH, Call, Reply, pack, read_exactly
+from common.imaging.protocol import HELLO, LENGTH, Call, Reply, pack, read_exactly
+
+_MOST_TRACE = 10_000  # characters; a pyvips.Error may quote the image
 
 
 def main() -> None:
@@ -29,6 +31,8 @@ def main() -> None:
     os.dup2(silence, 2)
     os.nice(int(sys.argv[2]))
     _confine(int(sys.argv[1]))
+    replies.write(HELLO)
+    replies.flush()
     while (call := _next(calls)) is not None:
         reply, blobs = _perform(call)
         for piece in pack(reply, blobs):
@@ -67,10 +71,12 @@ def _perform(call: Call) -> tuple[Reply, list[bytes]]:
         return Reply(fault=error.fault, reason=error.reason), []
     except MemoryError:
         return Reply(fault=ImageFault.MEMORY, reason="it needs more memory than an image may take"), []
-    except pyvips.Error as error:
-        return Reply(fault=fault_of(error), reason=explain(error)), []
-    except Exception:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
-        return Reply(fault=ImageFault.CRASHED, reason="a defect in its rendering", trace=traceback.format_exc()), []
+    except OSError as error:
+        return Reply(system_error=str(error)), []
+    except Exception as error:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
+        if isinstance(error, pyvips.Error) and (fault := fault_of(error)) is not None:
+            return Reply(fault=fault, reason=explain(error)), []
+        return Reply(trace=traceback.format_exc()[-_MOST_TRACE:]), []
     taken = time.process_time() - began
     return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs], cpu_seconds=taken), blobs
 

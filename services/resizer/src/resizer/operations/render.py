@@ -64,7 +64,7 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     try:
         preview, variants = _variants(job, original, strict=True)
     except pyvips.Error as error:
-        if fault_of(error) is ImageFault.MEMORY:
+        if fault_of(error) is not ImageFault.BROKEN:
             raise
         # As viewers do, show what there is of a damaged image; one that is all of a colour shows nothing.
         preview, variants = _variants(job, original, strict=False)
