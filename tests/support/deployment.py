@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,6 +39,11 @@ class Process:
         self.log = log
         self.url = f"http://127.0.0.1:{port}"
         self._process = process
+
+    @property
+    def pid(self) -> int:
+        """Its process ID."""
+        return self._process.pid
 
     @property
     def running(self) -> bool:
@@ -74,6 +79,16 @@ class Process:
         """How many files the process may have open now."""
         return resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)[0]
 
+    def decoders(self) -> list[int]:
+        """Its decoding processes, oldest first."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                if parent == self._process.pid and b"common.imaging.worker" in (folder / "cmdline").read_bytes():
+                    found.append(int(folder.name))
+        return sorted(found)
+
     def lines(self) -> list[dict[str, object]]:
         """What it has logged so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
@@ -88,6 +103,7 @@ class Deployment:
         self.http = http
         self.buckets = buckets
         self.environment: dict[str, str] = {}
+        self.python: tuple[str, ...] = (sys.executable,)
         self.vhost: VirtualHost | None = None
         self.s3: TestBuckets | None = None
         self.processes: dict[str, Process] = {}
@@ -141,7 +157,7 @@ class Deployment:
         with log.open("ab") as output:
             limited = ("prlimit", f"--nofile={descriptors}") if descriptors else ()
             process = await asyncio.create_subprocess_exec(
-                *limited, sys.executable, "-m", name, env=environment, stderr=output, cwd=self.folder
+                *limited, *self.python, "-m", name, env=environment, stderr=output, cwd=self.folder
             )
         self.processes[alias or name] = Process(name, process, log, port, metrics_port)
         return self.processes[alias or name]

@@ -14,6 +14,7 @@ from common.service import connected, main, open_buckets, open_bus
 from common.settings import BrokerSettings, Settings, read_settings
 from common.temporary import prepare_temporary
 from common.topology import QUEUES, WorkQueue
+from common.undumpable import become_undumpable
 
 _MOST = 1000  # letters shown
 _BROKER_SECONDS = 20.0
@@ -40,6 +41,7 @@ def command_line(
     `about` says what the service does, `settings` reads those of this `kind`, and `more` is what `check` tries besides.
     Exits 0; 1 when it cannot be done; 2 for a wrong command or setting. A job exits as it says itself.
     """
+    become_undumpable()  # before there is any decoding process, which could read our secrets
     given = _parser(name, about, kind, queues, jobs, serves=serve is not None).parse_args()
     if given.command == "check":
         main(name, lambda: _check(name, settings, more))
