@@ -54,6 +54,37 @@ class Handling:
         return len(self.events) >= number
 
 
+async def test_while_a_subscription_has_trouble_nothing_is_taken(bus: Bus) -> None:
+    trouble: list[str] = []
+
+    async def act(number: int) -> None:
+        if number == 1:
+            trouble.append("its tools are missing")
+            raise Transient(trouble[0])
+
+    handling = Handling(act)
+    await bus.consume([subscription(handling, slots=1, trouble=lambda: trouble[0] if trouble else None)])
+    for number in range(3):
+        await bus.publish(uploaded(number))
+    await eventually(lambda: handling.count(1), "the first event")
+    await asyncio.sleep(1.5)  # a retry would have come, and other events
+    assert len(handling.events) == 1
+    trouble.clear()
+    await eventually(lambda: handling.count(4), "all events, and one of them again")
+    assert {event.subject for event in handling.events} == {uploaded(number).subject for number in range(3)}
+
+
+async def test_a_service_without_trouble_takes_what_another_leaves(vhost: VirtualHost) -> None:
+    ill, well = Handling(), Handling()
+    async with opened(vhost.url, DELAYS) as first, opened(vhost.url, DELAYS) as second:
+        await first.consume([subscription(ill, trouble=lambda: "its tools are missing")])
+        await second.consume([subscription(well)])
+        for number in range(10):
+            await first.publish(uploaded(number))
+        await eventually(lambda: well.count(10), "all events")
+    assert ill.events == []
+
+
 async def test_an_event_arrives_as_it_was_sent_also_one_sent_before_anyone_listened(bus: Bus) -> None:
     handling = Handling()
     first, second = uploaded(1), uploaded(2)

@@ -14,7 +14,7 @@ async def test_no_room_to_turn_an_original_is_no_defect(tmp_path: Path) -> None:
             await deployment.start()
             status, body = await deployment.upload(sideways)
             assert status == 503, body
-            assert "try again" in body["error"]
+            assert "no room left" in body["error"]
             assert await keys(deployment.buckets.incoming) == set()
             await deployment.nothing_temporary()
 

@@ -59,6 +59,9 @@ def _together(services: list[Service]) -> Service:
         for service in services:
             service.stopping()
 
+    def trouble() -> str | None:
+        return next(filter(None, (service.trouble() for service in services)), None)
+
     return Service(
         name="standalone",
         routes=tuple(route for service in services for route in service.routes),
@@ -66,6 +69,7 @@ def _together(services: list[Service]) -> Service:
         background=tuple(task for service in services for task in service.background),
         news=news,
         stopping=stopping,
+        trouble=trouble,
     )
 
 

@@ -28,12 +28,18 @@ async def _no_last_words(event: Event, error: Exception) -> None:
     """For subscriptions that have nothing to write down when an event's attempts are used up."""
 
 
+def no_trouble() -> str | None:
+    """For what can always work."""
+    return None
+
+
 @dataclass(frozen=True)
 class Subscription:
     """How one service takes from one queue.
 
     `handlers` maps an event's class to what handles it; `slots` is how many are handled at once; `deadline` how
     many seconds one may take; `gave_up` is told of an event whose attempts are used up, before it is put aside.
+    While `trouble` gives a reason, nothing is taken from the queue: whoever can handle its events may have them.
     """
 
     queue: WorkQueue
@@ -41,6 +47,7 @@ class Subscription:
     slots: int
     deadline: float
     gave_up: Callable[[Event, Exception], Awaitable[None]] = _no_last_words
+    trouble: Callable[[], str | None] = no_trouble
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from common.bus import Dead, DeadLetter, News, Retry, Subscription, settle
 from common.events import Event, encode
 from common.topology import QUEUES, RETRY_DELAYS, WorkQueue, routing_key
 
+_TROUBLE_INTERVAL = 0.5  # seconds between looks whether a subscription's trouble is over
+
 
 @dataclass(frozen=True)
 class _Message:
@@ -83,6 +85,8 @@ class EmbeddedBus:
         while True:
             await slots.acquire()
             message = await waiting.get()
+            while subscription.trouble() is not None:  # noqa: ASYNC110 - all there is to look at
+                await asyncio.sleep(_TROUBLE_INTERVAL)
             task = asyncio.create_task(self._settle(message, subscription))
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)

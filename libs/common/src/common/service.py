@@ -12,7 +12,7 @@ import structlog
 from aiohttp import web
 
 from common.accounts import S3Variables
-from common.bus import Bus, Subscription
+from common.bus import Bus, Subscription, no_trouble
 from common.cancellation import is_cancelled
 from common.errors import BackgroundFault, BusFault, SettingsError, StorageFault
 from common.events import Event
@@ -44,7 +44,7 @@ class Service:
     """What a service's wiring returns: all that the process has to run for it.
 
     `news` is told of every event that passes, whoever's work it is; some may be missed. `stopping` is called first
-    when the service stops.
+    when the service stops. `trouble` says why no decoding process can be started, or None: the service is not ready.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Service:
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     news: Callable[[Event], None] | None = None
     stopping: Callable[[], None] = _nothing
+    trouble: Callable[[], str | None] = no_trouble
     needs_broker: bool = False
 
 
@@ -106,7 +107,7 @@ async def connected(bus: RabbitBus) -> None:
 
 async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
     """Run the service until SIGTERM or SIGINT, then drain it."""
-    health = Health(buckets.check, bus.trouble, service.needs_broker)
+    health = Health(buckets.check, bus.trouble, service.trouble, service.needs_broker)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

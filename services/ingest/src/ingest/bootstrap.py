@@ -29,16 +29,27 @@ def _quick(limits: Limits) -> Limits:
     return limits.model_copy(update={"cpu_seconds": cpu, "wall_seconds": wall})
 
 
-async def _capabilities(settings: IngestSettings, pool: Pool) -> dict[str, object]:
-    seen, _ = await pool.run(capable, Job(path=settings.temp_folder, limits=pool.limits), Capabilities)
-    wanted = [output.format for output in settings.plan.modern]
-    return {
-        "reads": seen.reads,
-        "writes": seen.writes,
-        "modern": [name for name in wanted if name in seen.writes],
-        "limits": {"bytes": settings.max_upload_bytes, "pixels": settings.max_pixels},
-        "sizes": [size.model_dump(mode="json") for size in settings.resizing_config],
-    }
+class _Capabilities:
+    """What this service can do, seen when it is first asked for."""
+
+    def __init__(self, settings: IngestSettings, pool: Pool) -> None:
+        self._settings = settings
+        self._pool = pool
+        self._seen: Capabilities | None = None
+
+    async def __call__(self) -> dict[str, object]:
+        settings, pool = self._settings, self._pool
+        if self._seen is None:
+            job = Job(path=settings.temp_folder, limits=pool.limits)
+            self._seen, _ = await pool.run(capable, job, Capabilities)
+        wanted = [output.format for output in settings.plan.modern]
+        return {
+            "reads": self._seen.reads,
+            "writes": self._seen.writes,
+            "modern": [name for name in wanted if name in self._seen.writes],
+            "limits": {"bytes": settings.max_upload_bytes, "pixels": settings.max_pixels},
+            "sizes": [size.model_dump(mode="json") for size in settings.resizing_config],
+        }
 
 
 @asynccontextmanager
@@ -51,7 +62,12 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
         turning = None
         if settings.auto_orient_original:
             turning = await stack.enter_async_context(Pool.open(1, settings.limits))
-        capabilities = await _capabilities(settings, pool)
+        await pool.start_one()  # a service that cannot decode says so from the start
+        capabilities = _Capabilities(settings, pool)
+
+        def trouble() -> str | None:
+            return pool.trouble() or (turning.trouble() if turning else None)
+
         watchers = Watchers(buckets, settings.plan)
         uploads = Uploads(incoming=buckets.incoming, outbox=outbox, pool=pool, turning=turning)
         yield Service(
@@ -65,4 +81,5 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
             background=(outbox.run,),
             news=watchers.news,
             stopping=watchers.close,
+            trouble=trouble,
         )

@@ -1,5 +1,6 @@
 """What becomes of an uploaded file: checked, turned upright, named, stored, announced."""
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 

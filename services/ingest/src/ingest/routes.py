@@ -1,6 +1,7 @@
 """`POST /upload`, and what clients can ask about: `/status`, `/events` and `/capabilities`."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 
@@ -83,11 +84,11 @@ async def _tell(image: ImageKey, stream: web.StreamResponse, watchers: Watchers)
     await stream.write_eof()
 
 
-def capabilities_route(capabilities: dict[str, object]) -> Handler:
+def capabilities_route(capabilities: Callable[[], Awaitable[dict[str, object]]]) -> Handler:
     """The handler of `GET /capabilities`: what was seen to work, the limits and the sizes."""
 
     async def show(_: web.Request) -> web.Response:
-        return web.json_response(capabilities)
+        return web.json_response(await capabilities())
 
     return show
 

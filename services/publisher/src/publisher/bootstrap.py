@@ -77,4 +77,5 @@ async def publisher(
             routes=tuple(routes),
             subscriptions=(subscription,),
             background=(outbox.run, reconciler.run, sweeper.run),
+            trouble=pool.trouble,
         )

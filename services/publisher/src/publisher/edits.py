@@ -14,7 +14,7 @@ from typing import TypeVar
 import structlog
 
 from common.bus import Bus
-from common.cancellation import in_thread, to_the_end
+from common.cancellation import to_the_end
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
 from common.events import ThumbnailsRequested
 from common.images.geometry import turned_box

@@ -44,6 +44,7 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
         Pool.open(workers, settings.limits) as live_pool,
         Pool.open(workers, patient, background=True) as background_pool,
     ):
+        await live_pool.start_one()  # a service that cannot decode takes nothing from the start
         first = Renderer(live_pool, settings.plan)
         second = Renderer(background_pool, settings.plan)
 
@@ -56,14 +57,18 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
                 slots=workers,
                 deadline=_RENDERINGS * renderer.pool.limits.wall_seconds + _STORAGE_SECONDS,
                 gave_up=partial(gave_up, resizing=resizing),
+                trouble=renderer.pool.trouble,
             )
+
+        def trouble() -> str | None:
+            return live_pool.trouble() or background_pool.trouble()
 
         subscriptions = (
             subscription(RESIZER_LIVE, first),
             subscription(RESIZER_FOLLOW_UP, second),
             subscription(RESIZER_BULK, second),
         )
-        yield Service(name="resizer", subscriptions=subscriptions, needs_broker=True)
+        yield Service(name="resizer", subscriptions=subscriptions, needs_broker=True, trouble=trouble)
 
 
 async def resize(settings: ResizerServiceSettings, options: Options, selection: Selection) -> int:

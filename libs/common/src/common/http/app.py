@@ -24,13 +24,14 @@ log = structlog.get_logger()
 
 @dataclass
 class Health:
-    """What `/readyz` tells. `storage` raises when it does not answer; `broker` says what is wrong, or None.
+    """What `/readyz` tells. `storage` raises when it does not answer; the others say what is wrong, or None.
 
     Anybody may ask: what it is that does not answer, and where, is told to the log alone.
     """
 
     storage: Callable[[], Awaitable[None]]
     broker: Callable[[], str | None]
+    decoders: Callable[[], str | None]
     needs_broker: bool = False
     draining: bool = False
     in_flight: int = 0
@@ -43,9 +44,12 @@ class Health:
             await self.storage()
         except StorageFault as fault:
             storage = str(fault)
-        broker = self.broker()
-        ready = storage is None and not self.draining and (broker is None or not self.needs_broker)
-        body = {"ready": ready, "storage": self._told("storage", storage), "broker": self._told("broker", broker)}
+        broker, decoders = self.broker(), self.decoders()
+        able = storage is None and decoders is None and (broker is None or not self.needs_broker)
+        ready = able and not self.draining
+        found = {"storage": storage, "broker": broker, "decoders": decoders}
+        body: dict[str, object] = {"ready": ready}
+        body |= {name: self._told(name, wrong) for name, wrong in found.items()}
         return ready, body | ({"stopping": True} if self.draining else {})
 
     def _told(self, name: str, wrong: str | None) -> str:
@@ -110,7 +114,7 @@ def _common_routes(health: Health) -> list[Route]:
         is_ready, body = await health.report()
         return web.json_response(body) if is_ready else web.json_response(body, status=503, headers=RETRY)
 
-    states = {"application/json": obj(ready={"type": "boolean"}, storage=TEXT, broker=TEXT)}
+    states = {"application/json": obj(ready={"type": "boolean"}, storage=TEXT, broker=TEXT, decoders=TEXT)}
     return [
         Route("GET", "/ping", ping, Operation("Whether something answers", {"text/plain": {"const": "Pong!"}})),
         Route("GET", "/livez", alive, Operation("Whether the process lives", {"application/json": {}})),

@@ -12,12 +12,13 @@ from typing import Any
 
 import structlog
 from aio_pika import DeliveryMode, Message
-from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue, HeadersType
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 
 from common.bus import Dead, DeadLetter, Done, News, Subscription, Verdict, settle
 from common.errors import BusFault, Permanent
 from common.events import CONTENT_TYPE, Event, decode, encode
 from common.rabbit.calls import Bounds, answered
+from common.rabbit.consumer import Consumer
 from common.rabbit.declare import declare
 from common.rabbit.link import Link
 from common.rabbit.publisher import Publisher
@@ -28,6 +29,7 @@ log = structlog.get_logger()
 
 _MOST_NEWS = 10_000  # events that wait to be heard of; each is only a reason to look
 _PAUSE = 1.0  # seconds between attempts to say what becomes of a message
+_TROUBLE_INTERVAL = 0.5  # seconds between looks at the subscriptions' trouble
 _ATTEMPT, _REASON = "x-attempt", "x-reason"
 
 
@@ -45,7 +47,8 @@ class RabbitBus:
         self._bounds = bounds
         self._subscriptions: tuple[Subscription, ...] = ()
         self._news: News | None = None
-        self._taking: list[tuple[AbstractQueue, str]] = []
+        self._taking: list[Consumer] = []
+        self._following: asyncio.Task[None] | None = None
         self._busy: set[asyncio.Task[None]] = set()
         self._publisher: Publisher | None = None
         self._publishing = Link(url, f"{service}-publish", self._open_publishing, bounds)
@@ -80,13 +83,15 @@ class RabbitBus:
         self._news = news
         if self._subscriptions or news is not None:
             self._consuming.start()
+            self._following = asyncio.create_task(self._follow_trouble())
 
     async def drain(self, grace: float) -> None:
         """Cancel the consumers and wait up to `grace` seconds for what is in hand; the broker redelivers the rest."""
         deadline = asyncio.get_running_loop().time() + grace
         self._subscriptions, self._news = (), None
-        cancels = [answered("cancel", queue.cancel(tag), self._bounds.close) for queue, tag in self._taking]
-        await asyncio.gather(*cancels, return_exceptions=True)
+        if self._following is not None:
+            self._following.cancel()
+        await asyncio.gather(*(consumer.end() for consumer in self._taking), return_exceptions=True)
         if self._busy:
             _, late = await asyncio.wait(self._busy, timeout=max(0.0, deadline - asyncio.get_running_loop().time()))
             for task in late:
@@ -132,8 +137,10 @@ class RabbitBus:
             lane = await session.channel()
             await lane.set_qos(prefetch_count=subscription.slots)
             queue = await lane.get_queue(subscription.queue.name)
-            tag = await queue.consume(partial(self._take, subscription, session, lane))
-            self._taking.append((queue, tag))
+            take = partial(self._take, subscription, session, lane)
+            consumer = Consumer(subscription, session, queue, take, self._bounds)
+            self._taking.append(consumer)  # first, since the first message may tell of trouble at once
+            await consumer.adjust()
         if self._news is not None:
             await self._listen(session, self._news)
 
@@ -151,6 +158,18 @@ class RabbitBus:
                 log.warning("news that is not known here", reason=str(error))
 
         await queue.consume(heard, no_ack=True)
+
+    async def _follow_trouble(self) -> None:
+        while True:
+            await asyncio.sleep(_TROUBLE_INTERVAL)
+            await self._adjust_consumers()
+
+    async def _adjust_consumers(self) -> None:
+        for consumer in list(self._taking):
+            try:
+                await consumer.adjust()
+            except BusFault as fault:
+                consumer.session.lose(str(fault))
 
     async def _take(
         self, subscription: Subscription, session: Session, lane: AbstractChannel, message: AbstractIncomingMessage
@@ -174,6 +193,8 @@ class RabbitBus:
     ) -> None:
         attempt = _attempt(message.headers)
         verdict = await settle(message.body, attempt, subscription, self._delays)
+        # Before another message takes this one's place, which would use up an attempt, too.
+        await self._adjust_consumers()
         while not await self._acted_on(verdict, subscription.queue, message, attempt):
             if lane.is_closed:
                 return  # the broker takes it back, and delivers it again
