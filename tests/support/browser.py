@@ -32,7 +32,7 @@ async def page(url: str, folder: Path) -> AsyncIterator[None]:
             f"--user-data-dir={folder / 'browser'}",
             "--remote-debugging-port=0",  # without it, a headless browser leaves once the page is loaded
             url,
-            env={"PATH": os.environ["PATH"], "HOME": str(folder)},
+            env={"PATH": os.environ["PATH"], "HOME": str(folder), "TMPDIR": os.environ["TMPDIR"]},
             stdout=log,
             stderr=log,
             process_group=0,

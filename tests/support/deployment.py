@@ -120,6 +120,7 @@ class Deployment:
             deployment.s3 = s3
             deployment.environment = {
                 "PATH": os.environ["PATH"],
+                "TMPDIR": os.environ["TMPDIR"],
                 "API_SECRET_KEY": SECRET,
                 "TEMP_FOLDER": str(folder / "temp"),
                 "ACTIVATION_WAIT": "0.5",

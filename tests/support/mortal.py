@@ -13,7 +13,7 @@ from uuid import uuid4
 import aiohttp
 from tests.support.docker import can_get
 from tests.support.eventually import eventually
-from tests.support.rabbitmq import IMAGE, PROGRAM, launch_debian, prepare
+from tests.support.rabbitmq import IMAGE, PORTS, PROGRAM, launch_debian, prepare
 from tests.support.servers import RUN, free_port, stop
 
 _USER = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
@@ -47,7 +47,7 @@ class _OfDebian:
         assert PROGRAM.exists(), "expected a Docker engine, or Debian's rabbitmq-server"
         # Debian's server runs as a user of its own, who cannot reach the folders of tests.
         self._folder = Path(os.environ[RUN]) / f"mortal-{uuid4().hex[:12]}"
-        self._ports = {name: free_port() for name in ("amqp", "dist", "management")}
+        self._ports = {name: free_port() for name in PORTS}
         self.url = f"amqp://guest:guest@127.0.0.1:{self._ports['amqp']}/"
         prepare(self._folder, self._ports)
 

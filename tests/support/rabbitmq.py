@@ -17,8 +17,14 @@ from tests.support.servers import Addresses, Started, Stopper, Unavailable, answ
 IMAGE = os.environ.get("TEST_RABBITMQ_IMAGE", "rabbitmq:4.1-management")
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in /usr/sbin insists on its own user
 
+PORTS = ("amqp", "dist", "management", "epmd")
+
 # One Erlang scheduler is plenty, and leaves the cores to what is tested.
 _MODEST = {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1 +sbwt none"}
+
+# Erlang nodes find each other by a daemon of their machine, which the first one would start and leave behind. This one
+# is the broker's own, and ends with its process group.
+_WITH_EPMD = 'epmd & until epmd -names >/dev/null 2>&1; do sleep 0.1; done; exec "$0"'
 
 
 def broker() -> Addresses:
@@ -44,7 +50,7 @@ def _in_docker(_: Path) -> Started:
 def _of_debian(folder: Path) -> Started:
     if not PROGRAM.exists():
         raise Unavailable("Debian's rabbitmq-server is not installed")
-    ports = {name: free_port() for name in ("amqp", "dist", "management")}
+    ports = {name: free_port() for name in PORTS}
     prepare(folder, ports)
     process, stopper = launch_debian(folder, ports)
     management = f"http://127.0.0.1:{ports['management']}"
@@ -53,7 +59,7 @@ def _of_debian(folder: Path) -> Started:
 
 
 def prepare(folder: Path, ports: dict[str, int]) -> None:
-    """Make the folder of one of Debian's brokers: `ports` are those of amqp, dist and management."""
+    """Make the folder of one of Debian's brokers: `ports` has one for each of PORTS."""
     folder.mkdir()
     (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
     (folder / "rabbitmq.conf").write_text(
@@ -70,6 +76,8 @@ def launch_debian(folder: Path, ports: dict[str, int]) -> tuple[subprocess.Popen
     """Start the broker of a prepared folder, also once more with what it had stored."""
     environment = {
         "HOME": str(folder),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_EPMD_PORT": str(ports["epmd"]),
         "RABBITMQ_NODENAME": f"tests-{ports['amqp']}@localhost",
         "RABBITMQ_DIST_PORT": str(ports["dist"]),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
@@ -83,7 +91,9 @@ def launch_debian(folder: Path, ports: dict[str, int]) -> tuple[subprocess.Popen
         **_MODEST,
     }
     as_user = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"] if os.geteuid() == 0 else []
-    return launch([*as_user, str(PROGRAM)], folder.parent / f"{folder.name}-process", environment)
+    return launch(
+        [*as_user, "sh", "-c", _WITH_EPMD, str(PROGRAM)], folder.parent / f"{folder.name}-process", environment
+    )
 
 
 class VirtualHost:

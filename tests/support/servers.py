@@ -20,6 +20,7 @@ from pathlib import Path
 
 RUN = "IMAGE_BACKEND_TEST_RUN"  # the folder of this test run, shared by all its processes
 _START_SECONDS = 120
+_END_SECONDS = 10
 _launched: list[subprocess.Popen[bytes]] = []  # kept, because they outlive the test that started them
 
 Addresses = dict[str, str]
@@ -32,9 +33,15 @@ class Unavailable(Exception):
 
 
 def begin_run() -> None:
-    """Make the folder that the processes of this run share."""
+    """Make the folder that the processes of this run share, and have all their temporary files in it."""
     os.environ[RUN] = tempfile.mkdtemp(prefix="image-backend-tests-")
-    Path(os.environ[RUN]).chmod(0o755)
+    folder = Path(os.environ[RUN])
+    folder.chmod(0o755)  # some servers run as users of their own
+    temporary = folder / "temp"
+    temporary.mkdir()
+    temporary.chmod(0o1777)
+    os.environ["TMPDIR"] = str(temporary)
+    tempfile.tempdir = None  # what it was before the run is remembered otherwise
 
 
 def end_run() -> None:
@@ -44,7 +51,9 @@ def end_run() -> None:
         stop(json.loads(state.read_text())["stop"])
     for process in _launched:
         process.wait()
-    shutil.rmtree(folder, ignore_errors=True)
+    deadline = time.monotonic() + _END_SECONDS
+    while folder.exists():  # of a run that was interrupted, a process may still be writing
+        shutil.rmtree(folder, ignore_errors=time.monotonic() < deadline)
 
 
 def shared(name: str, ways: list[Callable[[Path], Started]]) -> Addresses:
