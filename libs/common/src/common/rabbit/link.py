@@ -114,7 +114,7 @@ class Link:
             ) from error
         finally:
             if connection.transport is None:
-                await connection.close()  # else its finalizer would try to, where no loop runs any more
+                await connection.close()  # else its finalizer would try to, in whatever thread it runs
         return connection
 
     async def _close(self) -> None:
