@@ -17,7 +17,7 @@ from common.images.records import Stage, record_key
 from common.images.sizes import DEFAULT, Crop, Size
 
 # Part of the configuration's hash: raise it when the same settings give other pictures than before.
-RECIPE = 1
+RECIPE = 2
 
 
 class Output(BaseModel):

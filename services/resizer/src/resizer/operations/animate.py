@@ -6,13 +6,13 @@ import pyvips
 
 from common.images.names import Format
 from common.images.plan import Output
-from common.images.sizes import Resize, Size
+from common.images.sizes import Size
 from common.imaging.probe import Header, load
-from resizer.operations.pixels import apply, fit
-from resizer.operations.save import Encoded, encode
+from resizer.operations.gif import without_metadata
+from resizer.operations.pixels import apply, changes_nothing, fit, resamples
+from resizer.operations.save import Encoded, encode, gif_options
 
 _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
-_XMP = b"XMP DataXMP"  # the application block that carries metadata
 
 
 def animation_preview(path: Path, header: Header, *, strict: bool) -> pyvips.Image:
@@ -36,12 +36,11 @@ def _variant(path: Path, header: Header, size: Size, output: Output, fail_on: st
         # What writes AVIF writes one picture.
         still = apply(load(path, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
         return still.width, still.height, encode(still, output, size)
-    unchanged = size.dimensions(header.width, header.height) == (header.width, header.height) and _only_resizes(size)
-    if output.format is Format.GIF and unchanged:
-        original = path.read_bytes()
-        if _XMP not in original:
-            return header.width, header.height, original  # its palette and its compression cannot get better
     strip = load(path, Format.GIF, n=-1, access="sequential", fail_on=fail_on)
+    if output.format is Format.GIF and changes_nothing(size.steps, header.width, header.height, alpha=strip.hasalpha()):
+        same = without_metadata(path.read_bytes(), header.width, header.height)
+        if same is not None:
+            return header.width, header.height, same  # its palettes and its compression cannot get better
     frames = [
         apply(strip.crop(0, index * header.height, header.width, header.height), size.steps)
         for index in range(header.frames)
@@ -55,9 +54,6 @@ def _variant(path: Path, header: Header, size: Size, output: Output, fail_on: st
     if output.format is Format.WEBP:
         data = joined.webpsave_buffer(Q=output.quality, effort=output.effort, keep="other")
     else:
-        data = joined.gifsave_buffer(effort=1, keep_duplicate_frames=True, keep="other")
+        exact = not resamples(size.steps, header.width, header.height)
+        data = joined.gifsave_buffer(**gif_options(exact=exact), keep_duplicate_frames=True, keep="other")
     return frames[0].width, frames[0].height, bytes(data)
-
-
-def _only_resizes(size: Size) -> bool:
-    return all(isinstance(step, Resize) for step in size.steps)

@@ -1,6 +1,7 @@
 """Steps from pixels to pixels."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 
 import pyvips
@@ -12,6 +13,7 @@ _LEVELS = 255
 _LARGEST_REDUCTION = 64
 _BRIGHT = 60_000  # of 65,535
 _GREY = ("b-w", "grey16")
+_DEEP = 65_535 / _LEVELS
 
 # EXIF orientation to what makes the image upright: a mirror first, then a turn clockwise.
 # https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4 A, tag 274.
@@ -33,7 +35,7 @@ def fit(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
     if not image.hasalpha():
         return _resampled(image, width, height)
     # Without premultiplication, the colour of invisible pixels would bleed into their neighbours.
-    return _resampled(image.premultiply(), width, height).unpremultiply().cast(image.format)
+    return _resampled(image.premultiply(), width, height).unpremultiply().rint().cast(image.format)
 
 
 def brightness(image: pyvips.Image, width: int, height: int) -> float:
@@ -55,17 +57,35 @@ def levelled(image: pyvips.Image, share: float) -> pyvips.Image:
 
 
 def _resampled(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
-    return image.resize(
-        width / image.width,
-        vscale=height / image.height,
-        kernel="lanczos3",
-        gap=_gap(max(image.width / width, image.height / height)),
+    across, down = min(width, image.width), min(height, image.height)
+    if (across, down) != (image.width, image.height):
+        image = image.resize(
+            across / image.width,
+            vscale=down / image.height,
+            kernel="lanczos3",
+            gap=_gap(max(image.width / across, image.height / down)),
+        )
+    return image if (across, down) == (width, height) else _enlarged(image, width, height)
+
+
+def _enlarged(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
+    """Centre upon centre: libvips' resize lays the first pixel upon the first one, and all is half a pixel off."""
+    return image.affine(
+        [width / image.width, 0, 0, height / image.height],
+        interpolate=pyvips.Interpolate.new("bicubic"),
+        oarea=[0, 0, width, height],
+        idx=0.5,
+        idy=0.5,
+        odx=-0.5,
+        ody=-0.5,
+        extend="copy",
+        premultiplied=True,
     )
 
 
 @lru_cache(maxsize=256)
 def _kept(before: int, after: int) -> float:
-    if before == after:
+    if before <= after:
         return 1.0
     flat = (pyvips.Image.black(before, 1) + _BRIGHT).cast("ushort")
     kept: float = flat.resize(after / before, vscale=1, kernel="lanczos3", gap=_gap(before / after)).avg() / _BRIGHT
@@ -88,6 +108,32 @@ def apply(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
         else:
             image = _extended(image, step)
     return image
+
+
+def resamples(steps: Iterable[Step], width: int, height: int) -> bool:
+    """Whether a width × height image has other pixels after the steps than its own, and those of backgrounds."""
+    for step in steps:
+        before = width, height
+        if isinstance(step, Resize):
+            width, height = step.geometry.resized(width, height)
+            if (width, height) != before:
+                return True
+        else:
+            _, _, width, height = step.box(width, height)
+    return False
+
+
+def changes_nothing(steps: Iterable[Step], width: int, height: int, *, alpha: bool) -> bool:
+    """Whether a width × height image, with transparency or without, is the same after the steps."""
+    for step in steps:
+        if isinstance(step, Resize):
+            if step.geometry.resized(width, height) != (width, height):
+                return False
+        elif step.box(width, height) != (0, 0, width, height) or (
+            isinstance(step, Extent) and alpha and step.background[3]
+        ):
+            return False
+    return True
 
 
 def on_background(image: pyvips.Image, extent: Extent) -> pyvips.Image:
@@ -115,15 +161,29 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
     """The image in sRGB or grey with 8 bits a channel, by its own colour profile where it has one."""
     profiled = image.get_typeof("icc-profile-data") != 0
     if image.interpretation == "cmyk":
-        return image.icc_transform("srgb", embedded=profiled, input_profile="cmyk")
+        return image.icc_transform("srgb", embedded=profiled, input_profile="cmyk", depth=8)
+    grey = image.interpretation in _GREY
     if profiled:
-        try:
-            return image.icc_transform("srgb", embedded=True)
-        except pyvips.Error:
-            pass  # a profile that is broken, or for other channels: what viewers do is to show the image without
-    if image.interpretation in _GREY:
-        return image.colourspace("b-w")
-    return image.colourspace("srgb")
+        # A profile may be broken, or for other channels: what viewers do is to show the image without.
+        with suppress(pyvips.Error):
+            image = _by_profile(image)
+    return _eight_bits(image).colourspace("b-w" if grey else "srgb")
+
+
+def _by_profile(image: pyvips.Image) -> pyvips.Image:
+    # Without a depth, 16 bits stay 16 bits.
+    made = image.icc_transform("srgb", embedded=True, depth=8)
+    if image.format != "ushort" or not image.hasalpha():
+        return made
+    return made.extract_band(0, n=made.bands - 1).bandjoin(_eight_bits(image.extract_band(image.bands - 1)))
+
+
+def _eight_bits(image: pyvips.Image) -> pyvips.Image:
+    """Rounded, as https://www.w3.org/TR/png-3/#13Sample-depth-rescaling has it; libvips by itself cuts bits off."""
+    if image.format != "ushort":
+        return image
+    interpretation = {"rgb16": "srgb", "grey16": "b-w"}.get(image.interpretation, image.interpretation)
+    return (image / _DEEP).rint().cast("uchar").copy(interpretation=interpretation)
 
 
 def flatten(image: pyvips.Image) -> pyvips.Image:

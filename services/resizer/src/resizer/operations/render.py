@@ -1,4 +1,4 @@
-"""One image, every variant: decoded once, the largest variant made first and the others from it."""
+"""One image, every variant: decoded once, the largest variant made first and the others from it, none enlarged."""
 
 import math
 
@@ -13,7 +13,7 @@ from common.imaging.probe import explain, fault_of, header
 from common.imaging.protocol import Job
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.original import Original, Pixels
-from resizer.operations.pixels import apply
+from resizer.operations.pixels import apply, resamples
 from resizer.operations.placeholder import average_colour, shrunk, thumbhash
 from resizer.operations.save import MOST_A_SIDE, Encoded, encode
 
@@ -113,14 +113,19 @@ def _pictures(pixels: Pixels, size: Size, outputs: list[Output]) -> list[Encoded
     image = apply(image, rest)
     if len(outputs) > 1:
         image = image.copy_memory()
-    return [(image.width, image.height, encode(image, output, size)) for output in outputs]
+    original = pixels.original
+    exact = not resamples(size.steps, original.width, original.height)
+    return [
+        (image.width, image.height, pixels.same_file(size, output) or encode(image, output, size, exact=exact))
+        for output in outputs
+    ]
 
 
 def _area(size: Size, original: Original) -> int:
-    """How many pixels the variant's first step leaves: the largest is made first, and others from it."""
+    """How many of the original's pixels the variant's first step leaves: the largest is made first, others from it."""
     if size.steps and isinstance(size.steps[0], Resize):
         across, down = size.steps[0].geometry.resized(original.width, original.height)
-        return across * down
+        return min(across, original.width) * min(down, original.height)
     return original.width * original.height
 
 

@@ -13,8 +13,20 @@ Encoded = tuple[int, int, bytes]  # width and height in pixels, and the file
 MOST_A_SIDE = {Format.JPG: 65_535, Format.WEBP: 16_383, Format.AVIF: 16_384}
 
 
-def encode(image: pyvips.Image, output: Output, size: Size) -> bytes:
-    """The encoded image. Raises pyvips.Error for one that is too large for the format."""
+def gif_options(*, exact: bool) -> dict[str, object]:
+    """How a GIF is encoded. `exact`: up to 255 colours a frame, transparency among them, stay as they are."""
+    if exact:
+        # With less effort every colour is moved by a level; with more error than none, a frame takes another's palette.
+        return {"effort": 4, "dither": 0, "interpalette_maxerror": 0}
+    # The default effort takes six times as long for a few percent.
+    return {"effort": 1}
+
+
+def encode(image: pyvips.Image, output: Output, size: Size, *, exact: bool = False) -> bytes:
+    """The encoded image. Raises pyvips.Error for one that is too large for the format.
+
+    `exact`: its pixels are an original's own, which GIF is to keep where it can.
+    """
     if output.format is Format.JPG:
         # 4:2:0 at every quality, as ImageMagick does; libvips by itself stops at 90.
         data = image.jpegsave_buffer(Q=size.quality, interlace=size.interlaced, subsample_mode="on", keep="none")
@@ -28,6 +40,5 @@ def encode(image: pyvips.Image, output: Output, size: Size) -> bytes:
             Q=output.quality, effort=output.effort, compression="av1", subsample_mode="on", keep="none"
         )
     else:
-        # The default effort takes six times as long for a few percent.
-        data = image.gifsave_buffer(effort=1, interlace=size.interlaced, keep="none")
+        data = image.gifsave_buffer(**gif_options(exact=exact), interlace=size.interlaced, keep="none")
     return bytes(data)
