@@ -1,0 +1,164 @@
+"""A look at everything takes no more memory on a large site than on a small one, and lets everybody else go on."""
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import pytest
+from tests.support.large_site import FILES, fill
+from tests.support.memory import MemoryStorage
+
+from common.embedded import EmbeddedBus
+from common.errors import NoSuchKey
+from common.images.names import is_original
+from common.images.plan import Plan
+from common.images.records import Record, Stage, encode_record
+from common.images.sizes import parse_sizes
+from common.local import LocalStorage
+from common.outbox import Outbox
+from common.storage import Buckets, Entry
+from publisher.activation import Activation
+from publisher.reconcile import Reconciler
+from publisher.survey import Found, survey
+from publisher.sweep import Sweep
+
+PLAN = Plan(parse_sizes(None))
+_TURN = 1_000  # steps that may be taken before others come to theirs
+_MORE = 500_000  # bytes; what would be held of 6,000 images more is ten times that
+
+Look = Callable[[Activation, Path], Awaitable[None]]
+
+
+async def first_look(activation: Activation, temporary: Path) -> None:
+    reconciler = Reconciler(activation, after=600, interval=1, settle_all=True, temporary=temporary)
+    assert await reconciler.settle_everything()
+
+
+async def look_at_incoming(activation: Activation, temporary: Path) -> None:
+    reconciler = Reconciler(activation, after=600, interval=1, settle_all=False, temporary=temporary)
+    await reconciler.settle_incoming()
+
+
+async def sweep(activation: Activation, temporary: Path) -> None:
+    sweeping = Sweep(activation, temporary)
+    async with aclosing(sweeping.due(thorough=False)) as items:
+        async for due in items:
+            await sweeping.settle(due)
+
+
+looks = pytest.mark.parametrize("look", [first_look, look_at_incoming, sweep])
+
+
+class Listed(LocalStorage):
+    """Tells of each entry that it lists."""
+
+    told: Callable[[], None]
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        async for entry in super().entries(prefix):
+            self.told()
+            yield entry
+
+
+class Turns:
+    """How many steps of a look follow one another while somebody else waits for a turn."""
+
+    def __init__(self) -> None:
+        self.longest = 0
+        self.total = 0
+        self._since = 0
+
+    def step(self) -> None:
+        self.total += 1
+        self._since += 1
+        self.longest = max(self.longest, self._since)
+
+    async def others(self) -> None:
+        """Take a turn whenever there is one."""
+        while True:
+            self._since = 0
+            await asyncio.sleep(0)
+
+
+def site(folder: Path, images: int) -> tuple[Activation, Path]:
+    """Both buckets with so many images each. Those in the private one are too young for anything to be due."""
+    temporary = folder / "temp"
+    temporary.mkdir(parents=True)
+    buckets = Buckets(Listed.open(folder / "incoming"), Listed.open(folder / "active"))
+    fill(folder / "active", images, PLAN)
+    fill(folder / "incoming", images, PLAN, first=images + 1)
+    bus = EmbeddedBus()
+    return Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0), temporary
+
+
+class Endless(MemoryStorage):
+    """A bucket that has so many images, and holds none of them in memory."""
+
+    def __init__(self, images: int) -> None:
+        super().__init__()
+        self._images = images
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        if prefix:
+            return
+        for number in range(self._images):
+            for ending in (".jpg", ".json", "BI.jpg", "MI.jpg", "SI.jpg"):
+                yield Entry(f"1475660224_{number:010}{ending}", 1, 3600.0)
+
+    async def stat(self, key: str) -> Entry | None:
+        return Entry(key, 1, 3600.0) if is_original(key) else None
+
+    async def get(self, key: str) -> bytes:
+        if not key.endswith(".json"):
+            raise NoSuchKey(key)
+        return encode_record(Record(configuration=PLAN.configuration(Stage.BASE)))
+
+
+async def peak(look: Look, folder: Path, incoming: int, active: int) -> int:
+    """Bytes that the look at so many images has held at most."""
+    bus = EmbeddedBus()
+    buckets = Buckets(Endless(incoming), Endless(active))
+    activation = Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0)
+    tracemalloc.start()
+    try:
+        await look(activation, folder)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@looks
+async def test_memory_does_not_grow_with_the_site(look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def done(*_: object, **__: object) -> None:
+        return None
+
+    monkeypatch.setattr("publisher.reconcile.finish_move", done)
+    monkeypatch.setattr("publisher.survey._HELD", 500)
+    await peak(look, tmp_path, 1_000, 1_000)  # what is loaded when it is first needed stays
+    small, large = [await peak(look, tmp_path, images, images) for images in (3_000, 9_000)]
+    assert large < small + _MORE
+
+
+@looks
+async def test_nobody_waits_for_a_whole_listing(look: Look, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns = Turns()
+    Listed.told = staticmethod(turns.step)
+
+    async def surveyed(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGenerator[Found, None]:
+        async with aclosing(survey(entries, temporary)) as images:
+            async for found in images:
+                turns.step()
+                yield found
+
+    monkeypatch.setattr("publisher.reconcile.survey", surveyed)
+    monkeypatch.setattr("publisher.sweep.survey", surveyed)
+    monkeypatch.setattr("publisher.survey._HELD", 500)
+    images = 1_200
+    activation, temporary = site(tmp_path, images)
+    others = asyncio.create_task(turns.others())
+    await look(activation, temporary)
+    others.cancel()
+    assert turns.total >= images * (FILES + 1)
+    assert turns.longest <= _TURN + 1
