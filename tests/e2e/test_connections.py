@@ -23,7 +23,7 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 @pytest.fixture
 async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
     async with Deployment.prepared("embedded", tmp_path) as prepared:
-        process = await prepared.launch("standalone", descriptors=f"{DESCRIPTORS}:{DESCRIPTORS}")
+        process = await prepared.launch("standalone", through=("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"))
         await prepared.wait_ready(process)
         yield prepared
         assert process.running
@@ -147,7 +147,7 @@ async def test_crowds_at_the_metrics_keep_neither_them_nor_the_service_away(depl
 
 async def test_a_service_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None:
     async with Deployment.prepared("embedded", tmp_path) as prepared:
-        process = await prepared.launch("standalone", descriptors="256:3000")
+        process = await prepared.launch("standalone", through=("prlimit", "--nofile=256:3000"))
         await prepared.wait_ready(process)
         assert process.most_descriptors() == 3000
         async with connections(port(process), 600, SLOW_UPLOAD):

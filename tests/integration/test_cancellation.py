@@ -34,6 +34,7 @@ from common.outbox import Outbox
 from common.s3 import connect
 from common.storage import Buckets
 from ingest.handlers import Uploads, accept
+from ingest.room import Room
 from ingest.upload import received
 from publisher.activation import Activation
 from publisher.edits import Edits, recropped, rotated
@@ -165,7 +166,7 @@ async def test_an_upload_that_is_given_up_leaves_no_file(folders: Folders, manne
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         request = make_mocked_request("POST", "/upload", headers, payload=body)
         try:
-            async with received(request, BodyLimits(1 << 20, 60, 60), folders.temporary) as path:
+            async with received(request, BodyLimits(1 << 20, 60, 60), Room(folders.temporary, 1 << 20)) as path:
                 await asyncio.sleep(0)
                 assert path.read_bytes() == 3 * b"photo"
         finally:

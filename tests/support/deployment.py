@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
@@ -147,18 +147,19 @@ class Deployment:
         for process in await asyncio.gather(*started):
             await self.wait_ready(process)
 
-    async def launch(self, name: str, *, alias: str | None = None, descriptors: str = "", **settings: str) -> Process:
+    async def launch(
+        self, name: str, *, alias: str | None = None, through: Sequence[str] = (), **settings: str
+    ) -> Process:
         """Start one service without waiting for it; `alias` tells a second one from the first.
 
-        `descriptors` is its limit on open files, SOFT:HARD.
+        `through` is a command that becomes the service's process after it has changed what that may use.
         """
         port, metrics_port, log = free_port(), free_port(), self.folder / f"{alias or name}.log"
         ports = {"SERVICE_PORT": str(port), "METRICS_PORT": str(metrics_port)}
         environment = self.environment | ports | settings
         with log.open("ab") as output:
-            limited = ("prlimit", f"--nofile={descriptors}") if descriptors else ()
             process = await asyncio.create_subprocess_exec(
-                *limited, *self.python, "-m", name, env=environment, stderr=output, cwd=self.folder
+                *through, *self.python, "-m", name, env=environment, stderr=output, cwd=self.folder
             )
         self.processes[alias or name] = Process(name, process, log, port, metrics_port)
         return self.processes[alias or name]

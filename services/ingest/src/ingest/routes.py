@@ -15,6 +15,7 @@ from common.images.names import BadName, ImageKey
 from common.images.plan import Plan
 from common.storage import Buckets
 from ingest.handlers import Uploads, accept
+from ingest.room import Room
 from ingest.status import Status, status_of
 from ingest.upload import received
 from ingest.watch import Watchers
@@ -27,9 +28,10 @@ _SETTLED = "settled"
 
 def upload_route(uploads: Uploads, limits: BodyLimits, folder: Path) -> Handler:
     """The handler of `POST /upload`: 200 with the new name once the original is stored."""
+    room = Room(folder, limits.bytes)
 
     async def upload(request: web.Request) -> web.Response:
-        async with received(request, limits, folder) as path:
+        async with received(request, limits, room) as path:
             try:
                 key = await accept(path, uploads=uploads)
             except ImageError as error:

@@ -11,27 +11,29 @@ from common.cancellation import in_thread
 from common.http import Refused
 from common.http.bodies import BodyLimits, chunks, guarded, parts
 from common.temporary import temporary_fault, temporary_file
+from ingest.room import Room, Share
 
 _CHUNK = 256 * 1024
 
 
 @asynccontextmanager
-async def received(request: web.Request, limits: BodyLimits, folder: Path) -> AsyncIterator[Path]:
-    """The body's one file part `file`, as a file in `folder` that goes with the context. Raises Refused."""
+async def received(request: web.Request, limits: BodyLimits, room: Room) -> AsyncIterator[Path]:
+    """The body's one file part `file`, as a file in the room's folder that goes with the context. Raises Refused."""
     if not request.content_type.startswith("multipart/"):
         raise Refused(
             400, f"a body of type {request.content_type}: expected multipart/form-data with a file part 'file'"
         )
-    path = temporary_file(folder)
-    try:
-        async with guarded(limits):
-            await _receive(request, limits, path)
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
+    path = temporary_file(room.folder)
+    with room.share() as share:
+        try:
+            async with share.arriving(), guarded(limits):
+                await _receive(request, limits, path, share)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
 
 
-async def _receive(request: web.Request, limits: BodyLimits, path: Path) -> None:
+async def _receive(request: web.Request, limits: BodyLimits, path: Path, share: Share) -> None:
     found = False
     async for part in parts(request, limits):
         if part.name != "file":
@@ -41,17 +43,18 @@ async def _receive(request: web.Request, limits: BodyLimits, path: Path) -> None
         if found:
             raise Refused(400, "the body has two file parts 'file': expected one")
         found = True
-        await _write(part, limits, path)
+        await _write(part, limits, path, share)
     if not found:
         raise Refused(400, "no file: expected multipart/form-data with a file part 'file'")
 
 
-async def _write(part: BodyPartReader, limits: BodyLimits, path: Path) -> None:
+async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, share: Share) -> None:
     empty = True
     try:
         with path.open("wb") as file:
             async for chunk in chunks(part, limits, _CHUNK):
                 empty = False
+                share.take(len(chunk))
                 await in_thread(file.write, chunk)
     except ConnectionError:
         raise

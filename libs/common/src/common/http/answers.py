@@ -14,12 +14,12 @@ RETRY = {"Retry-After": "5"}  # seconds
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def failure(status: int, message: str, *, worth_repeating: bool = True) -> web.Response:
+def failure(status: int, message: str) -> web.Response:
     """An error as clients get it. They are told when to repeat a request that others or the network have kept back."""
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="image-backend"'
-    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE) and worth_repeating:
+    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE):
         headers |= RETRY
     answer = web.json_response({"success": False, "error": message}, status=status, headers=headers)
     if status == HTTPStatus.REQUEST_TIMEOUT:

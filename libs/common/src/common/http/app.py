@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import asyncapi, metrics
-from common.errors import StorageFault, StorageFull, Transient
+from common.errors import StorageFault, Transient
 from common.http.answers import LIMITS, RETRY, failure
 from common.http.bodies import Refused
 from common.http.cors import cors, preflight
@@ -137,9 +137,7 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return failure(error.status, str(error))
     except Transient as error:
         log.exception("a request failed for now", path=request.path)
-        full = isinstance(error, StorageFull)
-        why = "there is no room left" if full else f"not possible just now, try again: {type(error).__name__}"
-        return failure(503, why, worth_repeating=not full)
+        return failure(503, f"not possible just now, try again: {type(error).__name__}")
     except Exception:
         # A client must get an answer, and never a stack trace.
         log.exception("a request met a defect", path=request.path)

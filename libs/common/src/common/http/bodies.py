@@ -11,6 +11,8 @@ from aiohttp.multipart import BodyPartReader
 from aiohttp.streams import StreamReader
 
 MAX_PARTS = 16
+_SLOWEST = 1024  # bytes a second, a quarter of what a poor mobile connection still does
+_GRACE = 30.0  # seconds that a body may fall behind that
 _OVERHEAD = 64 * 1024  # bytes around the values: part headers and boundaries
 
 # What aiohttp raises on bytes that are not the body they claim to be.
@@ -56,6 +58,7 @@ class _Guarded:
         self._stream = stream
         self._limits = limits
         self._left = limits.bytes + _OVERHEAD
+        self._late = self._now() + _GRACE  # every byte puts it off, so that no burst buys more than the grace
 
     async def read(self, size: int = -1) -> bytes:
         return self._counted(await self._timed(self._stream.read(size)))
@@ -71,17 +74,24 @@ class _Guarded:
         self._stream.unread_data(data)
 
     async def _timed(self, reading: Awaitable[bytes]) -> bytes:
+        idle, slow = self._limits.idle_seconds, self._late - self._now()
         try:
-            async with asyncio.timeout(self._limits.idle_seconds):
+            async with asyncio.timeout(min(idle, slow)):
                 return await reading
         except TimeoutError as error:
-            raise Refused(408, f"nothing was sent for {self._limits.idle_seconds:g} s") from error
+            why = f"nothing was sent for {idle:g} s" if idle <= slow else f"slower than {_SLOWEST} bytes a second"
+            raise Refused(408, why) from error
 
     def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
             raise self._limits.too_large()
+        now = self._now()
+        self._late = min(max(self._late, now) + len(data) / _SLOWEST, now + _GRACE)
         return data
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
 
 @asynccontextmanager
