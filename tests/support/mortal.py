@@ -1,4 +1,4 @@
-"""A RabbitMQ that a test may kill, which the one of the whole run is not."""
+"""A RabbitMQ that a test may kill, set or command, which the one of the whole run is not."""
 
 import asyncio
 import os
@@ -13,10 +13,11 @@ from uuid import uuid4
 import aiohttp
 from tests.support.docker import can_get
 from tests.support.eventually import eventually
-from tests.support.rabbitmq import IMAGE, PORTS, PROGRAM, launch_debian, prepare
+from tests.support.rabbitmq import IMAGE, PORTS, PROGRAM, as_user, launch_debian, prepare
 from tests.support.servers import RUN, free_port, stop
 
 _USER = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
+_OPTIONS = "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"
 
 
 class MortalBroker(Protocol):
@@ -30,11 +31,14 @@ class MortalBroker(Protocol):
     async def start(self) -> None:
         """Start it again, and wait until it accepts connections."""
 
+    async def control(self, *arguments: str) -> str:
+        """What `rabbitmqctl` prints."""
+
 
 @asynccontextmanager
-async def mortal_broker() -> AsyncIterator[MortalBroker]:
-    """In Docker where there is an engine, else Debian's."""
-    broker: _InDocker | _OfDebian = _InDocker() if can_get(IMAGE) else _OfDebian()
+async def mortal_broker(options: str = "") -> AsyncIterator[MortalBroker]:
+    """In Docker where there is an engine, else Debian's; `options` are Erlang's, such as `-rabbit NAME VALUE`."""
+    broker: _InDocker | _OfDebian = _InDocker(options) if can_get(IMAGE) else _OfDebian(options)
     await broker.start()
     try:
         yield broker
@@ -43,32 +47,38 @@ async def mortal_broker() -> AsyncIterator[MortalBroker]:
 
 
 class _OfDebian:
-    def __init__(self) -> None:
+    def __init__(self, options: str) -> None:
         assert PROGRAM.exists(), "expected a Docker engine, or Debian's rabbitmq-server"
         # Debian's server runs as a user of its own, who cannot reach the folders of tests.
         self._folder = Path(os.environ[RUN]) / f"mortal-{uuid4().hex[:12]}"
         self._ports = {name: free_port() for name in PORTS}
         self.url = f"amqp://guest:guest@127.0.0.1:{self._ports['amqp']}/"
+        self._options = options
         prepare(self._folder, self._ports)
 
     async def start(self) -> None:
-        self._process, self._stopper = launch_debian(self._folder, self._ports)
+        self._process, self._stopper = launch_debian(self._folder, self._ports, self._options)
         await eventually(lambda: _answers(self._ports["management"]), "the broker")
 
     async def kill(self) -> None:
         os.killpg(self._process.pid, signal.SIGKILL)
         await asyncio.to_thread(self._process.wait)
 
+    async def control(self, *arguments: str) -> str:
+        node = f"tests-{self._ports['amqp']}@localhost"
+        command = [*as_user(), str(PROGRAM.with_name("rabbitmqctl")), "-n", node, *arguments]
+        return await asyncio.to_thread(_run, *command, HOME=str(self._folder), ERL_EPMD_PORT=str(self._ports["epmd"]))
+
     async def end(self) -> None:
         await asyncio.to_thread(stop, self._stopper)
 
 
 class _InDocker:
-    def __init__(self) -> None:
+    def __init__(self, options: str) -> None:
         self._ports = {5672: free_port(), 15672: free_port()}
         self.url = f"amqp://guest:guest@127.0.0.1:{self._ports[5672]}/"
         published = [text for inside, port in self._ports.items() for text in ("-p", f"127.0.0.1:{port}:{inside}")]
-        given = [text for name, value in _USER.items() for text in ("-e", f"{name}={value}")]
+        given = [text for name, value in (_USER | {_OPTIONS: options}).items() for text in ("-e", f"{name}={value}")]
         # A host name of its own, since the broker stores under it.
         created = _docker("create", "--hostname", "mortal", *published, *given, IMAGE)
         self._identity = created.strip()
@@ -80,12 +90,19 @@ class _InDocker:
     async def kill(self) -> None:
         await asyncio.to_thread(_docker, "kill", self._identity)
 
+    async def control(self, *arguments: str) -> str:
+        return await asyncio.to_thread(_docker, "exec", self._identity, "rabbitmqctl", *arguments)
+
     async def end(self) -> None:
         await asyncio.to_thread(_docker, "rm", "-f", "-v", self._identity)
 
 
 def _docker(*arguments: str) -> str:
-    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
+    return _run("docker", *arguments)
+
+
+def _run(*command: str, **environment: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | environment).stdout
 
 
 async def _answers(port: int) -> bool:

@@ -72,8 +72,8 @@ def prepare(folder: Path, ports: dict[str, int]) -> None:
             shutil.chown(path, "rabbitmq", "rabbitmq")
 
 
-def launch_debian(folder: Path, ports: dict[str, int]) -> tuple[subprocess.Popen[bytes], Stopper]:
-    """Start the broker of a prepared folder, also once more with what it had stored."""
+def launch_debian(folder: Path, ports: dict[str, int], options: str = "") -> tuple[subprocess.Popen[bytes], Stopper]:
+    """Start the broker of a prepared folder, also once more with what it had stored; `options` are Erlang's."""
     environment = {
         "HOME": str(folder),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
@@ -88,12 +88,16 @@ def launch_debian(folder: Path, ports: dict[str, int]) -> tuple[subprocess.Popen
         "RABBITMQ_ENABLED_PLUGINS_FILE": str(folder / "enabled_plugins"),
         "RABBITMQ_FEATURE_FLAGS_FILE": str(folder / "feature_flags"),
         "RABBITMQ_PLUGINS_EXPAND_DIR": str(folder / "plugins"),
-        **_MODEST,
+        **{name: f"{value} {options}" for name, value in _MODEST.items()},
     }
-    as_user = ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"] if os.geteuid() == 0 else []
     return launch(
-        [*as_user, "sh", "-c", _WITH_EPMD, str(PROGRAM)], folder.parent / f"{folder.name}-process", environment
+        [*as_user(), "sh", "-c", _WITH_EPMD, str(PROGRAM)], folder.parent / f"{folder.name}-process", environment
     )
+
+
+def as_user() -> list[str]:
+    """What begins a command of Debian's broker, which has a user of its own."""
+    return ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"] if os.geteuid() == 0 else []
 
 
 class VirtualHost:

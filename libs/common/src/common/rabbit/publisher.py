@@ -2,10 +2,12 @@
 
 A broker with an alarm (memory, disk) reads nothing more and refuses nothing: whatever was written meanwhile arrives in
 the end, each copy of it. So a message whose confirm is outstanding is never sent again over the same channel; whoever
-asks again waits for the confirm of the first copy.
+asks again waits for the confirm of the first copy, and is told of one that came meanwhile.
 """
 
 import asyncio
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from aio_pika import Message
@@ -27,9 +29,11 @@ class _Copy(NamedTuple):
     message_id: str | None
 
 
-class _Sending(NamedTuple):
+@dataclass
+class _Sending:
     task: asyncio.Task[None]
     since: float
+    waiting: int = 0  # callers
 
 
 class Publisher:
@@ -40,6 +44,7 @@ class Publisher:
         self._channel = channel
         self._bounds = bounds
         self._unconfirmed: dict[_Copy, _Sending] = {}  # oldest first
+        self._confirmed_late: dict[_Copy, None] = {}  # after its caller had gone; oldest first
         self._blocked = 0.0  # when the broker was last seen to block publishers
 
     @property
@@ -54,12 +59,19 @@ class Publisher:
         """Send the message and wait for its confirm. Raises BusFault when there is none in time; it may come later."""
         what = f"the broker did not take a message for {key}"
         copy = _Copy(exchange, key, message.message_id)
+        if copy in self._confirmed_late:
+            del self._confirmed_late[copy]
+            return
         if copy not in self._unconfirmed:
             self._begin(what, copy, message, mandatory=mandatory)
-        task = self._unconfirmed[copy].task
-        await asyncio.wait((task,), timeout=self._bounds.confirm)
-        if task.done():
-            outcome(what, task)
+        sending = self._unconfirmed[copy]
+        sending.waiting += 1
+        try:
+            await asyncio.wait((sending.task,), timeout=self._bounds.confirm)
+        finally:
+            sending.waiting -= 1
+        if sending.task.done():
+            outcome(what, sending.task)
             return
         await self._give_up_in_the_end()
         raise BusFault(f"{what}: no confirm within {self._bounds.confirm:g} s")
@@ -68,14 +80,23 @@ class Publisher:
         if len(self._unconfirmed) >= _MOST:
             raise BusFault(f"{what}: it has not confirmed {_MOST} others yet")
 
-        def ended(task: asyncio.Task[None]) -> None:
-            del self._unconfirmed[copy]
-            if not task.cancelled() and isinstance(task.exception(), PublishError):
-                self._session.lose(f"nothing takes what is published for {copy.key}: a queue is missing")
-
         task = asyncio.create_task(self._publish(copy, message, mandatory=mandatory))
-        task.add_done_callback(ended)
+        task.add_done_callback(partial(self._ended, copy))
         self._unconfirmed[copy] = _Sending(task, _now())
+
+    def _ended(self, copy: _Copy, task: asyncio.Task[None]) -> None:
+        sending = self._unconfirmed.pop(copy)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, PublishError):
+            self._session.lose(f"nothing takes what is published for {copy.key}: a queue is missing")
+        # An event is published once, and again only where that is not known to have succeeded. What goes straight to
+        # a queue may have to go there again later.
+        if error is None and not sending.waiting and copy.exchange:
+            self._confirmed_late[copy] = None
+            while len(self._confirmed_late) > _MOST:
+                del self._confirmed_late[next(iter(self._confirmed_late))]
 
     async def _publish(self, copy: _Copy, message: Message, *, mandatory: bool) -> None:
         channel = self._channel

@@ -1,0 +1,128 @@
+"""Publishes that the broker does not confirm, for an alarm or because the confirm is lost; and slow consumers."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.support.bus import connected, opened
+from tests.support.eventually import eventually
+from tests.support.mortal import MortalBroker, mortal_broker
+from tests.support.proxy import Proxy
+from tests.support.rabbitmq import VirtualHost
+
+from common.bus import Subscription
+from common.errors import BusFault
+from common.events import Event, ImageUploaded
+from common.images.names import ImageKey
+from common.outbox import Outbox
+from common.rabbit import Bounds, RabbitBus
+from common.topology import RESIZER_LIVE
+
+DELAYS = (0.2, 0.4)
+CONFIRM = rb"\x01\x00.\x00\x00\x00\x0d\x00\x3c\x00\x50.{9}\xce"  # a frame: basic.ack, of any tag, on any channel
+CONSUMER_TIMEOUT = 2  # seconds
+
+
+@pytest.fixture
+async def broker() -> AsyncIterator[MortalBroker]:
+    milliseconds = CONSUMER_TIMEOUT * 1000
+    async with mortal_broker(f"-rabbit consumer_timeout {milliseconds} -rabbit channel_tick_interval 500") as private:
+        yield private
+
+
+def uploaded(number: int) -> ImageUploaded:
+    return ImageUploaded(source="/test", subject=ImageKey.parse(f"1475660224_{number}.jpg"))
+
+
+async def _trouble(bus: RabbitBus, word: str) -> None:
+    async def told() -> bool:
+        return word in (bus.trouble() or "")
+
+    await eventually(told, f"trouble that says {word}", 40)
+
+
+async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(broker: MortalBroker) -> None:
+    handled: Counter[str] = Counter()
+
+    async def handler(event: Event) -> None:
+        handled[event.id] += 1
+
+    async with opened(broker.url, DELAYS, Bounds(heartbeat=1, confirm=0.5, unconfirmed=5.0)) as bus:
+        outbox = Outbox(bus)
+        await outbox.send(uploaded(0))
+        late = asyncio.create_task(outbox.run())
+        await broker.control("set_vm_memory_high_watermark", "absolute", "1")
+        events = [uploaded(number) for number in range(1, 6)]
+        for event in events:
+            await outbox.send(event)
+        for _ in range(3):
+            with pytest.raises(BusFault):
+                await bus.publish(events[0])
+        await _trouble(bus, "alarm")
+        await asyncio.sleep(8)  # longer than a silent connection would live, and than a confirm is waited for
+        await broker.control("set_vm_memory_high_watermark", "0.8")
+        await connected(bus)
+        await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=4, deadline=5)])
+
+        async def all_handled() -> bool:
+            return len(handled) == 6
+
+        await eventually(all_handled, "all events", 40)
+        await asyncio.sleep(1)
+        assert set(handled.values()) == {1}
+        assert bus.trouble() is None
+        late.cancel()
+        await asyncio.gather(late, return_exceptions=True)
+
+
+async def test_a_consumer_that_the_broker_ends_for_being_slow_comes_back(broker: MortalBroker) -> None:
+    taken = 0
+
+    async def handler(_: Event) -> None:
+        nonlocal taken
+        taken += 1
+        if taken == 1:
+            await asyncio.sleep(CONSUMER_TIMEOUT * 3)
+
+    async with opened(broker.url, DELAYS) as bus:
+        await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
+        await bus.publish(uploaded(1))
+
+        async def again() -> bool:
+            return taken >= 2
+
+        await eventually(again, "the event once more", 40)
+        await connected(bus)
+        await bus.publish(uploaded(2))
+
+        async def another() -> bool:
+            return taken >= 3
+
+        await eventually(another, "another event", 40)
+
+
+async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: VirtualHost) -> None:
+    async with Proxy.to(*vhost.address) as proxy:
+        bounds = Bounds(confirm=0.3, unconfirmed=1.5)
+        async with opened(vhost.url_through(proxy.port), DELAYS, bounds) as bus:
+            proxy.replace(CONFIRM, b"")
+            event = uploaded(1)
+            with pytest.raises(BusFault, match="no confirm"):
+                await bus.publish(event)
+            with pytest.raises(BusFault, match="no confirm"):
+                await bus.publish(event)
+            await _trouble(bus, "does not confirm")
+            assert await bus.depth(RESIZER_LIVE) == 1
+            proxy.leave()
+
+            async def confirmed() -> bool:
+                try:
+                    await bus.publish(event)
+                except BusFault:
+                    return False
+                return True
+
+            await eventually(confirmed, "a confirm", 40)
+            assert await bus.depth(RESIZER_LIVE) == 2
+            await connected(bus)
