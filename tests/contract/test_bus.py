@@ -10,7 +10,7 @@ from tests.support.rabbitmq import VirtualHost
 
 from common.bus import Bus, Handler, Subscription
 from common.embedded import EmbeddedBus
-from common.errors import BusFault, Permanent, Transient
+from common.errors import BusFault, Permanent, Postponed, Transient
 from common.events import ActivationRequested, Event, ImageDeleted, ImageUploaded, ThumbnailsRequested, encode
 from common.images.names import ImageKey
 from common.topology import PUBLISHER, RESIZER_LIVE
@@ -52,6 +52,18 @@ class Handling:
 
     async def count(self, number: int) -> bool:
         return len(self.events) >= number
+
+
+async def test_a_postponed_event_comes_again_and_uses_up_no_attempt(bus: Bus) -> None:
+    async def act(number: int) -> None:
+        if number <= 2 * len(DELAYS) + 2:
+            raise Postponed("it is not its turn")
+
+    handling = Handling(act)
+    await bus.consume([subscription(handling, slots=1)])
+    await bus.publish(uploaded())
+    await eventually(lambda: handling.count(2 * len(DELAYS) + 3), "the event's turn")
+    assert await bus.dead_letters(RESIZER_LIVE, 10) == []
 
 
 async def test_while_a_subscription_has_trouble_nothing_is_taken(bus: Bus) -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import pytest
+from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import opened, photo
 
@@ -14,9 +17,14 @@ from common.images.plan import Plan
 from common.images.sizes import parse_sizes
 from common.imaging.pool import Pool
 from common.imaging.protocol import Limits
+from common.local import LocalStorage
+from common.settings import read_settings
 from common.storage import Buckets
+from common.topology import RESIZER_LIVE, RETRY_DELAYS
+from resizer.bootstrap import resizer
 from resizer.handlers import Resizing, make_thumbnails
 from resizer.rendering import Renderer
+from resizer.settings import ResizerSettings
 
 
 class WatchedPool:
@@ -53,6 +61,46 @@ async def most_at_once(data: bytes) -> int:
     assert len(incoming.objects) == 3 * 5
     most: int = watched.most
     return most
+
+
+async def test_waiting_for_a_turn_holds_no_slot_of_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish, run, rendering = asyncio.Event(), Pool.run, set[Path]()
+
+    async def run_slowly(pool: Pool, operation: Callable[..., Any], job: Any, result: Any) -> Any:
+        if operation.__name__ == "render" and job.path.stat().st_size > 1 << 20:
+            rendering.add(job.path)
+            await finish.wait()
+        return await run(pool, operation, job, result)
+
+    monkeypatch.setattr(Pool, "run", run_slowly)
+    incoming, bus = LocalStorage.open(tmp_path / "incoming"), EmbeddedBus()
+    buckets = Buckets(incoming, LocalStorage.open(tmp_path / "active"))
+    heavy = opened(photo(4800, 3600)).jpegsave_buffer(Q=90, interlace=True)
+    large = [ImageKey.parse(f"1475660224_{number}.jpg") for number in range(5)]
+    modest = ImageKey.parse("1475660225_1.jpg")
+    environment = {"STORAGE_BACKEND": "local", "TEMP_FOLDER": str(tmp_path / "temp"), "RESIZER_WORKERS": "2"}
+    environment |= {"INCOMING_FOLDER": str(tmp_path / "incoming"), "ACTIVE_FOLDER": str(tmp_path / "active")}
+
+    async def upload(image: ImageKey, data: bytes) -> None:
+        await incoming.put(str(image), data)
+        await bus.publish(ImageUploaded(source="/test", subject=image))
+
+    async def made(image: ImageKey) -> bool:
+        return await incoming.stat(f"{image.name}.json") is not None
+
+    async with resizer(read_settings(ResizerSettings, environment), bus=bus, buckets=buckets) as service:
+        await bus.consume(service.subscriptions)
+        for image in large:
+            await upload(image, heavy)
+        await upload(modest, photo(300, 200))
+        await eventually(lambda: made(modest), "the thumbnails of a modest image")
+        assert len(rendering) == 1, "the others wait, and are not rendered beside it"
+        await asyncio.sleep(sum(RETRY_DELAYS[:1]) + 0.5)
+        finish.set()
+        for image in large:
+            await eventually(lambda image=image: made(image), "the thumbnails of a large image")  # type: ignore[misc]
+        assert await bus.dead_letters(RESIZER_LIVE, 10) == []
+        await bus.drain(10)
 
 
 async def test_large_progressive_images_one_at_a_time() -> None:

@@ -1,7 +1,8 @@
 """The bus as services see it, and the one place that decides what becomes of a message.
 
-A handler returns, or raises. Returning acknowledges. `Permanent` puts the message aside at once; anything else is
-tried again on the queue's own ladder of delays, and put aside when the ladder ends. Both implementations
+A handler returns, or raises. Returning acknowledges. `Permanent` puts the message aside at once; `Postponed` sends it
+round once more by the shortest delay; anything else is tried again on the queue's own ladder of delays, and put aside
+when the ladder ends. Both implementations
 (`rabbit`, `embedded`) act on the verdicts of `settle`, so that they cannot differ in what they mean.
 """
 
@@ -14,7 +15,7 @@ import structlog
 
 from common import metrics
 from common.cancellation import is_cancelled
-from common.errors import Permanent, Transient
+from common.errors import Permanent, Postponed, Transient
 from common.events import Event, decode
 from common.topology import WorkQueue
 
@@ -57,10 +58,11 @@ class Done:
 
 @dataclass(frozen=True)
 class Retry:
-    """Send a fresh copy round by the retry queue of `delay` seconds, then acknowledge."""
+    """Send a fresh copy round by the retry queue of `delay` seconds, as this `attempt`, then acknowledge."""
 
     delay: float
     reason: str
+    attempt: int
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,8 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
         with metrics.EVENT_SECONDS.labels(queue, event.type).time():
             async with asyncio.timeout(subscription.deadline):
                 await _handled(handler(event))
+    except Postponed as error:
+        return Retry(delays[0], str(error), attempt)
     except Permanent as error:
         log.warning("event put aside", queue=queue, type=event.type, reason=str(error))
         return Dead(str(error))
@@ -143,7 +147,7 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
         if attempt < len(delays):
             wait = delays[attempt]
             log.warning("event will be tried again", queue=queue, seconds=wait, reason=reason, exc_info=not foreseen)
-            return Retry(wait, reason)
+            return Retry(wait, reason, attempt + 1)
         log.error("event put aside: its attempts are used up", queue=queue, reason=reason, exc_info=not foreseen)
         return await _give_up(event, error, subscription)
     return Done()

@@ -96,7 +96,7 @@ class EmbeddedBus:
         verdict = await settle(message.body, message.attempt, subscription, self._delays)
         queue = subscription.queue.name
         if isinstance(verdict, Retry):
-            again = _Message(message.body, message.attempt + 1)
+            again = _Message(message.body, verdict.attempt)
             self._after(verdict.delay, queue, again)
         elif isinstance(verdict, Dead):
             self._dead[queue].append((message, verdict.reason))

@@ -11,6 +11,10 @@ class Permanent(Exception):
     """Will fail again in the same way: the bus puts the event aside."""
 
 
+class Postponed(Transient):
+    """The turn of this work has not come: the bus hands its event out again soon, and counts no attempt."""
+
+
 class StorageFault(Transient):
     """The store did not do what it was asked: unreachable, refused, full, or the bucket itself is missing."""
 

@@ -26,6 +26,10 @@ _STORAGE_SECONDS = 180.0
 # What gives way to uploads needs more time by the clock for the same work.
 _PATIENCE = 6
 
+# How many seconds a heavy image that can wait does so in a slot. One of an upload goes back to its queue at once: its
+# slot is for uploads that can be rendered. Half a million of the others must not go round and round.
+_BACKGROUND_TURN = 60.0
+
 # Images of a `resize` that are being rendered: enough for the resizers never to wait.
 _IN_FLIGHT = 128
 
@@ -45,8 +49,8 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
         Pool.open(workers, patient, background=True) as background_pool,
     ):
         await live_pool.start_one()  # a service that cannot decode takes nothing from the start
-        first = Renderer(live_pool, settings.plan)
-        second = Renderer(background_pool, settings.plan)
+        first = Renderer(live_pool, settings.plan, patience=0)
+        second = Renderer(background_pool, settings.plan, patience=_BACKGROUND_TURN)
 
         def subscription(queue: WorkQueue, renderer: Renderer) -> Subscription:
             resizing = Resizing(buckets=buckets, bus=bus, renderer=renderer)
@@ -55,7 +59,7 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
                 queue,
                 {ImageUploaded: handler, ThumbnailsRequested: handler},
                 slots=workers,
-                deadline=_RENDERINGS * renderer.pool.limits.wall_seconds + _STORAGE_SECONDS,
+                deadline=_RENDERINGS * renderer.pool.limits.wall_seconds + _STORAGE_SECONDS + (renderer.patience or 0),
                 gave_up=partial(gave_up, resizing=resizing),
                 trouble=renderer.pool.trouble,
             )

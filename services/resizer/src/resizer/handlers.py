@@ -125,6 +125,7 @@ async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | N
     # afterwards, a cropped image is rendered at every event: what is there may have been written over.
     target = bucket if crop is None else resizing.buckets.active
     try:
+        resizing.renderer.check_turn(image)
         async with bucket.as_file(str(image)) as path:
             record, blobs = await resizing.renderer.render(path, image, stage, crop)
     except ImageError as error:

@@ -1,9 +1,12 @@
 """Rendering one stage of an original that is at hand as a file, and the record of it."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common.errors import Postponed
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Original, Record, Stage, Variant
@@ -14,6 +17,8 @@ from common.imaging.protocol import Job
 from resizer.operations.render import Rendered, RenderJob, render
 
 _LARGE = 1 << 20  # bytes
+_MOST_KNOWN = 10_000  # images; what is forgotten is fetched once more than it had to be
+_NOT_YET = "another large progressive or interlaced image is being rendered"
 
 
 @dataclass(frozen=True)
@@ -22,19 +27,25 @@ class Renderer:
 
     pool: Pool
     plan: Plan
-    # Held while a heavy image is rendered, so that memory does not grow with the number of processes.
+    # Held while a heavy image is rendered, so that memory does not grow with the number of processes; and how many
+    # seconds others wait for it here, holding what they hold, before they are postponed. None: as long as it takes.
     heavy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    patience: float | None = None
+    _postponed: set[ImageKey] = field(default_factory=set)
 
     async def render(
         self, path: Path, image: ImageKey, stage: Stage, crop: Crop | None = None
     ) -> tuple[Record, list[bytes]]:
-        """The stage's record, and its variants' bytes in the order of the record. Raises ImageError."""
+        """The stage's record, and its variants' bytes in the order of the record.
+
+        Raises ImageError, Transient, and Postponed when it is heavy and has to wait for another one.
+        """
         size = (await asyncio.to_thread(path.stat)).st_size
         outputs = self.plan.outputs(image, stage)
         job = RenderJob(path=path, limits=self.pool.limits, sizes=self.plan.sizes, outputs=outputs, crop=crop)
         # Only a large file can hold a heavy image, and asking costs a millisecond.
         if size > _LARGE and await self._is_heavy(path):
-            async with self.heavy:
+            async with self._turn(image):
                 rendered, blobs = await self.pool.run(render, job, Rendered)
         else:
             rendered, blobs = await self.pool.run(render, job, Rendered)
@@ -62,6 +73,27 @@ class Renderer:
             colour=rendered.colour if base else None,
         )
         return record, blobs
+
+    def check_turn(self, image: ImageKey) -> None:
+        """Raises Postponed for an image that was, and would be again: before its original is fetched for nothing."""
+        if image in self._postponed and self.heavy.locked():
+            raise Postponed(_NOT_YET)
+
+    @asynccontextmanager
+    async def _turn(self, image: ImageKey) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self.patience):
+                await self.heavy.acquire()
+        except TimeoutError as error:
+            if len(self._postponed) >= _MOST_KNOWN:
+                self._postponed.clear()
+            self._postponed.add(image)
+            raise Postponed(_NOT_YET) from error
+        self._postponed.discard(image)
+        try:
+            yield
+        finally:
+            self.heavy.release()
 
     async def _is_heavy(self, path: Path) -> bool:
         header, _ = await self.pool.run(probe, Job(path=path, limits=self.pool.limits), Header)

@@ -14,7 +14,7 @@ import structlog
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 
-from common.bus import Dead, DeadLetter, Done, News, Subscription, Verdict, settle
+from common.bus import Dead, DeadLetter, Done, News, Retry, Subscription, Verdict, settle
 from common.errors import BusFault, Permanent
 from common.events import CONTENT_TYPE, Event, decode, encode
 from common.rabbit.calls import Bounds, answered
@@ -211,7 +211,8 @@ class RabbitBus:
         """Whether a copy of the message is where the verdict wants it."""
         if isinstance(verdict, Done):
             return True
-        headers: HeadersType = {_REASON: verdict.reason[:1000], _ATTEMPT: attempt + 1}
+        again = verdict.attempt if isinstance(verdict, Retry) else attempt + 1
+        headers: HeadersType = {_REASON: verdict.reason[:1000], _ATTEMPT: again}
         target = queue.dead if isinstance(verdict, Dead) else queue.retry(verdict.delay)
         try:
             await self._send("", target, _message(message.body, message.message_id, headers), mandatory=True)
