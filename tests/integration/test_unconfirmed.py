@@ -126,3 +126,17 @@ async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: V
             await eventually(confirmed, "a confirm", 40)
             assert await bus.depth(RESIZER_LIVE) == 2
             await connected(bus)
+
+
+async def test_beyond_a_thousand_unconfirmed_messages_a_publish_is_refused_at_once(vhost: VirtualHost) -> None:
+    bounds = Bounds(confirm=60.0, unconfirmed=120.0)
+    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), DELAYS, bounds) as bus:
+        proxy.stall()
+        waiting = [asyncio.create_task(bus.publish(uploaded(number))) for number in range(1000)]
+        await asyncio.sleep(0)
+        with pytest.raises(BusFault, match="has not confirmed 1000 others"):
+            await bus.publish(uploaded(1000))
+        proxy.flow()
+        await asyncio.gather(*waiting)
+        await bus.publish(uploaded(1000))
+        assert await bus.depth(RESIZER_LIVE) == 1001
