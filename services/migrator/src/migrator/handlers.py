@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from common.errors import ImageError, KeyTaken
+from common.errors import Defect, ImageError, KeyTaken
 from common.images.names import BadName, Format, ImageKey
 from common.images.records import Stage
 from common.imaging.pool import Pool
@@ -67,6 +67,8 @@ async def migrate(listed: Listed, *, migration: Migration) -> Outcome:
         return Outcome(str(listed), Result.ERROR, class_of(error), str(error))
     except ImageError as error:
         return Outcome(str(listed), Result.ERROR, error.fault, f"it is not taken over: {error.reason}")
+    except Defect as error:
+        return Outcome(str(listed), Result.ERROR, "defect", f"it is not taken over: {error}; the log has its trace")
 
 
 async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Outcome:

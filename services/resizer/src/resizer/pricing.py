@@ -4,7 +4,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
-from common.errors import ImageError, NoSuchKey
+from common.errors import Defect, ImageError, NoSuchKey
 from common.images.names import ImageKey
 from common.images.records import Stage
 from common.jobs import Outcome, Result
@@ -48,7 +48,7 @@ class Pricing:
                 try:
                     async with active.as_file(str(image)) as path:
                         await renderer.render(path, image, stage, await read_crop(active, image))
-                except (ImageError, NoSuchKey):  # it would fail, or it was deleted meanwhile
+                except (Defect, ImageError, NoSuchKey):  # it would fail, or it was deleted meanwhile
                     continue
                 rendered += 1
             seconds = (renderer.pool.cpu_seconds - before) / max(rendered, 1)
