@@ -1,23 +1,32 @@
 """What the resizer's handler promises about records: when it renders, when it only tells, and what it leaves."""
 
 from collections.abc import AsyncIterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from tests.support.bus import opened
+from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import photo
+from tests.support.rabbitmq import VirtualHost
 
+from common.bus import Handler, Subscription
 from common.embedded import EmbeddedBus
 from common.errors import ImageFault, StorageFault
-from common.events import ImageUploaded
-from common.images.names import ImageKey
-from common.images.plan import Plan
+from common.events import Event, ImageUploaded
+from common.images.names import Format, ImageKey
+from common.images.plan import Output, Plan
 from common.images.records import Record, decode_record
 from common.images.sizes import parse_sizes
 from common.imaging.pool import Pool
 from common.imaging.protocol import Limits
+from common.outbox import Outbox
 from common.storage import Buckets
-from common.topology import PUBLISHER
+from common.topology import PUBLISHER, RESIZER_FOLLOW_UP, RESIZER_LIVE
+from publisher.activation import Activation
+from publisher.reconcile import Reconciler
 from resizer.handlers import Resizing, gave_up, make_thumbnails
 from resizer.rendering import Renderer
 
@@ -117,3 +126,49 @@ async def test_an_original_that_is_public_already_gets_its_thumbnails_there(worl
     await world.resize()
     assert len(world.active.objects) == 5
     assert world.incoming.objects == {}
+
+
+@pytest.mark.parametrize("crop", [None, "100x50+0+0"])
+async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
+    crop: str | None, world: World, vhost: VirtualHost
+) -> None:
+    """The follow-up queue refuses until the attempts are used up. The base record stays, and what is owed is found."""
+    plan = Plan(parse_sizes(None), modern=(Output(format=Format.WEBP, quality=80),))
+    buckets = Buckets(world.incoming, world.active)
+    place = world.incoming
+    if crop is not None:
+        place = world.active
+        await place.put(IMAGE.crop, crop.encode())
+        await place.copy_from(world.incoming, str(IMAGE))
+        await world.incoming.delete(str(IMAGE))
+    renderer = Renderer(world.pool, plan)
+    async with opened(vhost.url, retry_delays=(0.01, 0.01)):
+        pass  # all queues are declared
+    await vhost.fill(RESIZER_FOLLOW_UP.name)
+    async with opened(vhost.url, retry_delays=(0.01, 0.01)) as bus:
+        await bus.consume([live(Resizing(buckets, bus, renderer))])
+        await bus.publish(EVENT)
+
+        async def put_aside() -> bool:
+            return len(await bus.dead_letters(RESIZER_LIVE, 10)) == 1
+
+        await eventually(put_aside, "the event to be put aside", 30)
+        record = decode_record(place.objects[RECORD])
+        assert (record.failed, len(record.variants), record.crop) == (None, 3, crop)
+
+    await vhost.empty(RESIZER_FOLLOW_UP.name)
+    async with opened(vhost.url) as bus:
+        if crop is None:
+            activation = Activation(buckets, bus, Outbox(bus), plan, ttl=3600)
+            settling = Reconciler(activation, after=0, interval=1, settle_all=False, temporary=Path("/nowhere"))
+            await settling.settle_incoming()
+        else:  # by itself the reconciler only looks at *incoming*
+            assert await bus.replay(RESIZER_LIVE) == 1
+            await bus.consume([live(Resizing(buckets, bus, renderer))])
+        await eventually(lambda: bus.depth(RESIZER_FOLLOW_UP), "a request for the modern formats", 30)
+
+
+def live(resizing: Resizing) -> Subscription:
+    handlers: dict[type[Event], Handler] = {ImageUploaded: partial(make_thumbnails, resizing=resizing)}
+    last_words = partial(gave_up, resizing=resizing)
+    return Subscription(RESIZER_LIVE, handlers, slots=1, deadline=60, gave_up=last_words)

@@ -1,6 +1,7 @@
 """A real RabbitMQ, and a virtual host of its own for each test."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -154,6 +155,18 @@ class VirtualHost:
     async def remove_queue(self, queue: str) -> None:
         """Remove a queue, as an operator may by mistake."""
         await self._call("DELETE", f"queues/{self._name}/{quote(queue)}")
+
+    async def fill(self, queue: str) -> None:
+        """Let the queue refuse what is published, until it is emptied."""
+        policy = {"pattern": f"^{re.escape(queue)}$", "definition": {"max-length": 1}, "apply-to": "queues"}
+        await self._call("PUT", f"policies/{self._name}/full", policy)
+        for _ in range(2):
+            await self.put_message(queue, "one more")
+
+    async def empty(self, queue: str) -> None:
+        """Let the queue take again what is published."""
+        await self._call("DELETE", f"policies/{self._name}/full")
+        await self.purge(queue)
 
     async def purge(self, queue: str) -> None:
         """Lose every message of a queue."""

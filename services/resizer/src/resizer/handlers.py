@@ -63,7 +63,7 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
                 await _take_back(image, resizing)
             return
         crop = await read_crop(resizing.buckets.active, image)
-        record = await _present_record(image, stage, bucket, resizing) if crop is None else None
+        record = await _present_record(image, stage, bucket, crop, resizing) if crop is None else None
         if record is None:
             record = await _render(image, stage, bucket, crop, resizing)
         if await read_crop(resizing.buckets.active, image) == crop:
@@ -84,6 +84,8 @@ async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
 async def gave_up(event: Request, error: Exception, *, resizing: Resizing) -> None:
     """The attempts are used up: write the failure down, so that whoever waits for the image learns of it.
 
+    What was rendered stays: it may only be that nobody could be told, or that what comes next could not be asked for.
+
     Records are public, and the error may name hosts, buckets and folders: it is in the log, and with the dead letter.
     """
     image, stage = event.subject, _stage(event)
@@ -91,10 +93,15 @@ async def gave_up(event: Request, error: Exception, *, resizing: Resizing) -> No
     if bucket is None or stage not in resizing.renderer.plan.stages:
         return
     crop = await read_crop(resizing.buckets.active, image)
-    log.error("the image could not be rendered", stage=stage, reason=str(error) or type(error).__name__)
-    record = _failed(stage, crop, Failure(fault=ImageFault.GAVE_UP, reason=_GAVE_UP), resizing)
+    reason = str(error) or type(error).__name__
     target = bucket if crop is None else resizing.buckets.active
-    await target.put(record_key(image, stage), encode_record(record))
+    record = await _present_record(image, stage, target, crop, resizing)
+    if record is None:
+        log.error("the image could not be rendered", stage=stage, reason=reason)
+        record = _failed(stage, crop, Failure(fault=ImageFault.GAVE_UP, reason=_GAVE_UP), resizing)
+        await target.put(record_key(image, stage), encode_record(record))
+    else:  # it was what comes after the record that failed: what is owed then is found without it, or replayed
+        log.error("the image was rendered, and that could not be told", stage=stage, reason=reason)
     await _tell(image, record, resizing)
 
 
@@ -110,10 +117,12 @@ async def _bucket_of(image: ImageKey, buckets: Buckets) -> Storage | None:
     return None
 
 
-async def _present_record(image: ImageKey, stage: Stage, bucket: Storage, resizing: Resizing) -> Record | None:
+async def _present_record(
+    image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, resizing: Resizing
+) -> Record | None:
     """The record, if there is nothing left to do: of this configuration, and not given up for a passing fault."""
     record = await read_record(bucket, image, stage)
-    configuration = resizing.renderer.plan.configuration(stage)
+    configuration = resizing.renderer.plan.configuration(stage, crop)
     if record is None or record.configuration != configuration or not record.settled:
         return None
     # Of an SVG that took the place of its rasterised version, the record may still be that one's.
