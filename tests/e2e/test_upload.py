@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import FormData
 from tests.support.deployment import Deployment, keys
+from tests.support.exiftool import positions, tags
+from tests.support.located import located
 from tests.support.pictures import SVG, dimensions, opened, photo
 
 BOUNDARY = "limit-of-parts"
@@ -209,6 +211,22 @@ async def test_originals_are_turned_upright_when_asked_for(
         assert image.getpoint(390, 10)[0] > 200
     await deployment.wait_for(deployment.buckets.incoming, f"{names[1][:-4]}.json")
     assert dimensions(await deployment.buckets.incoming.get(f"{names[1][:-4]}MI.jpg")) == (267, 400)
+
+
+@pytest.mark.parametrize(("setting", "told"), [("1", False), ("", True)])
+async def test_originals_keep_their_position_unless_told_otherwise(
+    deployment: Deployment,
+    setting: str,
+    told: bool,  # noqa: FBT001
+) -> None:
+    await deployment.start(STRIP_LOCATION=setting)
+    sent = located(photo(600, 400))
+    name = await deployment.uploaded(sent)
+    stored = await deployment.buckets.incoming.get(name)
+    (found,) = tags(stored)
+    assert bool(positions(found)) is told
+    assert (stored == sent) is told
+    await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
 
 
 async def test_pages_of_other_origins(deployment: Deployment) -> None:

@@ -1,9 +1,13 @@
-"""What ingest promises for an original that it cannot turn upright: it is stored all the same."""
+"""What ingest promises for originals that it changes before it stores them."""
 
+import asyncio
 from pathlib import Path
 
+import pytest
+from tests.support.exiftool import positions, tags
+from tests.support.located import located
 from tests.support.memory import MemoryStorage
-from tests.support.pictures import photo
+from tests.support.pictures import animated_gif, dimensions, opened, photo, transparent_png
 
 from common.embedded import EmbeddedBus
 from common.imaging.pool import Pool
@@ -22,3 +26,29 @@ async def test_an_original_that_takes_too_much_to_turn_is_stored_as_it_is(tmp_pa
         key = await accept(tmp_path / "upload", uploads=uploads)
     assert incoming.objects == {str(key): sideways}
     assert await bus.depth(RESIZER_LIVE) == 1
+
+
+@pytest.mark.parametrize("turning", [True, False])
+@pytest.mark.parametrize("picture", ["jpg", "png", "gif"])
+async def test_an_original_is_stored_without_its_position(picture: str, turning: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    plain = {"jpg": photo(322, 201), "png": transparent_png(322, 201), "gif": animated_gif(322, 201)}[picture]
+    incoming, sent = MemoryStorage(), located(plain, orientation=6)
+    (tmp_path / "upload").write_bytes(sent)
+    async with Pool.open(1, Limits()) as pool:
+        uploads = Uploads(
+            incoming=incoming,
+            outbox=Outbox(EmbeddedBus()),
+            pool=pool,
+            turning=pool if turning else None,
+            strip_location=True,
+        )
+        key = await accept(tmp_path / "upload", uploads=uploads)
+    stored = incoming.objects[str(key)]
+    (left,) = tags(stored)
+    assert not positions(left)
+    assert left["XMP-dc:Title"] == "Title & <more>", "and all else is there"
+    turned = turning and picture != "gif"
+    assert dimensions(stored) == ((201, 322) if turned else (322, 201))
+    assert turned or opened(stored).write_to_memory() == opened(sent).write_to_memory()
+    left_behind = await asyncio.to_thread(lambda: [path.name for path in tmp_path.iterdir()])
+    assert left_behind == ["upload"]

@@ -25,6 +25,7 @@ _TOOLS = (
     (imagemagick.PROGRAMS, "imagemagick"),
     ((gateway.PROGRAM, f"/usr/sbin/{gateway.PROGRAM}"), "nginx-light"),
     (browser.PROGRAMS, "chromium"),
+    (("exiftool",), "libimage-exiftool-perl"),
 )
 
 

@@ -17,7 +17,9 @@ _STATUS = {
 _LIST = {"type": "array", "items": TEXT}
 
 UPLOAD = Operation(
-    "Store an image; its name is needed for everything else",
+    "Store an image; its name is needed for everything else. Once it is published, everybody can fetch the original as "
+    "it was uploaded: its EXIF tells where it was taken, unless the service removes that (STRIP_LOCATION), and it "
+    "shows all of the picture, also where a crop shows a part",
     {"application/json": obj(success={"const": True}, filename=KEY)},
     fields={"file": {"type": "string", "format": "binary"}},
     required=("file",),

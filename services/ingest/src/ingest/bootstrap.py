@@ -69,7 +69,13 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
             return pool.trouble() or (turning.trouble() if turning else None)
 
         watchers = Watchers(buckets, settings.plan)
-        uploads = Uploads(incoming=buckets.incoming, outbox=outbox, pool=pool, turning=turning)
+        uploads = Uploads(
+            incoming=buckets.incoming,
+            outbox=outbox,
+            pool=pool,
+            turning=turning,
+            strip_location=settings.strip_location,
+        )
         yield Service(
             name="ingest",
             routes=(

@@ -1,6 +1,7 @@
-"""What becomes of an uploaded file: checked, turned upright, named, stored, announced."""
+"""What becomes of an uploaded file: checked, turned upright, rid of its position, named, stored, announced."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import structlog
 from common.cancellation import to_the_end
 from common.errors import Defect, ImageError, KeyTaken, StorageFault, Transient
 from common.events import ImageUploaded
-from common.images.names import ImageKey
+from common.images.names import Format, ImageKey
+from common.imaging.location import Stripped, strip_location
 from common.imaging.orient import Upright, orient
 from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
@@ -23,12 +25,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Uploads:
-    """What taking an upload needs. `turning` is the pool that turns originals upright, or None to leave them."""
+    """What taking an upload needs. `turning` is the pool that turns originals upright, or None to leave them.
+
+    `strip_location` says whether originals are stored without the position.
+    """
 
     incoming: Storage
     outbox: Outbox
     pool: Pool
     turning: Pool | None
+    strip_location: bool = False
 
 
 async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
@@ -38,9 +44,11 @@ async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
     StorageFault; nothing is stored then, nor when it is cancelled.
     """
     header, _ = await uploads.pool.run(probe, Job(path=path, limits=uploads.pool.limits), Header)
-    if uploads.turning is not None and header.orientation != 1:
-        key = await _store_upright(path, header, uploads.incoming, uploads.turning)
-    else:
+    async with AsyncExitStack() as copies:
+        if uploads.turning is not None and header.orientation != 1:
+            path = await _upright(path, uploads.turning, copies)
+        if uploads.strip_location and header.format is not Format.SVG:
+            path = await _without_location(path, uploads.pool, copies)
         key = await _store(path, header, uploads.incoming)
     event = ImageUploaded(source="/ingest", subject=key)
     log.info("original stored", image=str(key), event_id=event.id, width=header.width, height=header.height)
@@ -60,15 +68,23 @@ async def _forget(key: ImageKey, incoming: Storage) -> None:
         log.warning("an upload that was given up stays until the sweep", image=str(key), reason=str(fault))
 
 
-async def _store_upright(path: Path, header: Header, incoming: Storage, turning: Pool) -> ImageKey:
+async def _upright(path: Path, turning: Pool, copies: AsyncExitStack) -> Path:
+    """The file turned upright, for as long as `copies` is open."""
     try:
         _, (data,) = await turning.run(orient, Job(path=path, limits=turning.limits), Upright)
     except (ImageError, Transient, Defect) as error:
         # Its header was in order, and its thumbnails will be upright all the same.
         log.warning("an original cannot be turned upright: storing it as it is", reason=str(error))
-        return await _store(path, header, incoming)
-    async with temporary_copy(data, path.parent) as upright:
-        return await _store(upright, header, incoming)
+        return path
+    return await copies.enter_async_context(temporary_copy(data, path.parent))
+
+
+async def _without_location(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
+    """The file without the position, for as long as `copies` is open. What the pool raises keeps it from the store."""
+    stripped, blobs = await pool.run(strip_location, Job(path=path, limits=pool.limits), Stripped)
+    if not stripped.changed:
+        return path
+    return await copies.enter_async_context(temporary_copy(blobs[0], path.parent))
 
 
 async def _store(path: Path, header: Header, incoming: Storage) -> ImageKey:

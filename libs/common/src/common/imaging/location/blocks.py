@@ -1,0 +1,63 @@
+"""A block of metadata, of whatever kind, without the position. None stands for a block that has to go as a whole."""
+
+from functools import partial
+
+from common.imaging.location import iptc, segments, tiff, xmp
+from common.imaging.location.tiff import Broken
+
+UPRIGHT = 1  # EXIF's orientation of what is shown as it is stored
+EXIF = b"Exif\0\0"
+XMP = b"http://ns.adobe.com/xap/1.0/\0"
+PHOTOSHOP = b"Photoshop 3.0\0"
+_RDF = (b"<rdf:RDF", b"xmpmeta", b"xapmeta", b"<?xpacket")
+
+
+def exif(block: bytes, orientation: int) -> bytes | None:
+    """The TIFF of an EXIF block; of one that is broken, a TIFF with the orientation alone. As long as before."""
+    try:
+        return tiff.without_position(block, preview)
+    except Broken:
+        return tiff.only_orientation(orientation, len(block)) if orientation != UPRIGHT else None
+
+
+def preview(picture: bytes) -> bytes:
+    """A small JPEG within metadata, without any of its own; zeros for something else. As long as before."""
+    return segments.without_metadata(picture) if picture.startswith(segments.START) else bytes(len(picture))
+
+
+def photoshop(resources: bytes) -> bytes | None:
+    """Photoshop's resources, as long as before."""
+    try:
+        return iptc.without_position(resources, _WITHIN)
+    except Broken:
+        return None
+
+
+_WITHIN = iptc.Within(exif=lambda block: exif(block, UPRIGHT), xmp=xmp.without_position, jpeg=preview)
+
+
+def profile(data: bytes, orientation: int) -> bytes | None:
+    """A block that says itself what it is."""
+    for head, strip in (
+        (EXIF, partial(exif, orientation=orientation)),
+        (XMP, xmp.without_position),
+        (PHOTOSHOP, photoshop),
+    ):
+        if data.startswith(head):
+            stripped = strip(data[len(head) :])
+            return None if stripped is None else head + stripped
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return exif(data, orientation)
+    if data.startswith(b"8BIM"):
+        return photoshop(data)
+    if data.startswith(b"\x1c"):
+        try:
+            return iptc.without_places(data)
+        except Broken:
+            return None
+    return xmp.without_position(data) if is_xmp(data) else None
+
+
+def is_xmp(text: bytes) -> bool:
+    """Whether the text is XMP."""
+    return any(mark in text for mark in _RDF)

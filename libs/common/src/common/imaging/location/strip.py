@@ -1,0 +1,34 @@
+"""The operation that removes the position from an original. Runs in a decoding process."""
+
+from pydantic import BaseModel
+
+from common.errors import ImageError, ImageFault
+from common.images.names import Format
+from common.imaging.location import gif, jpeg, png
+from common.imaging.probe import header
+from common.imaging.protocol import Job
+
+_BY_FORMAT = {
+    Format.JPG: jpeg.without_position,
+    Format.PNG: png.without_position,
+    Format.GIF: gif.without_position,
+}
+
+
+class Stripped(BaseModel):
+    """Whether there was anything to remove."""
+
+    changed: bool
+
+
+def strip_location(job: Job) -> tuple[Stripped, list[bytes]]:
+    """The operation: one blob, the file without a position, or none where it had nothing to remove.
+
+    Raises ImageError for what is no JPEG, PNG or GIF, and pyvips.Error.
+    """
+    found, _ = header(job.path, job.limits)
+    if found.format not in _BY_FORMAT:
+        raise ImageError(ImageFault.UNSUPPORTED, "only from JPEG, PNG and GIF can the position be removed")
+    data = job.path.read_bytes()
+    stripped = _BY_FORMAT[found.format](data, found.orientation)
+    return Stripped(changed=stripped != data), [] if stripped == data else [stripped]
