@@ -69,6 +69,8 @@ async def test_what_is_refused(site: Site) -> None:
         ("/publish", {"filename": name, "crop": "wide"}, 400, "expected WxH"),
         ("/publish", {"filename": name, "crop": "10x10"}, 400, "expected WxH+X+Y"),
         ("/publish", {"filename": name, "crop": "10x10+9000+0"}, 400, "outside"),
+        ("/publish", {"filename": name, "crop": "50%x50%+50%+50%"}, 400, "offsets are in pixels"),
+        ("/recrop", {"filename": name, "crop": "50%x50%+5+5%"}, 400, "offsets are in pixels"),
         ("/publish", {"filename": name, "crop": ["10x10+1+1"]}, 400, "once"),
         ("/recrop", {"filename": unknown}, 404, "not public"),
         ("/recrop", {"filename": name, "crop": "10x10+1+1"}, 404, "not public"),

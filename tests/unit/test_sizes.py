@@ -68,6 +68,8 @@ def test_a_crop_keeps_what_lies_within() -> None:
         (setting("-resize", "10x10+1+1"), "no offset"),
         (setting("-quality", "900"), "-quality '900'"),
         (setting("-crop", "10x10"), "expected WxH+X+Y"),
+        (setting("-crop", "50%x50%+50%+50%"), "offsets are in pixels"),
+        (setting("-crop", "50x50+10+20%"), "offsets are in pixels"),
         (setting("-extent", "10x10^"), "no flags"),
         (setting("-gravity", "up"), "-gravity 'up': expected centre, northwest"),
         (setting("-background", "octarine"), "-background 'octarine'"),

@@ -4,7 +4,7 @@ from common.http.openapi import TEXT, Operation, obj
 from common.images.names import KEY_SCHEMA as KEY
 
 _SECRET = {"type": "string", "minLength": 1, "description": "unless `Authorization: Bearer SECRET` carries it"}
-_CROP = {"type": "string", "description": "WxH+X+Y, in pixels or with % for width and height", "examples": ["9x9+0+0"]}
+_CROP = {"type": "string", "description": "WxH+X+Y, in pixels, or with % for W and H", "examples": ["9x9+0+0"]}
 _DONE = {"application/json": obj(success={"const": True})}
 _WARNING = {"type": "string", "description": "there only if the store has not removed all of the old image yet"}
 _NAMED = obj(success={"const": True}, filename=KEY)

@@ -65,7 +65,7 @@ def crop(given: dict[str, object]) -> Crop | None:
         raise Refused(400, "crop: expected a geometry WxH+X+Y, once")
     try:
         # A + that a form did not escape has become a space, and a geometry has no spaces of its own.
-        return Crop.parse(text.strip().replace(" ", "+"))
+        return Crop.requested(text.strip().replace(" ", "+"))
     except ValueError as error:
         raise Refused(400, str(error)) from error
 

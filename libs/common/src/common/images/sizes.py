@@ -26,6 +26,8 @@ _COLOUR = re.compile(r"#(?P<hex>[0-9a-f]{6})")
 _COLOURS = {"white": (255, 255, 255, 255), "black": (0, 0, 0, 255), "none": (0, 0, 0, 0), "transparent": (0, 0, 0, 0)}
 _INTERLACED = {"none": False, "line": True, "plane": True, "jpeg": True, "png": True, "gif": True}
 
+_PERCENT_OFFSET = re.compile(r"[+-][^%]*%")
+
 Colour = tuple[int, int, int, int]  # red, green, blue and alpha, 0 to 255
 
 T = TypeVar("T")
@@ -54,6 +56,16 @@ class Crop(_Step):
         if geometry.x is None or geometry.y is None or set(geometry.flags) - {"%"}:
             raise ValueError(f"crop {text!r}: expected WxH+X+Y, in pixels or with % for width and height")
         return cls(geometry=geometry)
+
+    @classmethod
+    def requested(cls, text: str) -> Self:
+        """As `parse`, of what somebody asks for now. Raises ValueError, also for offsets in percent.
+
+        ImageMagick takes `%`, wherever it stands, for width and height alone, and such an offset for pixels.
+        """
+        if _PERCENT_OFFSET.search(text):
+            raise ValueError(f"crop {text[:40]!r}: offsets are in pixels; expected % behind width and height alone")
+        return cls.parse(text)
 
     def box(self, width: int, height: int) -> Box:
         """Left, top, width and height of what is kept, in pixels. Raises ImageError when that is nothing."""
@@ -154,7 +166,7 @@ class _Reading:
         if option in ("-resize", "-thumbnail"):
             self.steps.append(Resize(geometry=_without_offset(option, value)))
         elif option == "-crop":
-            self.steps.append(Crop.parse(value).model_copy(update={"gravity": self.gravity}))
+            self.steps.append(Crop.requested(value).model_copy(update={"gravity": self.gravity}))
         elif option == "-extent":
             self.steps.append(Extent(geometry=_plain(value), gravity=self.gravity, background=self.background))
         elif option == "-gravity":
