@@ -1,0 +1,121 @@
+"""Every kind of GIF, written here block by block, so that what its variants have to show is known."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+import pyvips
+from tests.support.pairs import all_pairs
+from tests.support.pictures import opened
+from tests.support.variants import Configuration, by_imagemagick, difference, files, frames
+from tests.support.written import gif
+
+from common.images.names import Format
+
+CONFIGURATION: Configuration = {
+    "BI": ["-resize", "1500x1500>"],
+    "CUT": ["-crop", "20x15+3+2", "+repage"],
+    "SI": ["-filter", "Catrom", "-resize", "200x200^", "-gravity", "center", "-extent", "200x200"],
+    "LESS": ["-filter", "Lanczos", "-resize", "60%"],
+}
+OURS: Configuration = {
+    suffix: [word for word in words if word not in ("-filter", "Catrom", "Lanczos")]
+    for suffix, words in CONFIGURATION.items()
+}
+SMALL, LARGE = (37, 29), (300, 200)
+CHOICES = {
+    "disposal": (0, gif.KEEP, gif.BACKGROUND, gif.PREVIOUS),
+    "local": (False, True),  # palettes of the frames' own
+    "transparent": (False, True),
+    "partial": (False, True),  # frames at odd places, smaller than the screen
+    "interlaced": (False, True),
+    "colours": (2, 7, 60, 256),
+    "metadata": (False, True),
+}
+
+
+def allowed(found: dict[str, Any]) -> bool:
+    """Not what libvips' loader gets wrong: without any transparent colour, nothing is transparent after a disposal.
+
+    ImageMagick and browsers uncover an empty screen.
+    """
+    return found["transparent"] or not found["partial"] or found["disposal"] in (0, gif.KEEP)
+
+
+COMBINATIONS = all_pairs(CHOICES, allowed)
+FRAMES = 1, 3
+EXACT = "BI", "CUT"  # what is not resampled
+
+
+def palette(count: int, shift: int) -> gif.Palette:
+    return tuple(
+        ((index * 53 + 90 * shift) % 256, (index * 29 + 40 * shift) % 256, (255 - index * 3) % 256)
+        for index in range(count)
+    )
+
+
+def drawn(size: tuple[int, int], count: int, found: dict[str, Any]) -> list[gif.Frame]:
+    """The frames: stripes that move, the first one over the whole screen."""
+    made = []
+    for number in range(count):
+        left, top, width, height = 0, 0, *size
+        if found["partial"] and (number or found["transparent"]):
+            left, top = 3 + 2 * number, 1 + 3 * number
+            width, height = size[0] - left - 5, size[1] - top - number
+        colours = found["colours"]
+        indices = bytes(
+            (x * 8 // width + y * 32 // height * 8 + number) % colours for y in range(height) for x in range(width)
+        )
+        own = palette(colours, number) if found["local"] else None
+        transparent = 1 if found["transparent"] else None
+        options = {"disposal": found["disposal"], "interlaced": found["interlaced"], "delay": 4 + number}
+        made.append(gif.Frame(left, top, width, height, indices, own, transparent, **options))
+    return made
+
+
+def original(size: tuple[int, int], count: int, found: dict[str, Any]) -> tuple[bytes, list[pyvips.Image]]:
+    """The file, and what each of its frames shows."""
+    screen = None if found["local"] else palette(found["colours"], 0)
+    steps = drawn(size, count, found)
+    extra = gif.comment(b"secret") + gif.xmp(b"<secret/>") if found["metadata"] else b""
+    data = gif.write(*size, screen, steps, loop=3 if len(steps) > 1 else None, extra=extra)
+    pictures = [
+        pyvips.Image.new_from_memory(picture, *size, 4, "uchar").copy(interpretation="srgb")
+        for picture in gif.shown(*size, screen, steps)
+    ]
+    return data, pictures
+
+
+@cache
+def kept(pixels: bytes, size: tuple[int, int]) -> dict[str, pyvips.Image]:
+    image = pyvips.Image.new_from_memory(pixels, *size, 4, "uchar").copy(interpretation="srgb")
+    return by_imagemagick(image, CONFIGURATION)
+
+
+def thresholded(picture: pyvips.Image) -> pyvips.Image:
+    picture = picture.colourspace("srgb")
+    if not picture.hasalpha():
+        return picture
+    return picture.extract_band(0, n=3).bandjoin((picture[3] > 127).ifthenelse(255, 0))
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["small", "large"])
+@pytest.mark.parametrize("count", FRAMES)
+def test_every_frame_of_every_variant_shows_what_was_written(count: int, size: tuple[int, int]) -> None:
+    wrong: list[object] = []
+    for found in COMBINATIONS:
+        data, pictures = original(size, count, found)
+        blobs = files(data, Format.GIF, OURS)
+        assert not any(b"secret" in blob for blob in blobs.values()), found
+        variants = {suffix: opened(blob) for suffix, blob in blobs.items()}
+        for suffix, strip in variants.items():
+            if count > 1:
+                assert strip.get("delay") == [10 * (4 + number) for number in range(count)], (found, suffix)
+                assert strip.get("loop") == 4, (found, suffix)  # the file says how often it is shown again
+            for number, (picture, truth) in enumerate(zip(frames(strip), pictures, strict=True)):
+                expected = truth if suffix == "BI" else kept(bytes(truth.write_to_memory()), size)[suffix]
+                largest, mean = difference(picture, thresholded(expected))
+                # More colours than a palette holds are chosen from and dithered.
+                if (suffix in EXACT and largest > 0) or mean > (9 if found["colours"] > 7 else 3):
+                    wrong.append((found, number, suffix, largest, mean))
+    assert wrong == []
