@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import structlog
-from tests.benchmarks import memory, migration, peers, pipeline, quality, renderer, uploads
+from tests.benchmarks import growth, memory, migration, peers, pipeline, quality, renderer, uploads
 from tests.benchmarks.report import say
 from tests.support.servers import begin_run, end_run
 
@@ -36,6 +36,7 @@ def main() -> None:
         "memory": lambda: memory.large(folder),
         "pipeline": lambda: pipeline.rates(folder),
         "migration": lambda: migration.report(folder),
+        "growth": lambda: growth.ratios(folder),
         "uploads": lambda: uploads.latencies(folder, with_imagemagick="imagemagick" in present),
     }
     wanted = sys.argv[1:] or list(sections)

@@ -150,7 +150,8 @@ class Bus:
         await asyncio.sleep(0)
         if self._buckets is not None:
             crop = CROP if await self._buckets.active.stat(event.subject.crop) is not None else None
-            record = Record(configuration=PLAN.configuration(Stage.BASE, crop))
+            shown = None if crop is None else crop.geometry.text
+            record = Record(configuration=PLAN.configuration(Stage.BASE, crop), crop=shown)
             await self._buckets.active.put(record_key(event.subject, Stage.BASE), encode_record(record))
 
 

@@ -1,0 +1,224 @@
+"""Every request and event, each on an image of its own, with stores that are real and decoders that take no time."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support.world import InstantPool
+
+from common.embedded import EmbeddedBus
+from common.events import Event, ImageUploaded, StageData, ThumbnailsReady, ThumbnailsRequested
+from common.images.names import Format, ImageKey
+from common.images.plan import Plan
+from common.images.records import Failure, Record, Stage, encode_record, record_key
+from common.images.sizes import Crop, parse_sizes
+from common.imaging.probe import Header
+from common.imaging.protocol import Job, Limits
+from common.imaging.rotate import Rotated
+from common.local import LocalStorage
+from common.outbox import Outbox
+from common.storage import Buckets, Entry, Storage
+from ingest.handlers import Uploads, accept
+from ingest.status import status_of
+from publisher.activation import Activation, move_original
+from publisher.deletion import delete
+from publisher.edits import Edits, recropped, rotated
+from publisher.errors import Failed
+from publisher.handlers import activate, thumbnails_settled
+from resizer.handlers import Resizing, make_thumbnails
+from resizer.rendering import Renderer
+
+PLAN = Plan(parse_sizes(None))
+_CROP = Crop.parse("10x10+1+1")
+
+
+class Counted(LocalStorage):
+    """A folder that counts what it is asked for; a copy counts as what it is made of."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.counts: Counter[str] = Counter()
+
+    async def put(self, key: str, data: bytes) -> None:
+        self.counts["put"] += 1
+        await super().put(key, data)
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        self.counts["put"] += 1
+        await super().put_file(key, path, exclusive=exclusive)
+
+    async def get(self, key: str) -> bytes:
+        self.counts["get"] += 1
+        return await super().get(key)
+
+    @asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        self.counts["get"] += 1
+        async with super().as_file(key) as path:
+            yield path
+
+    async def stat(self, key: str) -> Entry | None:
+        self.counts["stat"] += 1
+        return await super().stat(key)
+
+    async def delete(self, key: str) -> None:
+        self.counts["delete"] += 1
+        await super().delete(key)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        self.counts["list"] += 1
+        async for entry in super().entries(prefix):
+            yield entry
+
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        self.counts["list"] += 1
+        async for entry in super().objects_of(names):
+            yield entry
+
+
+class _Decoders:
+    limits = Limits()
+
+    async def run(self, _: object, __: Job, result: type[Any]) -> tuple[Any, list[bytes]]:
+        if result is Header:
+            shape = {"width": 300, "height": 200, "frames": 1, "orientation": 1, "interlaced": False}
+            return Header(format=Format.JPG, **shape), []
+        return Rotated(width=300, height=200), [b"turned"]
+
+
+class _Bus(EmbeddedBus):
+    """Whatever thumbnails are requested are there at once, as far as their record says."""
+
+    def __init__(self, active: Storage) -> None:
+        super().__init__()
+        self._active = active
+
+    async def publish(self, event: Event) -> None:
+        if isinstance(event, ThumbnailsRequested):
+            crop = _CROP if await self._active.stat(event.subject.crop) is not None else None
+            shown = None if crop is None else crop.geometry.text
+            record = Record(configuration=PLAN.configuration(Stage.BASE, crop), crop=shown)
+            await self._active.put(record_key(event.subject, Stage.BASE), encode_record(record))
+
+
+class Site:
+    """All services on two folders within this one, without HTTP."""
+
+    def __init__(self, folder: Path) -> None:
+        self.temporary = folder / "temp"
+        self.temporary.mkdir(parents=True)
+        self.buckets = Buckets(Counted.open(folder / "incoming"), Counted.open(folder / "active"))
+        bus = _Bus(LocalStorage.open(folder / "active"))
+        decoders: Any = _Decoders()
+        renderers: Any = InstantPool()
+        outbox = Outbox(bus)
+        self.uploads = Uploads(incoming=self.buckets.incoming, outbox=outbox, pool=decoders, turning=None)
+        self.resizing = Resizing(buckets=self.buckets, bus=bus, renderer=Renderer(renderers, PLAN))
+        self.activation = Activation(buckets=self.buckets, bus=bus, outbox=outbox, plan=PLAN, ttl=3600.0)
+        self.edits = Edits(
+            buckets=self.buckets, bus=bus, pool=decoders, plan=PLAN, temporary=self.temporary, patience=60.0
+        )
+
+    def counts(self) -> Counter[str]:
+        """What both stores were asked for since this was last called."""
+        total: Counter[str] = Counter()
+        for bucket in (self.buckets.incoming, self.buckets.active):
+            assert isinstance(bucket, Counted)
+            total += bucket.counts
+            bucket.counts = Counter()
+        return total
+
+
+Step = Callable[[Site, ImageKey], Awaitable[object]]
+
+
+async def upload(site: Site) -> ImageKey:
+    """The key of a new upload."""
+    path = site.temporary / "upload"
+    await asyncio.to_thread(path.write_bytes, b"photo")
+    try:
+        return await accept(path, uploads=site.uploads)
+    finally:
+        path.unlink()
+
+
+async def _render(site: Site, image: ImageKey) -> None:
+    await make_thumbnails(ImageUploaded(source="/test", subject=image), resizing=site.resizing)
+
+
+async def _publish(site: Site, image: ImageKey) -> None:
+    await activate(image, activation=site.activation)
+
+
+async def _move(site: Site, image: ImageKey) -> None:
+    await move_original(image, buckets=site.buckets)
+
+
+async def _settle(site: Site, image: ImageKey) -> None:
+    data = StageData(stage=Stage.BASE, configuration=PLAN.configuration(Stage.BASE))
+    event = ThumbnailsReady(source="/test", subject=image, data=data)
+    await thumbnails_settled(event, activation=site.activation)
+
+
+async def _fail(site: Site, image: ImageKey) -> None:
+    failure = Failure(fault="broken", reason="it is broken")
+    record = Record(configuration=PLAN.configuration(Stage.BASE), failed=failure)
+    await site.buckets.incoming.put(record_key(image, Stage.BASE), encode_record(record))
+
+
+async def _publish_failed(site: Site, image: ImageKey) -> None:
+    with suppress(Failed):
+        await activate(image, activation=site.activation)
+        raise AssertionError("a failed image was published")
+
+
+async def _status(site: Site, image: ImageKey) -> None:
+    await status_of(image, buckets=site.buckets, plan=PLAN)
+
+
+async def _delete(site: Site, image: ImageKey) -> None:
+    await delete(image, buckets=site.buckets, plan=PLAN)
+
+
+async def _rotate(site: Site, image: ImageKey) -> None:
+    await rotated(image, 90, edits=site.edits)
+
+
+async def _recrop(site: Site, image: ImageKey) -> None:
+    await recropped(image, _CROP, edits=site.edits)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request or an event, and what was done with its image before."""
+
+    step: Step
+    before: tuple[Step, ...] = ()
+
+
+_PUBLIC = (_render, _publish)
+UPLOAD = "upload"
+CALLS = {
+    "render": Call(_render),
+    "publish": Call(_publish, (_render,)),
+    "publish before the thumbnails": Call(_publish),
+    "publish once more": Call(_publish, _PUBLIC),
+    "publish, failed": Call(_publish_failed, (_fail,)),
+    "thumbnails that come late": Call(_settle, (_render, _move)),
+    "status": Call(_status, _PUBLIC),
+    "rotate": Call(_rotate, _PUBLIC),
+    "recrop": Call(_recrop, _PUBLIC),
+    "delete": Call(_delete, _PUBLIC),
+}
+
+
+async def prepared(site: Site, call: Call) -> ImageKey:
+    """A new image with which all has been done that comes before the call."""
+    image = await upload(site)
+    for step in call.before:
+        await step(site, image)
+    return image
