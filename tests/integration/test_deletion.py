@@ -10,7 +10,7 @@ from tests.support.pictures import photo
 
 from common.embedded import EmbeddedBus
 from common.errors import StorageFault
-from common.events import ThumbnailsReady, ThumbnailsRequested
+from common.events import ImageUploaded, ThumbnailsReady, ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage, Variant, encode_record, record_key
@@ -272,6 +272,36 @@ async def test_what_a_crop_has_made_public_goes_with_an_image_that_was_never_act
     world.now = 20 * DAY
     await look(world)
     assert set(world.active.objects) | set(world.incoming.objects) == set()
+
+
+@pytest.mark.parametrize("look", [World.sweep, World.clean, World.start])
+async def test_what_is_left_of_a_cropped_photo_stays_public_like_that_of_any_other(look: Look) -> None:
+    """Its original was lost. To remove what a document may still show is for `reconcile --repair --names`."""
+    world = World()
+    left = {f"{NAME}NOW.jpg", f"{NAME}.json", f"{NAME}.crop"}
+    await put(world.active, *left, f"{OTHER}.crop")
+    world.now = 20 * DAY
+    await look(world)
+    assert set(world.active.objects) - {f"{OTHER}.crop"} == left
+    await world.clean()
+    assert set(world.active.objects) == left, "a crop alone shows nothing"
+
+
+async def test_a_deleted_image_that_a_migration_brings_years_later_does_not_come_back() -> None:
+    world = World()
+    await put(world.incoming, str(IMAGE))
+    await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+    for days in (1, 91, 3650):
+        world.now = days * DAY
+        await world.sweep()
+        await world.clean()
+    await world.active.put(str(IMAGE), photo(30, 20))  # as the migrator stores it, had it looked just before
+    async with Pool.open(1, Limits()) as pool:
+        event = ImageUploaded(source="/migrator", subject=IMAGE)
+        await make_thumbnails(event, resizing=Resizing(world.buckets, world.bus, Renderer(pool, PLAN)))
+    assert set(world.active.objects) == {str(IMAGE)}, "its thumbnails are taken back"
+    await world.clean()
+    assert world.nothing_is_left()
 
 
 @pytest.mark.parametrize("late", ["jpg", "JPG", "png"])

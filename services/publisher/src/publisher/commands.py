@@ -138,7 +138,7 @@ def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
 
 CLEAN = Command(
     "clean",
-    "remove what was never activated, what is left of deleted images, and crops of images that are gone",
+    "remove what was never activated, what is left of deleted images, and crops without an image",
     add_look_options,
     lambda given: clean(options_from(given)),
     ProtocolBrokerSettings,

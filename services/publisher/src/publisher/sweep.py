@@ -19,7 +19,7 @@ from common.storage import Buckets
 from common.stored import original_of
 from publisher import tombstones
 from publisher.activation import Activation, is_deleted
-from publisher.debts import any_of, finish_deletion, finish_move, remains, remove_leftovers, remove_private_leftovers
+from publisher.debts import any_of, finish_deletion, finish_move, remove_leftovers, remove_private_leftovers
 from publisher.survey import Found, paced, survey
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ class Fate(StrEnum):
     REMAINS = "remains"  # of an image whose original is gone
     PUBLIC = "public"  # what is left in *incoming* follows it
     DELETED = "deleted"  # what is left of it goes
-    STRAY = "stray"  # a crop of no image
+    STRAY = "stray"  # a crop of no image, alone
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,13 @@ class Sweep:
     async def _fate(self, due: Due) -> Fate:
         if due.what is What.IMAGE:
             return await self._fate_of_image(due.found)
-        stray = await original_of(due.found.name, buckets=self._buckets) is None
-        return Fate.STRAY if stray else Fate.STAYS
+        return Fate.STRAY if await self._is_stray(due.found.name) else Fate.STAYS
+
+    async def _is_stray(self, name: str) -> bool:
+        """Whether a crop is all there is. Versions may be all that is left of a photo: `reconcile` reports those."""
+        if await original_of(name, buckets=self._buckets) is not None:
+            return False
+        return all([entry.key.endswith(CROP) async for entry in self._buckets.active.objects_of([name])])
 
     async def _fate_of_image(self, found: Found) -> Fate:
         if await is_deleted(any_of(found.name), buckets=self._buckets):
@@ -151,7 +156,7 @@ class Sweep:
         elif fate is Fate.PUBLIC:
             await self._finish_move(found)
         elif fate is Fate.STRAY:
-            await remove_leftovers(remains(found.name, plan), buckets=self._buckets)
+            await remove_leftovers({image.crop}, buckets=self._buckets)
         log.info("swept", what=fate)
         metrics.SWEPT.labels(fate).inc()
 
