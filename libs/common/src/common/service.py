@@ -1,6 +1,7 @@
 """The life of a service: wire it, wait for what is not up yet, run, and on SIGTERM finish what is in hand."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -114,10 +115,10 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
     async with AsyncExitStack() as http:
         app = make_app(service.name, service.routes, health, settings)
         connections = most_connections()
-        runner = await http.enter_async_context(_served(app, settings.service_port, connections))
+        runner = await http.enter_async_context(_served(app, "SERVICE_PORT", settings.service_port, connections))
         if not settings.disable_prometheus_metrics:
             numbers = make_metrics_app(settings.metrics_path)
-            await http.enter_async_context(_served(numbers, settings.metrics_port, _SCRAPERS))
+            await http.enter_async_context(_served(numbers, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
         temporary = str(settings.temp_folder)
         log.info("started", port=settings.service_port, temp_folder=temporary, most_connections=connections)
         work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
@@ -205,11 +206,16 @@ async def _wait_for_storage(buckets: Buckets) -> None:
 
 
 @asynccontextmanager
-async def _served(app: web.Application, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
+async def _served(app: web.Application, setting: str, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
+    """The application on the port of the setting. Raises OSError that names both, where it cannot be had."""
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await BoundedSite(runner, port, connections).start()
+        try:
+            await BoundedSite(runner, port, connections).start()
+        except OSError as error:
+            why = os.strerror(error.errno).lower() if error.errno else str(error)
+            raise OSError(f"{setting} {port} cannot be used: {why}; expected a port that is free") from error
         yield runner
     finally:
         await runner.cleanup()
