@@ -12,8 +12,8 @@ from common.images.names import Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
-from common.imaging.protocol import Job, Limits
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job, Limits
 from resizer.rendering import Renderer
 
 _LARGEST = 11_540, 8_655  # just under 100 megapixels

@@ -20,7 +20,7 @@ from tests.support.originals import Originals
 
 from common.images.plan import Plan
 from common.images.sizes import parse_sizes
-from common.local import LocalStorage
+from common.storage.local import LocalStorage
 
 _ROWS = 500_000
 _PIECE = 2_000  # names in a piece of the checkpoint

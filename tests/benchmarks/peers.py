@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.benchmarks import photos
 
-from common.imaging.process import ENVIRONMENT
+from common.sandbox.process import ENVIRONMENT
 
 HERE = Path(__file__).parent
 

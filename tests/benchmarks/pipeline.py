@@ -15,14 +15,14 @@ from tests.benchmarks.report import cpu_seconds, say
 from tests.support.deployment import Deployment
 from tests.support.eventually import eventually
 
-from common.bus import Bus, Subscription
-from common.embedded import EmbeddedBus
-from common.events import ImageUploaded, ThumbnailsReady
 from common.images.names import Format, ImageKey
-from common.local import LocalStorage
-from common.rabbit import RabbitBus
-from common.storage import Buckets
-from common.topology import PUBLISHER
+from common.messaging.bus import Bus, Subscription
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import ImageUploaded, ThumbnailsReady
+from common.messaging.rabbit import RabbitBus
+from common.messaging.topology import PUBLISHER
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
 from resizer.bootstrap import resizer
 from resizer.settings import ResizerSettings
 

@@ -14,8 +14,8 @@ from tests.benchmarks.report import cpu_seconds, median, say
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
 from resizer.operations.pixels import fit
 from resizer.operations.render import Rendered, RenderJob, render
 

@@ -7,9 +7,9 @@ import pytest
 from tests.support.s3 import TestBuckets
 from tests.support.stores import s3_pair
 
-from common.local import LocalStorage
-from common.s3 import connect
-from common.storage import Buckets
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
+from common.storage.s3 import connect
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ from tests.support.bus import opened
 from tests.support.eventually import eventually
 from tests.support.rabbitmq import VirtualHost
 
-from common.bus import Bus, Handler, Subscription
-from common.embedded import EmbeddedBus
 from common.errors import BusFault, Permanent, Postponed, Transient
-from common.events import ActivationRequested, Event, ImageDeleted, ImageUploaded, ThumbnailsRequested, encode
 from common.images.names import ImageKey
-from common.topology import PUBLISHER, RESIZER_LIVE
+from common.messaging.bus import Bus, Handler, Subscription
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import ActivationRequested, Event, ImageDeleted, ImageUploaded, ThumbnailsRequested, encode
+from common.messaging.topology import PUBLISHER, RESIZER_LIVE
 
 DELAYS = (0.05, 0.1)
 

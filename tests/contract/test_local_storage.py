@@ -7,8 +7,8 @@ import pytest
 from tests.support.stores import KEY, attempts
 
 from common.errors import KeyTaken, StorageFault
-from common.local import LocalStorage
-from common.storage import Buckets
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
 
 
 async def test_more_entries_than_a_page(local: Buckets) -> None:

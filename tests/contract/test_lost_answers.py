@@ -13,8 +13,8 @@ from tests.support.stores import KEY, s3_pair
 from yarl import URL
 
 from common.errors import KeyTaken
-from common.s3 import connect
-from common.storage import Buckets
+from common.storage.base import Buckets
+from common.storage.s3 import connect
 
 
 @asynccontextmanager

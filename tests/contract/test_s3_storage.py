@@ -14,8 +14,8 @@ from tests.support.s3 import TestBuckets
 from tests.support.stores import CACHE, KEY, attempts, s3_pair
 
 from common.errors import KeyTaken, StorageFault
-from common.s3 import connect
-from common.storage import Buckets
+from common.storage.base import Buckets
+from common.storage.s3 import connect
 
 
 async def test_a_missing_s3_bucket_is_a_fault_and_not_an_absent_key(s3_buckets: TestBuckets, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ async def test_an_age_is_told_by_the_clock_of_the_store_alone(s3: Buckets, monke
             raise AssertionError(f"this machine's clock was asked, in {tz}")
 
     await s3.incoming.put(KEY, b"photo")
-    monkeypatch.setattr("common.s3.storage.datetime", Unknown)
+    monkeypatch.setattr("common.storage.s3.storage.datetime", Unknown)
     found = await s3.incoming.stat(KEY)
     assert found is not None
     assert -2 < found.age < 60

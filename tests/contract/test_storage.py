@@ -8,7 +8,7 @@ from tests.support.memory import MemoryStorage
 from tests.support.stores import KEY
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault
-from common.storage import Buckets, Storage
+from common.storage.base import Buckets, Storage
 
 
 @pytest.fixture(params=["memory", "local", "s3"])

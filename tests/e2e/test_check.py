@@ -14,7 +14,7 @@ from tests.support.originals import Originals
 from tests.support.pictures import photo
 from tests.support.servers import free_port
 
-from common.s3 import connect
+from common.storage.s3 import connect
 
 
 @pytest.fixture(params=KINDS)

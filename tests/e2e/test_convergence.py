@@ -9,9 +9,9 @@ from tests.support.deployment import APART, KINDS, SECRET, Deployment, keys
 from tests.support.eventually import eventually
 from tests.support.pictures import opened, photo
 
-from common.events import ThumbnailsRequested
 from common.images.names import ImageKey
-from common.rabbit import RabbitBus
+from common.messaging.events import ThumbnailsRequested
+from common.messaging.rabbit import RabbitBus
 
 _ROUNDS = 3
 

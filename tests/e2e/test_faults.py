@@ -14,10 +14,10 @@ from tests.support.eventually import eventually
 from tests.support.pictures import photo, png_header
 from tests.support.proxy import Proxy
 
-from common.events import ActivationRequested
 from common.images.names import ImageKey
-from common.rabbit import RabbitBus
-from common.topology import PUBLISHER
+from common.messaging.events import ActivationRequested
+from common.messaging.rabbit import RabbitBus
+from common.messaging.topology import PUBLISHER
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from tests.support.deployment import KINDS, Deployment, keys
 from tests.support.eventually import eventually
 from tests.support.pictures import SVG, animated_gif, dimensions, photo, png_header, transparent_png
 
-from common.events import Event, ImageUploaded, Lane, LaneData
 from common.images.names import ImageKey
-from common.rabbit import RabbitBus
-from common.storage import Storage
-from common.topology import RESIZER_BULK
+from common.messaging.events import Event, ImageUploaded, Lane, LaneData
+from common.messaging.rabbit import RabbitBus
+from common.messaging.topology import RESIZER_BULK
+from common.storage.base import Storage
 
 BOTH = {"GENERATE_WEBP": "yes", "GENERATE_AVIF": "yes"}
 

@@ -9,7 +9,7 @@ from tests.support.deployment import KINDS, SECRET, Deployment, keys
 from tests.support.eventually import eventually
 from tests.support.pictures import dimensions, photo, transparent_png
 
-from common.storage import Storage
+from common.storage.base import Storage
 
 
 @pytest.fixture(params=KINDS)

@@ -11,7 +11,7 @@ from tests.support.eventually import eventually
 from tests.support.migration import Moving, moving
 from tests.support.pictures import photo
 
-from common.topology import RESIZER_BULK
+from common.messaging.topology import RESIZER_BULK
 
 WEBP = {"GENERATE_WEBP": "1"}
 NAMES = [f"{1000000000 + number}_{number}.jpg" for number in range(6)]

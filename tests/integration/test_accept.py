@@ -9,12 +9,12 @@ from tests.support.located import located
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import animated_gif, dimensions, opened, photo, transparent_png
 
-from common.embedded import EmbeddedBus
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
-from common.outbox import Outbox
-from common.topology import RESIZER_LIVE
-from ingest.handlers import Uploads, accept
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.outbox import Outbox
+from common.messaging.topology import RESIZER_LIVE
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
+from ingest.accept import Uploads, accept
 
 
 async def test_an_original_that_takes_too_much_to_turn_is_stored_as_it_is(tmp_path: Path) -> None:

@@ -9,9 +9,9 @@ import jsonschema_rs
 from tests.support.bus import opened
 from tests.support.rabbitmq import VirtualHost
 
-from common.asyncapi import document
-from common.events import Event, ImageUploaded, Lane, ThumbnailsRequested
 from common.images.records import Failure, Stage
+from common.messaging.asyncapi import document
+from common.messaging.events import Event, ImageUploaded, Lane, ThumbnailsRequested
 
 _SUBJECT = {"source": "/test", "subject": "1475660224_0882910455.jpg"}
 _DATA = {"configuration": "abc", "failed": Failure(fault="damaged", reason="cut off"), "stage": Stage.MODERN}

@@ -11,9 +11,10 @@ from tests.support.servers import free_port
 
 PROGRAM = """
 import asyncio, sys
-from common.embedded import EmbeddedBus
-from common.service import Service, main, open_buckets, run
-from common.settings import Settings, read_settings
+from common.messaging.embedded import EmbeddedBus
+from common.lifecycle import Service, main, run
+from common.wiring import open_buckets
+from common.settings.base import Settings, read_settings
 
 async def returns(): pass
 

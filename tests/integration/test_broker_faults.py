@@ -11,13 +11,13 @@ from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
 
-from common.bus import Subscription
 from common.errors import Transient
-from common.events import Event, ImageUploaded
 from common.images.names import ImageKey
-from common.outbox import Outbox
-from common.rabbit import Bounds, RabbitBus
-from common.topology import EXCHANGE, QUEUES, RESIZER_LIVE
+from common.messaging.bus import Subscription
+from common.messaging.events import Event, ImageUploaded
+from common.messaging.outbox import Outbox
+from common.messaging.rabbit import Bounds, RabbitBus
+from common.messaging.topology import EXCHANGE, QUEUES, RESIZER_LIVE
 
 DELAYS = (0.2, 0.4)
 SLOTS = 4

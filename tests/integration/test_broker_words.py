@@ -14,7 +14,7 @@ from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
 from tests.support.servers import free_port
 
-from common.rabbit import RabbitBus
+from common.messaging.rabbit import RabbitBus
 
 
 @asynccontextmanager

@@ -17,9 +17,7 @@ from tests.support.s3 import TestBuckets
 from tests.support.stores import KEY, s3_pair
 from tests.support.world import InstantPool
 
-from common.embedded import EmbeddedBus
 from common.errors import StorageFault
-from common.events import Event, ImageUploaded
 from common.http.bodies import BodyLimits
 from common.images.names import Format, ImageKey, is_original
 from common.images.plan import Plan
@@ -27,19 +25,21 @@ from common.images.records import Record, Stage, encode_record, record_key
 from common.images.sizes import Crop, parse_sizes
 from common.imaging.orient import Upright
 from common.imaging.probe import Header
-from common.imaging.protocol import Job, Limits
 from common.imaging.rotate import Rotated
-from common.local import LocalStorage
-from common.outbox import Outbox
-from common.s3 import connect
-from common.storage import Buckets
-from ingest.handlers import Uploads, accept
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import Event, ImageUploaded
+from common.messaging.outbox import Outbox
+from common.sandbox.protocol import Job, Limits
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
+from common.storage.s3 import connect
+from ingest.accept import Uploads, accept
 from ingest.room import Room
 from ingest.upload import received
 from publisher.activation import Activation
 from publisher.edits import Edits, recropped, rotated
-from publisher.lock import Lock
-from publisher.sweep import Sweep
+from publisher.maintenance.lock import Lock
+from publisher.maintenance.sweep import Sweep
 from resizer.handlers import Resizing, make_thumbnails
 from resizer.rendering import Renderer
 
@@ -247,8 +247,8 @@ async def test_a_sweep_that_is_stopped_leaves_no_lock_and_no_list(
     tmp_path: Path, manner: Manner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the next one goes on with it."""
-    monkeypatch.setattr("publisher.survey._HELD", 1)  # so that images are listed in a file
-    monkeypatch.setattr("publisher.survey._PAUSE", 0.0)
+    monkeypatch.setattr("publisher.maintenance.listing._HELD", 1)  # so that images are listed in a file
+    monkeypatch.setattr("publisher.maintenance.listing._PAUSE", 0.0)
     bus: Any = Bus()
     for number, point in enumerate(points(manner, step=17)):
         folders = Folders(tmp_path / str(number))

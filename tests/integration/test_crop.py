@@ -10,7 +10,7 @@ from common.images.geometry import turned_box
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Crop, parse_sizes
-from common.imaging.protocol import Limits
+from common.sandbox.protocol import Limits
 from resizer.operations.render import RenderJob, render
 
 SIZES = parse_sizes('[{"suffix": "X", "convert": ["-resize", "300x300>", "-quality", "95"]}]')

@@ -8,23 +8,23 @@ from tests.support.commands import put
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import photo
 
-from common.embedded import EmbeddedBus
 from common.errors import StorageFault
-from common.events import ImageUploaded, ThumbnailsReady, ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage, Variant, encode_record, record_key
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
-from common.outbox import Outbox
-from common.storage import Buckets, Entry
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import ImageUploaded, ThumbnailsReady, ThumbnailsRequested
+from common.messaging.outbox import Outbox
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
+from common.storage.base import Buckets, Entry
 from publisher.activation import Activation, take_back_if_deleted
 from publisher.deletion import bury, delete
 from publisher.edits import Edits, rotated
 from publisher.handlers import activate, thumbnails_settled
-from publisher.reconcile import Reconciler
-from publisher.sweep import GRACE, Sweep
+from publisher.maintenance.reconciler import Reconciler
+from publisher.maintenance.sweep import GRACE, Sweep
 from resizer.handlers import Resizing, make_thumbnails
 from resizer.rendering import Renderer
 

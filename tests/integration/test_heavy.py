@@ -10,17 +10,17 @@ from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import opened, photo
 
-from common.embedded import EmbeddedBus
-from common.events import ImageUploaded
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
-from common.local import LocalStorage
-from common.settings import read_settings
-from common.storage import Buckets
-from common.topology import RESIZER_LIVE, RETRY_DELAYS
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import ImageUploaded
+from common.messaging.topology import RESIZER_LIVE, RETRY_DELAYS
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
+from common.settings.base import read_settings
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
 from resizer.bootstrap import resizer
 from resizer.handlers import Resizing, make_thumbnails
 from resizer.rendering import Renderer

@@ -12,9 +12,9 @@ from common.errors import ImageError
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
-from common.imaging.protocol import Job, Limits
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job, Limits
 from resizer.operations.render import Rendered, RenderJob, render
 
 # `make fuzz` sets these: a seed of its own, and many more damaged files.

@@ -10,19 +10,19 @@ import pytest
 from tests.support.large_site import FILES, fill
 from tests.support.memory import MemoryStorage
 
-from common.embedded import EmbeddedBus
 from common.errors import NoSuchKey
 from common.images.names import is_original
 from common.images.plan import Plan
 from common.images.records import Record, Stage, encode_record
 from common.images.sizes import parse_sizes
-from common.local import LocalStorage
-from common.outbox import Outbox
-from common.storage import Buckets, Entry
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.outbox import Outbox
+from common.storage.base import Buckets, Entry
+from common.storage.local import LocalStorage
 from publisher.activation import Activation
-from publisher.reconcile import Reconciler
-from publisher.survey import Found, survey
-from publisher.sweep import Sweep
+from publisher.maintenance.listing import Found, survey
+from publisher.maintenance.reconciler import Reconciler
+from publisher.maintenance.sweep import Sweep
 
 PLAN = Plan(parse_sizes(None))
 _TURN = 1_000  # steps that may be taken before others come to theirs
@@ -134,8 +134,8 @@ async def test_memory_does_not_grow_with_the_site(look: Look, tmp_path: Path, mo
     async def done(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr("publisher.reconcile.finish_move", done)
-    monkeypatch.setattr("publisher.survey._HELD", 500)
+    monkeypatch.setattr("publisher.maintenance.reconciler.finish_move", done)
+    monkeypatch.setattr("publisher.maintenance.listing._HELD", 500)
     await peak(look, tmp_path, 1_000, 1_000)  # what is loaded when it is first needed stays
     small, large = [await peak(look, tmp_path, images, images) for images in (3_000, 9_000)]
     assert large < small + _MORE
@@ -152,9 +152,9 @@ async def test_nobody_waits_for_a_whole_listing(look: Look, tmp_path: Path, monk
                 turns.step()
                 yield found
 
-    monkeypatch.setattr("publisher.reconcile.survey", surveyed)
-    monkeypatch.setattr("publisher.sweep.survey", surveyed)
-    monkeypatch.setattr("publisher.survey._HELD", 500)
+    monkeypatch.setattr("publisher.maintenance.reconciler.survey", surveyed)
+    monkeypatch.setattr("publisher.maintenance.sweep.survey", surveyed)
+    monkeypatch.setattr("publisher.maintenance.listing._HELD", 500)
     images = 1_200
     activation, temporary = site(tmp_path, images)
     others = asyncio.create_task(turns.others())

@@ -15,8 +15,8 @@ from tests.support.pictures import animated_gif, opened, photo, still_gif, trans
 
 from common.imaging.location import strip_location
 from common.imaging.probe import header
-from common.imaging.protocol import Job, Limits
 from common.imaging.rotate import RotateJob, rotate
+from common.sandbox.protocol import Job, Limits
 
 PICTURES: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: photo(322, 201),

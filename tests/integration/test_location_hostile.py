@@ -15,8 +15,8 @@ from tests.support.pictures import animated_gif, opened, photo, transparent_png
 
 from common.errors import ImageError
 from common.imaging.location import Stripped, strip_location
-from common.imaging.pool import Pool
-from common.imaging.protocol import Job, Limits
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job, Limits
 
 PLAIN = bytes(opened(photo(322, 201)).jpegsave_buffer(keep="none"))
 XAP = b"http://ns.adobe.com/xap/1.0/\0"

@@ -9,8 +9,8 @@ from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
 from resizer.operations.render import Rendered, RenderJob, render
 
 SIZES = parse_sizes(None)

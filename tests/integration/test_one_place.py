@@ -9,20 +9,20 @@ import pytest
 from tests.support.s3 import TestBuckets
 from tests.support.stores import s3_pair
 
-from common.embedded import EmbeddedBus
 from common.errors import StorageFault
-from common.events import StageData, ThumbnailsReady
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Original, Record, Stage, Variant, encode_record, record_key
 from common.images.sizes import parse_sizes
-from common.local import LocalStorage
-from common.outbox import Outbox
-from common.s3 import connect
-from common.storage import Buckets
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import StageData, ThumbnailsReady
+from common.messaging.outbox import Outbox
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
+from common.storage.s3 import connect
 from publisher.activation import Activation
-from publisher.debts import finish_move
 from publisher.handlers import activate, thumbnails_settled
+from publisher.maintenance.repairs import finish_move
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None))

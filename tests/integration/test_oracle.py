@@ -13,7 +13,7 @@ from common.images.geometry import Geometry
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
-from common.imaging.protocol import Limits
+from common.sandbox.protocol import Limits
 from resizer.operations.render import RenderJob, render
 
 GEOMETRIES = [

@@ -12,9 +12,9 @@ from tests.support.hostile import Answer, act
 from tests.support.pictures import photo
 
 from common.errors import Defect, ImageError, ImageFault, Transient
-from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
-from common.imaging.protocol import Job, Limits
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job, Limits
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ async def test_what_can_wait_gives_way_and_is_not_blamed_for_it(pool: Pool) -> N
 
 
 async def test_what_runs_out_of_time_at_work_is_too_slow(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("common.imaging.pool._SHARE_OF_CPU", 0.01)  # the tests may be given little more
+    monkeypatch.setattr("common.sandbox.pool._SHARE_OF_CPU", 0.01)  # the tests may be given little more
     async with Pool.open(1, pool.limits.model_copy(update={"cpu_seconds": 60, "wall_seconds": 3})) as patient:
         with pytest.raises(ImageError, match="3 s by the clock") as error:
             await do(patient, "burn")

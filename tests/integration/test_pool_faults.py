@@ -15,9 +15,9 @@ from tests.support.hostile import Answer, act
 from tests.support.unprivileged import unprivileged
 
 from common.errors import Transient
-from common.imaging import process
-from common.imaging.pool import Pool
-from common.imaging.protocol import Job, Limits
+from common.sandbox import process
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job, Limits
 
 LIMITS = Limits(memory_mb=512, cpu_seconds=10, wall_seconds=3)
 REPOSITORY = Path(__file__).parents[2]

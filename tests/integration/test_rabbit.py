@@ -8,12 +8,12 @@ from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
 
-from common.bus import Subscription
 from common.errors import BusFault
-from common.events import Event, ImageUploaded
 from common.images.names import ImageKey
-from common.rabbit import RabbitBus
-from common.topology import DELIVERY_LIMIT, QUEUES, RESIZER_LIVE
+from common.messaging.bus import Subscription
+from common.messaging.events import Event, ImageUploaded
+from common.messaging.rabbit import RabbitBus
+from common.messaging.topology import DELIVERY_LIMIT, QUEUES, RESIZER_LIVE
 
 EVENT = ImageUploaded(source="/test", subject=ImageKey.parse("1475660224_0882910455.jpg"))
 

@@ -9,20 +9,20 @@ from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import photo
 
-from common.embedded import EmbeddedBus
 from common.errors import StorageFault
-from common.events import Lane, RequestData, ThumbnailsRequested
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
 from common.images.records import Record, Stage, encode_record, record_key
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
-from common.outbox import Outbox
-from common.storage import Buckets, Entry
-from common.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import Lane, RequestData, ThumbnailsRequested
+from common.messaging.outbox import Outbox
+from common.messaging.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
+from common.storage.base import Buckets, Entry
 from publisher.activation import Activation
-from publisher.reconcile import Reconciler
+from publisher.maintenance.reconciler import Reconciler
 from resizer.handlers import Resizing, make_thumbnails
 from resizer.rendering import Renderer
 

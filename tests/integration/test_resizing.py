@@ -12,21 +12,21 @@ from tests.support.memory import MemoryStorage
 from tests.support.pictures import photo
 from tests.support.rabbitmq import VirtualHost
 
-from common.bus import Handler, Subscription
-from common.embedded import EmbeddedBus
 from common.errors import ImageFault, StorageFault
-from common.events import Event, ImageUploaded
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
 from common.images.records import Record, decode_record
 from common.images.sizes import parse_sizes
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
-from common.outbox import Outbox
-from common.storage import Buckets
-from common.topology import PUBLISHER, RESIZER_FOLLOW_UP, RESIZER_LIVE
+from common.messaging.bus import Handler, Subscription
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import Event, ImageUploaded
+from common.messaging.outbox import Outbox
+from common.messaging.topology import PUBLISHER, RESIZER_FOLLOW_UP, RESIZER_LIVE
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
+from common.storage.base import Buckets
 from publisher.activation import Activation
-from publisher.reconcile import Reconciler
+from publisher.maintenance.reconciler import Reconciler
 from resizer.handlers import Resizing, gave_up, make_thumbnails
 from resizer.rendering import Renderer
 

@@ -13,7 +13,7 @@ from common.errors import ImageError, ImageFault
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
-from common.imaging.protocol import Limits
+from common.sandbox.protocol import Limits
 from resizer.operations.render import Rendered, RenderJob, render
 
 SIZES = parse_sizes(None)

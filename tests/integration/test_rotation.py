@@ -7,9 +7,9 @@ import pyvips
 from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened, photo, transparent_png
 
 from common.errors import ImageError
-from common.imaging.pool import Pool
-from common.imaging.protocol import Limits
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
 
 ANGLES = {90: "d90", 180: "d180", -90: "d270"}
 

@@ -12,8 +12,8 @@ from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
 from common.images.records import RECORD_ENDINGS, Record, Stage, encode_record, record_key
 from common.images.sizes import parse_sizes
-from common.local import LocalStorage
-from common.storage import Buckets, Storage
+from common.storage.base import Buckets, Storage
+from common.storage.local import LocalStorage
 
 PLAN = Plan(parse_sizes(None), (Output(format=Format.WEBP),))
 PRIVATE, PUBLIC, CROPPED, DELETED = (ImageKey.parse(f"1475660224_000000000{digit}.jpg") for digit in range(1, 5))

@@ -11,12 +11,12 @@ from tests.support.counted import CountedStorage
 from tests.support.eventually import eventually
 
 from common.errors import StorageFault
-from common.events import Event, ImageActivated
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage, encode_record, record_key
 from common.images.sizes import parse_sizes
-from common.storage import Buckets
+from common.messaging.events import Event, ImageActivated
+from common.storage.base import Buckets
 from ingest.status import State, Status, status_of
 from ingest.watch import Watchers
 

@@ -9,21 +9,21 @@ from tests.support.deployment import keys
 from tests.support.memory import MemoryStorage
 from tests.support.s3 import TestBuckets
 
-from common.embedded import EmbeddedBus
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.sizes import parse_sizes
 from common.jobs import Result
-from common.local import LocalStorage
-from common.outbox import Outbox
-from common.s3 import S3Storage, connect
-from common.storage import Buckets
-from common.stored import original_of
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.outbox import Outbox
+from common.storage.base import Buckets
+from common.storage.image_store import original_of
+from common.storage.local import LocalStorage
+from common.storage.s3 import S3Storage, connect
 from publisher.activation import Activation
-from publisher.findings import Kind
-from publisher.inspection import Inspection
-from publisher.lock import STALE, Lock
-from publisher.sweep import Sweep
+from publisher.audit.findings import Kind
+from publisher.audit.verification import Inspection
+from publisher.maintenance.lock import STALE, Lock
+from publisher.maintenance.sweep import Sweep
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None))
@@ -80,7 +80,7 @@ async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
 async def test_a_lock_is_kept_while_it_is_held_and_left_to_whom_it_was_taken_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("publisher.lock._REFRESH", 0.01)
+    monkeypatch.setattr("publisher.maintenance.lock._REFRESH", 0.01)
     now = 0.0
     bucket = MemoryStorage(lambda: now)
     async with Lock(bucket, "locks/x", tmp_path).held() as held:

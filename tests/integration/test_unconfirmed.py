@@ -11,13 +11,13 @@ from tests.support.mortal import MortalBroker, mortal_broker
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
 
-from common.bus import Subscription
 from common.errors import BusFault
-from common.events import Event, ImageUploaded
 from common.images.names import ImageKey
-from common.outbox import Outbox
-from common.rabbit import Bounds, RabbitBus
-from common.topology import RESIZER_LIVE
+from common.messaging.bus import Subscription
+from common.messaging.events import Event, ImageUploaded
+from common.messaging.outbox import Outbox
+from common.messaging.rabbit import Bounds, RabbitBus
+from common.messaging.topology import RESIZER_LIVE
 
 DELAYS = (0.2, 0.4)
 CONFIRM = rb"\x01\x00.\x00\x00\x00\x0d\x00\x3c\x00\x50.{9}\xce"  # a frame: basic.ack, of any tag, on any channel

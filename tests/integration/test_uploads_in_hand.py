@@ -16,10 +16,10 @@ from aiohttp import web
 from tests.support.pictures import photo
 from tests.support.servers import free_port
 
-from common.embedded import EmbeddedBus
 from common.http import BoundedSite, Health, make_app
-from common.service import open_buckets
-from common.settings import read_settings
+from common.messaging.embedded import EmbeddedBus
+from common.settings.base import read_settings
+from common.wiring import open_buckets
 from ingest.bootstrap import ingest
 from standalone.settings import DEFAULTS, StandaloneSettings
 

@@ -9,7 +9,7 @@ from tests.support.world import CROPS, EVERYTHING, IMAGE, PLAN, SEEDS, World
 from common.images.names import ImageKey
 from common.images.records import Stage, decode_record, record_key
 from common.images.sizes import Crop
-from common.storage import Buckets
+from common.storage.base import Buckets
 
 CROP = CROPS[0].geometry.text
 
@@ -96,7 +96,7 @@ async def test_the_search_notices_a_start_that_does_not_compare_crops(monkeypatc
     async def nothing(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr("publisher.reconcile.stage_of_other_crop", nothing)
+    monkeypatch.setattr("publisher.maintenance.reconciler.stage_of_other_crop", nothing)
     unsettled = 0
     for seed in SEEDS:
         world = World(seed, 0)

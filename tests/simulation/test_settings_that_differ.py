@@ -10,10 +10,10 @@ from itertools import product
 import pytest
 from tests.support.world import CROPS, IMAGE, OTHERS, PLAN, SEEDS, World
 
-from common.events import ThumbnailsReady
 from common.images.plan import Plan
 from common.images.records import Record, Stage, decode_record, record_key
-from common.stored import read_crop, read_record
+from common.messaging.events import ThumbnailsReady
+from common.storage.image_store import read_crop, read_record
 from publisher.activation import Activation
 
 PLANS = {"today": PLAN, "other": OTHERS[0], "base": OTHERS[1]}

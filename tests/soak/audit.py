@@ -9,7 +9,7 @@ from tests.soak.account import Account, Image, Place, State
 from common.images.names import TOMBSTONES, ImageKey, is_original, owner
 from common.images.plan import Plan
 from common.images.records import decode_record, record_key
-from common.storage import Buckets, Storage
+from common.storage.base import Buckets, Storage
 
 
 @dataclass

@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 
 from tests.support.eventually import eventually
 
-from common.rabbit import Bounds, RabbitBus
-from common.topology import RETRY_DELAYS
+from common.messaging.rabbit import Bounds, RabbitBus
+from common.messaging.topology import RETRY_DELAYS
 
 
 async def connected(bus: RabbitBus) -> None:

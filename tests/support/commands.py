@@ -9,7 +9,7 @@ from tests.support.deployment import Deployment, keys
 from tests.support.migration import Run
 
 from common.images.records import Record, encode_record
-from common.storage import Storage
+from common.storage.base import Storage
 
 DAY = 86400.0
 _CONTENT = {".json": encode_record(Record(configuration="other")), ".crop": b"10x10+0+0"}

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Self
 
 from common.errors import StorageFault
-from common.local import LocalStorage
-from common.storage import Entry
+from common.storage.base import Entry
+from common.storage.local import LocalStorage
 
 
 class CountedStorage(LocalStorage):

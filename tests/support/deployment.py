@@ -20,9 +20,9 @@ from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import free_port
 
-from common.local import LocalStorage
-from common.s3 import S3Storage, connect
-from common.storage import Buckets, Storage
+from common.storage.base import Buckets, Storage
+from common.storage.local import LocalStorage
+from common.storage.s3 import S3Storage, connect
 
 SECRET = "secret-of-the-tests"
 KINDS = ("embedded", "rabbit-local", "rabbit-s3")
@@ -85,7 +85,7 @@ class Process:
         for folder in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):
                 parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == self._process.pid and b"common.imaging.worker" in (folder / "cmdline").read_bytes():
+                if parent == self._process.pid and b"common.sandbox.worker" in (folder / "cmdline").read_bytes():
                     found.append(int(folder.name))
         return sorted(found)
 

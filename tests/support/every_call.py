@@ -10,19 +10,19 @@ from typing import Any
 
 from tests.support.world import InstantPool
 
-from common.embedded import EmbeddedBus
-from common.events import Event, ImageUploaded, StageData, ThumbnailsReady, ThumbnailsRequested
 from common.images.names import Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Failure, Record, Stage, encode_record, record_key
 from common.images.sizes import Crop, parse_sizes
 from common.imaging.probe import Header
-from common.imaging.protocol import Job, Limits
 from common.imaging.rotate import Rotated
-from common.local import LocalStorage
-from common.outbox import Outbox
-from common.storage import Buckets, Entry, Storage
-from ingest.handlers import Uploads, accept
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import Event, ImageUploaded, StageData, ThumbnailsReady, ThumbnailsRequested
+from common.messaging.outbox import Outbox
+from common.sandbox.protocol import Job, Limits
+from common.storage.base import Buckets, Entry, Storage
+from common.storage.local import LocalStorage
+from ingest.accept import Uploads, accept
 from ingest.status import status_of
 from publisher.activation import Activation, move_original
 from publisher.deletion import delete

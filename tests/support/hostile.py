@@ -11,7 +11,7 @@ from typing import Any
 import pyvips
 from pydantic import BaseModel
 
-from common.imaging.protocol import Job
+from common.sandbox.protocol import Job
 
 
 class Answer(BaseModel):

@@ -8,7 +8,7 @@ from tempfile import NamedTemporaryFile
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import owner
-from common.storage import Entry, Storage, Stranger
+from common.storage.base import Entry, Storage, Stranger
 
 
 class MemoryStorage:

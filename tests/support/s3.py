@@ -10,7 +10,7 @@ from uuid import uuid4
 from tests.support.docker import build, logs, ready, run_container
 from tests.support.servers import Addresses, Started, Unavailable, free_port, launch, shared, wait_for
 
-from common.s3 import S3Account, connect
+from common.storage.s3 import S3Account, connect
 
 _CEPH = Path(__file__).parent / "ceph"
 _IMAGE = "image-backend-tests/ceph:1"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tests.support.s3 import TestBuckets
 
-from common.s3 import S3Account, S3Storage
-from common.storage import Buckets, Storage
+from common.storage.base import Buckets, Storage
+from common.storage.s3 import S3Account, S3Storage
 
 KEY = "1475660224_0882910455.jpg"
 CACHE = "public, max-age=77"

@@ -12,7 +12,7 @@ from tests.support.pictures import opened
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import DEFAULT, Crop, Size, parse_sizes
-from common.imaging.protocol import Limits
+from common.sandbox.protocol import Limits
 from resizer.operations.render import RenderJob, render
 
 Configuration = Mapping[str, Sequence[str]]  # suffix to ImageMagick's arguments

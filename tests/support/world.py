@@ -14,7 +14,11 @@ from typing import Any
 from tests.support.memory import MemoryStorage
 
 from common.errors import Transient
-from common.events import (
+from common.images.names import Format, ImageKey
+from common.images.plan import Output, Plan
+from common.images.records import Stage, record_key
+from common.images.sizes import Crop, parse_sizes
+from common.messaging.events import (
     ActivationRequested,
     Event,
     ImageUploaded,
@@ -22,20 +26,16 @@ from common.events import (
     ThumbnailsReady,
     ThumbnailsRequested,
 )
-from common.images.names import Format, ImageKey
-from common.images.plan import Output, Plan
-from common.images.records import Stage, record_key
-from common.images.sizes import Crop, parse_sizes
-from common.imaging.protocol import Limits
-from common.outbox import Outbox
-from common.storage import Buckets, Entry, Storage, Stranger
-from common.topology import WorkQueue
+from common.messaging.outbox import Outbox
+from common.messaging.topology import WorkQueue
+from common.sandbox.protocol import Limits
+from common.storage.base import Buckets, Entry, Storage, Stranger
 from publisher.activation import Activation
 from publisher.deletion import bury, delete
 from publisher.errors import Expired, Unknown
 from publisher.handlers import activate, activation_requested, thumbnails_settled
-from publisher.reconcile import Reconciler
-from publisher.sweep import Sweep
+from publisher.maintenance.reconciler import Reconciler
+from publisher.maintenance.sweep import Sweep
 from resizer.handlers import Resizing, make_thumbnails
 from resizer.operations.render import Made, Rendered, RenderJob
 from resizer.rendering import Renderer

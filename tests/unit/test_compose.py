@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from common.settings import Settings
+from common.settings.base import Settings
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings

@@ -10,7 +10,7 @@ from common.images.names import ImageKey, owner
 from common.images.plan import Output, Plan
 from common.images.records import Stage, record_key
 from common.images.sizes import parse_sizes
-from common.settings import Settings, read_settings
+from common.settings.base import Settings, read_settings
 from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings
 from standalone.settings import DEFAULTS

@@ -6,8 +6,8 @@ import pytest
 
 from common.errors import Defect
 from common.jobs import Result
-from migrator import handlers
-from migrator.ledger import Listed
+from migrator import migration as handlers
+from migrator.index import Listed
 
 
 async def test_the_migration_reports_the_image_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:

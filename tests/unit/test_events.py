@@ -3,9 +3,9 @@ import json
 import pytest
 
 from common.errors import Permanent
-from common.events import ImageUploaded, ThumbnailsReady, decode, encode
 from common.images.names import ImageKey
-from common.topology import QUEUES, RESIZER_LIVE, has_work_queue, routing_key
+from common.messaging.events import ImageUploaded, ThumbnailsReady, decode, encode
+from common.messaging.topology import QUEUES, RESIZER_LIVE, has_work_queue, routing_key
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from migrator.database import Row
-from migrator.ledger import Ledger
+from migrator.index import Ledger
 
 
 async def test_stopping_in_the_middle_of_a_statement_ends_it(tmp_path: Path) -> None:

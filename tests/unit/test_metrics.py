@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import Histogram
 
 from common import metrics
-from common.embedded import EmbeddedBus
-from common.local import LocalStorage
-from common.settings import read_settings
-from common.storage import Buckets
+from common.messaging.embedded import EmbeddedBus
+from common.settings.base import read_settings
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
 from ingest.routes import LONGEST_STREAM
 from publisher.bootstrap import publisher
 from resizer.bootstrap import resizer

@@ -1,6 +1,6 @@
 """How long the link to the broker waits between its attempts."""
 
-from common.rabbit.link import pause
+from common.messaging.rabbit.link import pause
 
 
 def test_replicas_that_lost_the_broker_together_do_not_come_back_together() -> None:

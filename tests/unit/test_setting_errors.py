@@ -5,7 +5,7 @@ import re
 import pytest
 
 from common.errors import SettingsError
-from common.settings import Settings, read_settings
+from common.settings.base import Settings, read_settings
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings

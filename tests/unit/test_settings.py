@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from common.accounts import S3Variables
 from common.errors import SettingsError
-from common.settings import Settings, read_settings
+from common.settings.accounts import S3Variables
+from common.settings.base import Settings, read_settings
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings

@@ -5,11 +5,12 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from common.commands import command_line
-from common.embedded import EmbeddedBus
-from common.events import Event
-from common.service import Service, open_buckets, run
-from common.settings import read_settings
+from common.cli.command_line import command_line
+from common.lifecycle import Service, run
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import Event
+from common.settings.base import read_settings
+from common.wiring import open_buckets
 from ingest.bootstrap import ingest
 from publisher.bootstrap import publisher
 from resizer.bootstrap import resizer

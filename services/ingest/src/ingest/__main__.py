@@ -1,8 +1,9 @@
 """`python -m ingest`: the service."""
 
-from common.commands import command_line
-from common.service import open_buckets, open_bus, run
-from common.settings import read_settings
+from common.cli.command_line import command_line
+from common.lifecycle import run
+from common.settings.base import read_settings
+from common.wiring import open_buckets, open_bus
 from ingest.bootstrap import ingest
 from ingest.settings import IngestServiceSettings
 

@@ -3,17 +3,17 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from common.bus import Bus
 from common.http import Route
 from common.http.bodies import BodyLimits
 from common.imaging.capable import Capabilities, capable
-from common.imaging.pool import Pool
-from common.imaging.protocol import Job, Limits
-from common.outbox import Outbox
-from common.service import Service
-from common.storage import Buckets
+from common.lifecycle import Service
+from common.messaging.bus import Bus
+from common.messaging.outbox import Outbox
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job, Limits
+from common.storage.base import Buckets
 from ingest import api
-from ingest.handlers import Uploads
+from ingest.accept import Uploads
 from ingest.routes import capabilities_route, events_route, status_route, upload_route
 from ingest.settings import IngestSettings
 from ingest.watch import Watchers

@@ -13,8 +13,8 @@ from common.http import Refused
 from common.http.bodies import BodyLimits
 from common.images.names import BadName, ImageKey
 from common.images.plan import Plan
-from common.storage import Buckets
-from ingest.handlers import Uploads, accept
+from common.storage.base import Buckets
+from ingest.accept import Uploads, accept
 from ingest.room import Room
 from ingest.status import Status, status_of
 from ingest.upload import received

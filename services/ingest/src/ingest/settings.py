@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.settings import Boolean, BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
+from common.settings.base import Boolean, BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
 
 
 class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):

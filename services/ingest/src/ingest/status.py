@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage
-from common.storage import Buckets
-from common.stored import read_crop, read_record
+from common.storage.base import Buckets
+from common.storage.image_store import read_crop, read_record
 
 
 class State(StrEnum):

@@ -10,7 +10,7 @@ from aiohttp.multipart import BodyPartReader
 from common.cancellation import in_thread
 from common.http import Refused
 from common.http.bodies import BodyLimits, chunks, guarded, parts
-from common.temporary import temporary_fault, temporary_file
+from common.storage.temporary import temporary_fault, temporary_file
 from ingest.room import Room, Share
 
 _CHUNK = 256 * 1024

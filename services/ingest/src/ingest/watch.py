@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from common.events import Event
 from common.images.names import ImageKey
 from common.images.plan import Plan
-from common.storage import Buckets
+from common.messaging.events import Event
+from common.storage.base import Buckets
 from ingest.status import Status, status_of
 
 # Seconds from a look to the next while nothing is heard, because news may be lost; then always the last of them.

@@ -2,9 +2,9 @@
 
 import argparse
 
-from common.commands import command_line
+from common.cli.command_line import command_line
 from common.jobs import NOT_POSSIBLE, Command, add_options, options_from
-from common.settings import read_settings
+from common.settings.base import read_settings
 from migrator.bootstrap import run
 from migrator.check import check_v5
 from migrator.settings import MigratorSettings

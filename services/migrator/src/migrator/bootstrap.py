@@ -7,16 +7,16 @@ from functools import partial
 from common.errors import JobFault
 from common.images.names import TOMBSTONES
 from common.images.plan import Plan
-from common.imaging.pool import Pool
 from common.jobs import Options, Outcome, Result, Tally, Thumbnails, tallied, work_through
-from common.service import connected, open_buckets, open_bus
-from common.storage import Buckets
+from common.sandbox.pool import Pool
+from common.storage.base import Buckets
+from common.wiring import connected, open_buckets, open_bus
 from migrator.checkpoint import DELETED, Checkpoint
 from migrator.database import TABLE, pages
-from migrator.foresee import Foresight
-from migrator.handlers import Migration, migrate
-from migrator.ledger import Ledger, Listed
-from migrator.pace import Pace
+from migrator.estimate import Foresight
+from migrator.index import Ledger, Listed
+from migrator.migration import Migration, migrate
+from migrator.rate_limit import Pace
 from migrator.settings import MigratorSettings
 from migrator.source import open_source
 

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
-from common.check import Failed, Found, tried
 from common.images.names import BadName, ImageKey
-from common.temporary import temporary_file
+from common.storage.check import Failed, Found, tried
+from common.storage.temporary import temporary_file
 from migrator.database import TABLE, Row, pages
-from migrator.ledger import Listed
+from migrator.index import Listed
 from migrator.settings import MigratorSettings
 from migrator.source import Faulty, Missing, Refused, Source, open_source
 

@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, field
 
 from common.cancellation import together
-from common.storage import Storage
-from migrator.ledger import Ledger
+from common.storage.base import Storage
+from migrator.index import Ledger
 
 FOLDER = "checkpoints"
 DELETED = "deleted"  # the state of what was deleted since, and stays so when its tombstone has been removed

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field
 from yarl import URL
 
-from common.accounts import one_bucket
-from common.folders import is_within
-from common.settings import Backend, BrokerSettings, ImagingSettings, SizeSettings
+from common.settings.accounts import one_bucket
+from common.settings.base import Backend, BrokerSettings, ImagingSettings, SizeSettings
+from common.settings.folders import is_within
 
 
 def _upper(value: object) -> object:

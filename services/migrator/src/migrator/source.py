@@ -14,9 +14,9 @@ from yarl import URL
 
 from common.cancellation import in_thread
 from common.errors import JobFault, NoSuchKey, StorageFault, StorageFull
-from common.s3 import S3Storage, connect
-from common.service import s3_account
-from common.storage import Storage
+from common.storage.base import Storage
+from common.storage.s3 import S3Storage, connect
+from common.wiring import s3_account
 from migrator.settings import MigratorSettings
 
 _CHUNK = 1 << 20  # bytes; a photo takes a few writes, and not a hundred

@@ -1,11 +1,12 @@
 """`python -m publisher`: the service; with a command, what its operator needs."""
 
-from common.commands import command_line
-from common.service import open_buckets, open_bus, run
-from common.settings import read_settings
-from common.topology import PUBLISHER
+from common.cli.command_line import command_line
+from common.lifecycle import run
+from common.messaging.topology import PUBLISHER
+from common.settings.base import read_settings
+from common.wiring import open_buckets, open_bus
 from publisher.bootstrap import publisher
-from publisher.commands import CLEAN, RECONCILE
+from publisher.jobs import CLEAN, RECONCILE
 from publisher.settings import PublisherServiceSettings
 
 

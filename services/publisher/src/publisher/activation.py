@@ -9,17 +9,17 @@ from dataclasses import dataclass
 
 import structlog
 
-from common.bus import Bus
 from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
-from common.events import ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import RECORD_ENDINGS, Stage, record_key
 from common.images.sizes import Crop
-from common.outbox import Outbox
-from common.storage import Buckets
-from common.stored import read_crop, read_record
+from common.messaging.bus import Bus
+from common.messaging.events import ThumbnailsRequested
+from common.messaging.outbox import Outbox
+from common.storage.base import Buckets
+from common.storage.image_store import read_crop, read_record
 from publisher.removal import known_keys, remove_whole
 
 log = structlog.get_logger()

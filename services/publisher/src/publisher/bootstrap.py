@@ -4,23 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from common.bus import Bus, Subscription
-from common.events import ActivationRequested, ThumbnailsFailed, ThumbnailsReady
 from common.http import Route
-from common.imaging.pool import Pool
-from common.local import LocalStorage
-from common.outbox import Outbox
-from common.service import Service
-from common.storage import Buckets
-from common.topology import PUBLISHER
-from publisher import api
+from common.lifecycle import Service
+from common.messaging.bus import Bus, Subscription
+from common.messaging.events import ActivationRequested, ThumbnailsFailed, ThumbnailsReady
+from common.messaging.outbox import Outbox
+from common.messaging.topology import PUBLISHER
+from common.sandbox.pool import Pool
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
 from publisher.activation import Activation
 from publisher.edits import Edits
 from publisher.handlers import activation_requested, thumbnails_settled
-from publisher.reconcile import Reconciler
-from publisher.routes import active_route, delete_route, publish_route, recrop_route, rotate_route
+from publisher.http import api
+from publisher.http.routes import active_route, delete_route, publish_route, recrop_route, rotate_route
+from publisher.maintenance.reconciler import Reconciler
+from publisher.maintenance.sweeper import Sweeper
 from publisher.settings import PublisherSettings
-from publisher.sweeper import Sweeper
 
 # Handlers only move objects: what bounds them is the store, not the machine.
 _SLOTS = 16

@@ -13,7 +13,7 @@ import structlog
 
 from common.images.names import ImageKey
 from common.images.plan import Plan
-from common.storage import Buckets
+from common.storage.base import Buckets
 from publisher.removal import known_keys, remove_whole, some_at_once
 
 log = structlog.get_logger()

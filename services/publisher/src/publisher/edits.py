@@ -13,22 +13,22 @@ from typing import TypeVar
 
 import structlog
 
-from common.bus import Bus
 from common.cancellation import to_the_end
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
-from common.events import ThumbnailsRequested
 from common.images.geometry import turned_box
 from common.images.names import Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.images.sizes import Crop
-from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
-from common.imaging.protocol import Job
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
-from common.storage import Buckets, Storage
-from common.stored import read_crop, read_record
-from common.temporary import temporary_copy
+from common.messaging.bus import Bus
+from common.messaging.events import ThumbnailsRequested
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job
+from common.storage.base import Buckets, Storage
+from common.storage.image_store import read_crop, read_record
+from common.storage.temporary import temporary_copy
 from publisher.activation import is_deleted
 from publisher.deletion import bury, delete, remove_buried
 from publisher.errors import Failed, Impossible, Unknown

@@ -5,11 +5,17 @@ import asyncio
 import structlog
 
 from common.errors import BusFault, NoSuchKey
-from common.events import ActivationRequested, ImageActivated, ThumbnailsFailed, ThumbnailsReady, ThumbnailsRequested
 from common.images.names import ImageKey
 from common.images.records import Stage
 from common.images.sizes import Crop
-from common.stored import read_crop, read_record
+from common.messaging.events import (
+    ActivationRequested,
+    ImageActivated,
+    ThumbnailsFailed,
+    ThumbnailsReady,
+    ThumbnailsRequested,
+)
+from common.storage.image_store import read_crop, read_record
 from publisher.activation import (
     Activation,
     crop_asked_for,

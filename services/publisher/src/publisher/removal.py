@@ -8,8 +8,8 @@ from common.errors import StorageFault
 from common.images.names import ImageKey, is_original, owner
 from common.images.plan import Plan
 from common.images.records import Stage
-from common.storage import Buckets, Storage
-from common.stored import read_record
+from common.storage.base import Buckets, Storage
+from common.storage.image_store import read_record
 
 _AT_ONCE = 32  # steps at the store, of one request or event
 _SHOWN = 5  # keys in a message

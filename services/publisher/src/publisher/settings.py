@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.settings import BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
+from common.settings.base import BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
 
 
 class ProtocolSettings(SizeSettings):

@@ -3,12 +3,13 @@
 import argparse
 import re
 
-from common.commands import command_line
+from common.cli.command_line import command_line
 from common.images.records import Stage
 from common.jobs import NOT_POSSIBLE, Command, add_options, options_from
-from common.service import open_buckets, open_bus, run
-from common.settings import read_settings
-from common.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE
+from common.lifecycle import run
+from common.messaging.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE
+from common.settings.base import read_settings
+from common.wiring import open_buckets, open_bus
 from resizer.bootstrap import resize, resizer
 from resizer.regeneration import Selection
 from resizer.settings import ResizerServiceSettings

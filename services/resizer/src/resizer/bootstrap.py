@@ -4,16 +4,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 
-from common.bus import Bus, Subscription
 from common.errors import JobFault
-from common.events import ImageUploaded, ThumbnailsRequested
-from common.imaging.pool import Pool
 from common.jobs import Options, Result, Thumbnails, tallied, work_through
-from common.service import Service, connected, open_buckets, open_bus
-from common.storage import Buckets
-from common.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE, WorkQueue
+from common.lifecycle import Service
+from common.messaging.bus import Bus, Subscription
+from common.messaging.events import ImageUploaded, ThumbnailsRequested
+from common.messaging.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE, WorkQueue
+from common.sandbox.pool import Pool
+from common.storage.base import Buckets
+from common.wiring import connected, open_buckets, open_bus
+from resizer.estimate import Pricing
 from resizer.handlers import Resizing, gave_up, make_thumbnails
-from resizer.pricing import Pricing
 from resizer.regeneration import Regeneration, Selection, owed, regenerate, selected
 from resizer.rendering import Renderer
 from resizer.settings import ResizerServiceSettings, ResizerSettings

@@ -4,10 +4,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from common.bus import Bus
 from common.cancellation import together
 from common.errors import ImageError, ImageFault
-from common.events import (
+from common.images.names import ImageKey
+from common.images.records import Failure, Record, Stage, encode_record, record_key
+from common.images.sizes import Crop
+from common.messaging.bus import Bus
+from common.messaging.events import (
     FailureData,
     ImageUploaded,
     Lane,
@@ -17,11 +20,8 @@ from common.events import (
     ThumbnailsReady,
     ThumbnailsRequested,
 )
-from common.images.names import ImageKey
-from common.images.records import Failure, Record, Stage, encode_record, record_key
-from common.images.sizes import Crop
-from common.storage import Buckets, Storage
-from common.stored import original_of, read_crop, read_record
+from common.storage.base import Buckets, Storage
+from common.storage.image_store import original_of, read_crop, read_record
 from resizer.rendering import Renderer
 
 log = structlog.get_logger()

@@ -10,7 +10,7 @@ from common.images.names import BadName, ImageKey
 from common.images.records import Stage
 from common.jobs import Outcome, Result, Tally, Thumbnails, patiently
 from common.jobs.thumbnails import Gone
-from common.storage import Buckets, Storage
+from common.storage.base import Buckets, Storage
 
 
 @dataclass(frozen=True)

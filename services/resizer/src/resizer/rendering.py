@@ -11,9 +11,9 @@ from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Original, Record, Stage, Variant
 from common.images.sizes import Crop
-from common.imaging.pool import Pool
 from common.imaging.probe import Header, probe
-from common.imaging.protocol import Job
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Job
 from resizer.operations.render import Rendered, RenderJob, render
 
 _LARGE = 1 << 20  # bytes

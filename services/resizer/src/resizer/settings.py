@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.settings import BrokerSettings, ImagingSettings, SizeSettings
+from common.settings.base import BrokerSettings, ImagingSettings, SizeSettings
 
 # Where a container sees its own limit: cgroups of version 2, and of version 1.
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))

@@ -10,14 +10,15 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common import asyncapi, metrics
+from common import metrics
 from common.errors import StorageFault, Transient
 from common.http.answers import LIMITS, RETRY, failure
 from common.http.bodies import Refused
 from common.http.cors import cors, preflight
 from common.http.openapi import TEXT, Operation, Route, document, obj, page
 from common.http.server import HEALTH, refuse_excess
-from common.settings import HttpSettings, Settings
+from common.messaging import asyncapi
+from common.settings.base import HttpSettings, Settings
 
 log = structlog.get_logger()
 

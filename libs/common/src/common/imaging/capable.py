@@ -6,7 +6,7 @@ import pyvips
 from pydantic import BaseModel
 
 from common.images.names import Format
-from common.imaging.protocol import Job
+from common.sandbox.protocol import Job
 
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><rect width="4" height="4" fill="red"/></svg>'
 _SIDE = 4  # pixels

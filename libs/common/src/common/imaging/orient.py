@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from common.errors import ImageError, ImageFault
 from common.images.names import Format
 from common.imaging.probe import header
-from common.imaging.protocol import Job
+from common.sandbox.protocol import Job
 
 # The original is kept for good, and this is the only time that it is encoded again.
 _QUALITY = 95

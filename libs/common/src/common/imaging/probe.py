@@ -9,20 +9,12 @@ from pydantic import BaseModel
 
 from common.errors import ImageError, ImageFault
 from common.images.names import Format
-from common.imaging.protocol import Job, Limits
+from common.sandbox.protocol import Job, Limits
 
 SNIFF_BYTES = 4096
 _SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
 _HEAVY = 16_000_000  # pixels; some 60 MB, where others are decoded a few lines at a time
 _MAX_SVG = 16 << 20  # bytes; an SVG is read into memory
-
-# Whose errors are about the file: the loaders that `load` calls, and what reads for them (librsvg's errors come as
-# glib's, lcms reads colour profiles, libexif EXIF). All others are about how an operation was called. The names are
-# those that libvips gives as an error's domain, as seen over the hostile set of the tests with libvips 8.18.
-LOADERS = frozenset(
-    {"VipsJpeg", "jpegload", "vipspng", "pngload", "gifload", "svgload_buffer", "glib", "VipsIcc", "exif"}
-)
-_NO_THREAD = "glib: Error creating thread"
 
 
 class Header(BaseModel):
@@ -97,28 +89,6 @@ def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
         orientation=orientation,
         interlaced=bool(image.get_typeof("interlaced") and image.get("interlaced")),
     ), image
-
-
-def explain(error: pyvips.Error) -> str:
-    """The library's last word on an image, in one line."""
-    lines = [line.strip() for line in str(error.detail or "").splitlines() if line.strip()]
-    return lines[-1] if lines else "it cannot be decoded"
-
-
-def fault_of(error: pyvips.Error) -> ImageFault | None:
-    """Whether the image is broken, or needs more memory than there is: the library says both in words only.
-
-    None when the image is not at fault: an operation was called wrongly, or the machine failed it.
-    """
-    detail = str(error.detail or "")
-    if "memory" in detail.lower():
-        return ImageFault.MEMORY
-    lines = [line for line in detail.splitlines() if line.strip()]
-    if not lines:
-        # The PNG loader fails without a word where libpng gives up. pyvips' own refusals do not begin like this.
-        return ImageFault.BROKEN if str(error.message).startswith("unable to ") else None
-    about_the_file = all(line.partition(":")[0] in LOADERS and not line.startswith(_NO_THREAD) for line in lines)
-    return ImageFault.BROKEN if about_the_file else None
 
 
 def _check(width: int, height: int, frames: int, limits: Limits) -> None:

@@ -10,7 +10,7 @@ from common.images.names import Format
 from common.imaging.exif import Unwritable, with_orientation
 from common.imaging.orient import STALE
 from common.imaging.probe import Header, header, load
-from common.imaging.protocol import Job
+from common.sandbox.protocol import Job
 
 Rotation = Literal[90, -90, 180]  # degrees, clockwise
 

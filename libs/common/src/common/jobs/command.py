@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from common.errors import JobFault, SettingsError, Transient
 from common.logs import configure_logs
-from common.settings import Settings
+from common.settings.base import Settings
 
 NOT_POSSIBLE = "it cannot run, or cannot go on; the last line says why"
 

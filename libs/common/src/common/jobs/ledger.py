@@ -9,7 +9,7 @@ from typing import ClassVar, Self, TypeVar
 
 from common.cancellation import to_the_end
 from common.errors import JobFault
-from common.temporary import temporary_file
+from common.storage.temporary import temporary_file
 
 _FAST = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"  # what a crash leaves of it is of no use
 

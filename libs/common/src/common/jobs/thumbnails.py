@@ -5,9 +5,12 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from common.bus import Bus
 from common.errors import JobFault
-from common.events import (
+from common.images.names import ImageKey
+from common.images.plan import Plan
+from common.images.records import Failure, Record, Stage, record_key
+from common.messaging.bus import Bus
+from common.messaging.events import (
     Event,
     ImageUploaded,
     Lane,
@@ -18,12 +21,9 @@ from common.events import (
     ThumbnailsReady,
     ThumbnailsRequested,
 )
-from common.images.names import ImageKey
-from common.images.plan import Plan
-from common.images.records import Failure, Record, Stage, record_key
-from common.storage import Buckets
-from common.stored import read_crop, read_record
-from common.topology import RESIZER_BULK
+from common.messaging.topology import RESIZER_BULK
+from common.storage.base import Buckets
+from common.storage.image_store import read_crop, read_record
 
 _LOOK = 5.0  # seconds between looks at an image of which nothing is heard
 # Seconds after which an image is asked for again if nothing waits for the resizers (twice as long each time), and after

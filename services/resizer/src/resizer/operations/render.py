@@ -9,8 +9,9 @@ from common.errors import ImageError, ImageFault
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Crop, Resize, Size
-from common.imaging.probe import explain, fault_of, header
-from common.imaging.protocol import Job
+from common.imaging.probe import header
+from common.sandbox.faults import explain, fault_of
+from common.sandbox.protocol import Job
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.original import Original, Pixels
 from resizer.operations.pixels import apply, resamples

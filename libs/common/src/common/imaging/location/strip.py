@@ -6,7 +6,7 @@ from common.errors import ImageError, ImageFault
 from common.images.names import Format
 from common.imaging.location import gif, jpeg, png
 from common.imaging.probe import header
-from common.imaging.protocol import Job
+from common.sandbox.protocol import Job
 
 _BY_FORMAT = {
     Format.JPG: jpeg.without_position,

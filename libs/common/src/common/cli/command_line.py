@@ -1,0 +1,135 @@
+"""The command line of a service: without a command it serves; `check` and `dead-letters` are for its operator."""
+
+import argparse
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from typing import TypeVar
+
+from common.cli.help import describe
+from common.errors import StorageFault
+from common.jobs.command import Command, job_command
+from common.lifecycle import main
+from common.messaging.topology import QUEUES, WorkQueue
+from common.sandbox.undumpable import become_undumpable
+from common.settings.base import BrokerSettings, Settings, read_settings
+from common.storage.check import Found, check_buckets, tried
+from common.storage.temporary import prepare_temporary
+from common.wiring import connected, open_buckets, open_bus
+
+_MOST = 1000  # letters shown
+_BROKER_SECONDS = 20.0
+_NO_SETTING = "a setting is missing or cannot be used; a line for each says which"
+_CHECK = "Try the settings, the broker and the store, with the settings of the service; a line for each thing tried."
+_LETTERS = "Show the events that were put aside, a line of JSON each, with the reason."
+
+S = TypeVar("S", bound=Settings)
+
+
+def command_line(
+    name: str,
+    about: str,
+    *,
+    settings: Callable[[], S],
+    kind: type[S],
+    serve: Callable[[], Coroutine[None, None, None]] | None = None,
+    queues: tuple[WorkQueue, ...] = (),
+    jobs: tuple[Command, ...] = (),
+    more: Callable[[S], AsyncIterator[Found]] | None = None,
+) -> None:
+    """Run what the command line asks for; without a command, `serve`.
+
+    `about` says what the service does, `settings` reads those of this `kind`, and `more` is what `check` tries besides.
+    Exits 0; 1 when it cannot be done; 2 for a wrong command or setting. A job exits as it says itself.
+    """
+    become_undumpable()  # before there is any decoding process, which could read our secrets
+    given = _parser(name, about, kind, queues, jobs, serves=serve is not None).parse_args()
+    if given.command == "check":
+        main(name, lambda: _check(name, settings, more))
+    elif given.command == "dead-letters":
+        main(name, lambda: _dead_letters(name, queues, replay=given.replay))
+    elif given.command is not None:
+        job_command(name, next(job for job in jobs if job.name == given.command), given)
+    elif serve is not None:
+        main(name, serve)
+
+
+def _parser(
+    name: str,
+    about: str,
+    kind: type[Settings],
+    queues: tuple[WorkQueue, ...],
+    jobs: tuple[Command, ...],
+    *,
+    serves: bool,
+) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=f"python -m {name}")
+    exits = {
+        0: "it was told to stop, by SIGTERM or SIGINT, and has finished what was in hand",
+        1: "it cannot start, or a task in its background has ended, for the reason that it says",
+    }
+    example = f"SERVICE_PORT=8001 python -m {name}" if serves else f"python -m {name} {jobs[0].name}"
+    describe(parser, about, kind, (exits if serves else {0: "the command says what"}) | {2: _NO_SETTING}, example)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=not serves)
+    for job in jobs:
+        command = commands.add_parser(job.name, help=job.help)
+        describe(command, f"{job.help[0].upper()}{job.help[1:]}.", job.settings, job.exits, job.example)
+        job.arguments(command)
+    check = commands.add_parser("check", help="try the settings, the broker and the store, a line each")
+    exits = {0: "all is well", 1: "something is not, and its line says FAILED", 2: _NO_SETTING}
+    describe(check, _CHECK, kind, exits, f"python -m {name} check")
+    if queues:
+        letters = commands.add_parser("dead-letters", help="show the events that were put aside, a line of JSON each")
+        exits = {0: "they were shown, or sent", 1: "the broker cannot be used", 2: _NO_SETTING}
+        describe(letters, _LETTERS, BrokerSettings, exits, f"python -m {name} dead-letters --replay")
+        letters.add_argument("--replay", action="store_true", help="send them back to be handled again, instead")
+    return parser
+
+
+async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIterator[Found]] | None) -> None:
+    settings = read()
+    prepare_temporary(settings.temp_folder)
+    failures = 0
+    _say("the settings", None)
+    if isinstance(settings, BrokerSettings):
+        what = "the broker can be reached, and has all queues"
+        failures += _say(*await tried(what, partial(_broker, settings, name), _BROKER_SECONDS))
+    async for found in _store(settings):
+        failures += _say(*found)
+    if more is not None:
+        async for found in more(settings):
+            failures += _say(*found)
+    if failures:
+        raise SystemExit(1)
+
+
+async def _store(settings: Settings) -> AsyncIterator[Found]:
+    try:
+        async with open_buckets(settings) as buckets:
+            async for found in check_buckets(buckets):
+                yield found
+    except StorageFault as fault:
+        yield "the buckets can be opened", str(fault)
+
+
+def _say(what: str, wrong: str | None) -> bool:
+    print(f"ok      {what}" if wrong is None else f"FAILED  {what}: {wrong}", flush=True)
+    return wrong is not None
+
+
+async def _broker(settings: BrokerSettings, name: str) -> None:
+    async with open_bus(settings, name) as bus:
+        await connected(bus)
+        for queue in QUEUES:
+            await bus.depth(queue)
+
+
+async def _dead_letters(name: str, queues: tuple[WorkQueue, ...], *, replay: bool) -> None:
+    async with open_bus(read_settings(BrokerSettings), name) as bus:
+        await connected(bus)
+        for queue in queues:
+            if replay:
+                print(json.dumps({"queue": queue.name, "replayed": await bus.replay(queue)}))
+                continue
+            for letter in await bus.dead_letters(queue, _MOST):
+                print(json.dumps({"queue": queue.name, "reason": letter.reason, "event": letter.body}))

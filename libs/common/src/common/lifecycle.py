@@ -1,0 +1,187 @@
+"""The life of a service: wait for what is not up yet, run, and on SIGTERM finish what is in hand."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from common.cancellation import is_cancelled
+from common.errors import BackgroundFault, BusFault, SettingsError, StorageFault
+from common.http import BoundedSite, Health, Route, make_app, make_metrics_app, most_connections
+from common.logs import configure_logs
+from common.messaging.bus import Bus, Subscription, no_trouble
+from common.messaging.events import Event
+from common.settings.base import Settings
+from common.storage.base import Buckets
+from common.storage.temporary import clear_temporary
+
+log = structlog.get_logger()
+
+_NOTICE = 1.0  # seconds in which whoever balances the load can see that the service is not ready any more
+_RESERVE = 2.0  # seconds that are kept for events when requests take too long
+_TIDY_INTERVAL = 3600.0  # seconds
+_SCRAPERS = 8  # connections at METRICS_PORT
+_STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
+
+
+def _nothing() -> None:
+    """For services that have nothing to end before requests are waited for."""
+
+
+@dataclass(frozen=True)
+class Service:
+    """What a service's wiring returns: all that the process has to run for it.
+
+    `news` is told of every event that passes, whoever's work it is; some may be missed. `stopping` is called first
+    when the service stops. `trouble` says why no decoding process can be started, or None: the service is not ready.
+    """
+
+    name: str
+    routes: tuple[Route, ...] = ()
+    subscriptions: tuple[Subscription, ...] = ()
+    background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
+    news: Callable[[Event], None] | None = None
+    stopping: Callable[[], None] = _nothing
+    trouble: Callable[[], str | None] = no_trouble
+    needs_broker: bool = False
+
+
+async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
+    """Run the service until SIGTERM or SIGINT, then drain it."""
+    health = Health(buckets.check, bus.trouble, service.trouble, service.needs_broker)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as http:
+        app = make_app(service.name, service.routes, health, settings)
+        connections = most_connections()
+        runner = await http.enter_async_context(_served(app, "SERVICE_PORT", settings.service_port, connections))
+        if not settings.disable_prometheus_metrics:
+            numbers = make_metrics_app(settings.metrics_path)
+            await http.enter_async_context(_served(numbers, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
+        temporary = str(settings.temp_folder)
+        log.info("started", port=settings.service_port, temp_folder=temporary, most_connections=connections)
+        work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
+        fault = work.exception() if work.done() else None
+        if fault is not None:
+            log.error("a background task has ended", reason=_reason(fault), exc_info=fault)
+        health.draining = True
+        service.stopping()
+        log.info("stopping: finishing what is in hand")
+        # In one process, a request may wait for what an event leads to: requests are finished first, and then events.
+        deadline = asyncio.get_running_loop().time() + settings.shutdown_timeout
+        await _finish_requests(runner, health, deadline - _RESERVE)
+        await bus.drain(max(_RESERVE, deadline - asyncio.get_running_loop().time()))
+        stopped.cancel()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    log.info("stopped")
+    if fault is not None:
+        raise BackgroundFault(_reason(fault)) from fault
+
+
+async def _finish_requests(runner: web.AppRunner, health: Health, deadline: float) -> None:
+    """Answer what has begun; aiohttp's own shutdown would drop the rest of a body that is still being sent."""
+    await asyncio.sleep(_NOTICE)
+    for site in list(runner.sites):
+        await site.stop()
+    while health.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a count, not an event
+        await asyncio.sleep(0.05)
+    if health.in_flight:
+        log.warning("requests are cut off: they took too long to finish", requests=health.in_flight)
+
+
+async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
+    await _wait_for_storage(buckets)
+    await bus.consume(service.subscriptions, service.news)
+    async with asyncio.TaskGroup() as tasks:
+        for task in service.background:
+            tasks.create_task(_endless(task.__qualname__, task()))
+        tasks.create_task(_endless(_tidy.__qualname__, _tidy(buckets, temporary)))
+
+
+async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
+    """Raises BackgroundFault when the work ends unasked, and what it raises itself."""
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise BackgroundFault(f"{name} was given up by something that it waited for") from error
+    raise BackgroundFault(f"{name} has ended, and should go on until it is told to stop")
+
+
+def _reason(fault: BaseException) -> str:
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return str(fault) or type(fault).__name__
+
+
+async def _tidy(buckets: Buckets, temporary: Path) -> None:
+    """Clear now and then what crashes of this or other services left."""
+    while True:
+        try:
+            await asyncio.to_thread(clear_temporary, temporary)
+            await buckets.tidy()
+        except (OSError, StorageFault) as fault:
+            log.warning("what crashes left cannot be cleared now", reason=str(fault))
+        await asyncio.sleep(_TIDY_INTERVAL)
+
+
+async def _wait_for_storage(buckets: Buckets) -> None:
+    """Handling events without a store would only use up their attempts."""
+    said = ""
+    while True:
+        try:
+            await buckets.check()
+        except StorageFault as fault:
+            if str(fault) != said:
+                said = str(fault)
+                log.warning("waiting for the store", reason=said)
+            await asyncio.sleep(_STORAGE_PATIENCE)
+        else:
+            return
+
+
+@asynccontextmanager
+async def _served(app: web.Application, setting: str, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
+    """The application on the port of the setting. Raises OSError that names both, where it cannot be had."""
+    runner = web.AppRunner(app, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        try:
+            await BoundedSite(runner, port, connections).start()
+        except OSError as error:
+            why = os.strerror(error.errno).lower() if error.errno else str(error)
+            raise OSError(f"{setting} {port} cannot be used: {why}; expected a port that is free") from error
+        yield runner
+    finally:
+        await runner.cleanup()
+
+
+def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
+    """The command of a service: exit 0 after a clean stop, 2 with a line for each setting that cannot be used.
+
+    1 when it cannot start, or stops because a task in its background has ended.
+    """
+    configure_logs(name)
+    try:
+        asyncio.run(start())
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"{name}: {line}", file=sys.stderr)
+        sys.exit(2)
+    except (BusFault, StorageFault, OSError) as error:
+        print(f"{name}: cannot start: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BackgroundFault:  # which is in the log
+        sys.exit(1)

@@ -1,0 +1,99 @@
+"""The events and queues as an AsyncAPI 3.0 document, from the topology table and the events' own models.
+
+The form: https://www.asyncapi.com/docs/reference/specification/v3.0.0, and for RabbitMQ
+https://github.com/asyncapi/bindings/tree/master/amqp (0.3.0).
+"""
+
+from typing import Any, get_args
+
+from pydantic.json_schema import models_json_schema
+
+from common.messaging.events import CONTENT_TYPE, ActivationRequested, Event, Lane
+from common.messaging.topology import EXCHANGE, QUEUES, WorkQueue
+
+Described = dict[str, Any]
+
+_AMQP = "0.3.0"
+_KINDS: tuple[type[Event], ...] = get_args(Event)
+# What others ask for with an event, and nobody here does.
+_FROM_OUTSIDE = (ActivationRequested,)
+
+
+def document() -> Described:
+    """All channels, operations and messages."""
+    _, models = models_json_schema(
+        [(kind, "serialization") for kind in _KINDS], ref_template="#/components/schemas/{model}"
+    )
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "Image backend: events", "version": "1"},
+        "defaultContentType": CONTENT_TYPE,
+        "channels": {kind.__name__: _published(kind) for kind in _KINDS} | {q.name: _queue(q) for q in QUEUES},
+        "operations": {
+            f"send-{kind.__name__}": _operation("send", kind.__name__, kind)
+            for kind in _KINDS
+            if kind not in _FROM_OUTSIDE
+        }
+        | {f"receive-{queue.name}": _operation("receive", queue.name, *_taken(queue)) for queue in QUEUES},
+        "components": {
+            "messages": {kind.__name__: _message(kind) for kind in _KINDS},
+            "schemas": models["$defs"],
+        },
+    }
+
+
+def _message(kind: type[Event]) -> Described:
+    return {
+        "name": kind.__name__,
+        "summary": kind.__doc__,
+        "contentType": CONTENT_TYPE,
+        "payload": {"$ref": f"#/components/schemas/{kind.__name__}"},
+    }
+
+
+def _published(kind: type[Event]) -> Described:
+    """The routing key on the exchange: for all who bind a queue of their own to it."""
+    exchange = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
+    described: Described = {
+        "address": kind.__name__,
+        "summary": kind.__doc__,
+        "messages": _messages(kind),
+        "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, "bindingVersion": _AMQP}},
+    }
+    if _has_lanes(kind):
+        described["address"] += ".{lane}"
+        described["parameters"] = {"lane": {"description": "Which work goes first.", "enum": list(Lane)}}
+    return described
+
+
+def _queue(queue: WorkQueue) -> Described:
+    """The queue that a service takes its work from."""
+    declared = {"name": queue.name, "durable": True, "exclusive": False, "autoDelete": False}
+    return {
+        "address": queue.name,
+        "summary": f"Bound to {', '.join(queue.routing_keys)}.",
+        "description": f"A quorum queue. What cannot be handled is put aside in {queue.dead}.",
+        "messages": _messages(*_taken(queue)),
+        "bindings": {"amqp": {"is": "queue", "queue": declared, "bindingVersion": _AMQP}},
+    }
+
+
+def _operation(action: str, channel: str, *kinds: type[Event]) -> Described:
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "messages": [{"$ref": f"#/channels/{channel}/messages/{kind.__name__}"} for kind in kinds],
+    }
+
+
+def _messages(*kinds: type[Event]) -> Described:
+    return {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"} for kind in kinds}
+
+
+def _taken(queue: WorkQueue) -> list[type[Event]]:
+    names = {key.partition(".")[0] for key in queue.routing_keys}
+    return [kind for kind in _KINDS if kind.__name__ in names]
+
+
+def _has_lanes(kind: type[Event]) -> bool:
+    return any(key.startswith(f"{kind.__name__}.") for queue in QUEUES for key in queue.routing_keys)

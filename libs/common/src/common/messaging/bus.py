@@ -1,0 +1,173 @@
+"""The bus as services see it, and the one place that decides what becomes of a message.
+
+A handler returns, or raises. Returning acknowledges. `Permanent` puts the message aside at once; `Postponed` sends it
+round once more by the shortest delay; anything else is tried again on the queue's own ladder of delays, and put aside
+when the ladder ends. Both implementations
+(`rabbit`, `embedded`) act on the verdicts of `settle`, so that they cannot differ in what they mean.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import structlog
+
+from common import metrics
+from common.cancellation import is_cancelled
+from common.errors import Permanent, Postponed, Transient
+from common.messaging.events import Event, decode
+from common.messaging.topology import WorkQueue
+
+log = structlog.get_logger()
+
+Handler = Callable[[Any], Awaitable[None]]
+News = Callable[[Event], None]
+
+
+async def _no_last_words(event: Event, error: Exception) -> None:
+    """For subscriptions that have nothing to write down when an event's attempts are used up."""
+
+
+def no_trouble() -> str | None:
+    """For what can always work."""
+    return None
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """How one service takes from one queue.
+
+    `handlers` maps an event's class to what handles it; `slots` is how many are handled at once; `deadline` how
+    many seconds one may take; `gave_up` is told of an event whose attempts are used up, before it is put aside.
+    While `trouble` gives a reason, nothing is taken from the queue: whoever can handle its events may have them.
+    """
+
+    queue: WorkQueue
+    handlers: Mapping[type[Event], Handler]
+    slots: int
+    deadline: float
+    gave_up: Callable[[Event, Exception], Awaitable[None]] = _no_last_words
+    trouble: Callable[[], str | None] = no_trouble
+
+
+@dataclass(frozen=True)
+class Done:
+    """Acknowledge the message."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Send a fresh copy round by the retry queue of `delay` seconds, as this `attempt`, then acknowledge."""
+
+    delay: float
+    reason: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class Dead:
+    """Send a copy to the dead-letter queue, then acknowledge."""
+
+    reason: str
+
+
+Verdict = Done | Retry | Dead
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A message that was put aside: its body as it came, and why."""
+
+    body: str
+    reason: str
+
+
+class Bus(Protocol):
+    """Events between services: at least once, confirmed, in no particular order."""
+
+    async def publish(self, event: Event) -> None:
+        """Send the event and wait until the broker has it. Raises BusFault when that is not known."""
+
+    async def consume(self, subscriptions: Sequence[Subscription], news: News | None = None) -> None:
+        """Start handling the queues' messages, once; goes on, also over outages, until `drain`.
+
+        `news` is called with every event that is published from now on, as far as the bus keeps up.
+        """
+
+    async def drain(self, grace: float) -> None:
+        """Take no more messages and wait up to `grace` seconds for those in hand; the rest come again."""
+
+    async def depth(self, queue: WorkQueue) -> int:
+        """How many messages wait in the queue. Raises BusFault."""
+
+    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadLetter]:
+        """Up to `limit` of the messages that were put aside, oldest first; they stay. Raises BusFault."""
+
+    async def replay(self, queue: WorkQueue) -> int:
+        """Send everything that was put aside back to the queue, with a new count of attempts. Raises BusFault."""
+
+    def trouble(self) -> str | None:
+        """Why the bus cannot be used just now, or None."""
+
+
+async def settle(body: bytes, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Verdict:
+    """Handle one message and decide what becomes of it. `attempt` counts from 0; raises only CancelledError."""
+    queue = subscription.queue.name
+    try:
+        event = decode(body)
+    except Permanent as error:
+        log.error("event put aside", queue=queue, reason=str(error))
+        metrics.EVENTS.labels(queue, "unknown", "dead").inc()
+        return Dead(str(error))
+    with structlog.contextvars.bound_contextvars(image=str(event.subject), event_id=event.id):
+        verdict = await _handle(event, attempt, subscription, delays)
+    metrics.EVENTS.labels(queue, event.type, type(verdict).__name__.lower()).inc()
+    return verdict
+
+
+async def _handle(event: Event, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Verdict:
+    handler = subscription.handlers.get(type(event))
+    queue = subscription.queue.name
+    if handler is None:
+        log.error("event put aside", queue=queue, type=event.type, reason="nothing here handles it")
+        return Dead(f"nothing here handles {event.type}")
+    try:
+        with metrics.EVENT_SECONDS.labels(queue, event.type).time():
+            async with asyncio.timeout(subscription.deadline):
+                await _handled(handler(event))
+    except Postponed as error:
+        return Retry(delays[0], str(error), attempt)
+    except Permanent as error:
+        log.warning("event put aside", queue=queue, type=event.type, reason=str(error))
+        return Dead(str(error))
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        foreseen = isinstance(error, Transient | TimeoutError)
+        if attempt < len(delays):
+            wait = delays[attempt]
+            log.warning("event will be tried again", queue=queue, seconds=wait, reason=reason, exc_info=not foreseen)
+            return Retry(wait, reason, attempt + 1)
+        log.error("event put aside: its attempts are used up", queue=queue, reason=reason, exc_info=not foreseen)
+        return await _give_up(event, error, subscription)
+    return Done()
+
+
+async def _handled(work: Awaitable[None]) -> None:
+    """Raises Transient for a cancellation that is not ours: the message would be neither settled nor in hand."""
+    try:
+        await work
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise Transient("something that the handler waited for was given up") from error
+
+
+async def _give_up(event: Event, error: Exception, subscription: Subscription) -> Verdict:
+    reason = str(error) or type(error).__name__
+    try:
+        async with asyncio.timeout(subscription.deadline):
+            await _handled(subscription.gave_up(event, error))
+    except Exception:
+        log.exception("the end of an event could not be written down", queue=subscription.queue.name)
+    return Dead(reason)

@@ -1,0 +1,70 @@
+"""Events whose state is already in the buckets, on their way to a broker that may be away.
+
+The caller has done what the event tells of, so it must not fail for the broker's sake, and waits a second at most.
+What was not confirmed by then is sent again, under the same id, until it is. A crash loses it: the reconciler finds
+what the buckets owe.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import structlog
+
+from common import metrics
+from common.errors import BusFault
+from common.messaging.bus import Bus
+from common.messaging.events import Event
+
+log = structlog.get_logger()
+
+PATIENCE = 1.0  # seconds; a broker that blocks publishers never refuses
+_INTERVAL = 1.0  # seconds between attempts to send what waits
+_MOST = 100_000  # events of about 1 KB; beyond it the reconciler has to find them
+
+
+class Outbox:
+    """Sends events now or later. `run` is the background task that does the latter."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._waiting: dict[str, Event] = {}
+
+    async def send(self, event: Event) -> None:
+        """Publish the event, or keep it to be published later; returns within about a second either way."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._bus.publish(event)
+        except (BusFault, TimeoutError) as error:
+            reason = str(error) or "the broker did not confirm in time"
+            if len(self._waiting) >= _MOST:
+                log.error("event dropped: too many wait for the broker already", reason=reason, **_about(event))
+                return
+            log.warning("event waits for the broker", reason=reason, **_about(event))
+            self._waiting[event.id] = event
+            metrics.OUTBOX.inc()
+
+    async def run(self) -> None:
+        """Send what waits, again and again, until cancelled; then try once more."""
+        try:
+            while True:
+                await asyncio.sleep(_INTERVAL)
+                await self.flush()
+        finally:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE):
+                    await self.flush()
+
+    async def flush(self) -> None:
+        """Send what waits, oldest first, until the broker fails once more."""
+        for event in list(self._waiting.values()):
+            try:
+                await self._bus.publish(event)
+            except BusFault:
+                return
+            log.info("event sent late", **_about(event))
+            del self._waiting[event.id]
+            metrics.OUTBOX.dec()
+
+
+def _about(event: Event) -> dict[str, str]:
+    return {"type": event.type, "image": str(event.subject), "event_id": event.id}

@@ -1,0 +1,130 @@
+"""Publishing over one channel, with confirms.
+
+A broker with an alarm (memory, disk) reads nothing more and refuses nothing: whatever was written meanwhile arrives in
+the end, each copy of it. So a message whose confirm is outstanding is never sent again over the same channel; whoever
+asks again waits for the confirm of the first copy, and is told of one that came meanwhile.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
+
+from aio_pika import Message
+from aio_pika.abc import AbstractChannel
+from aio_pika.exceptions import PublishError
+
+from common.errors import BusFault
+from common.messaging.rabbit.calls import Bounds, answered, outcome
+from common.messaging.rabbit.session import Session
+
+_MOST = 1000  # messages of about 1 KB that may be outstanding; more would only pile up in memory
+
+
+class _Copy(NamedTuple):
+    """By what a second copy of a message is known."""
+
+    exchange: str
+    key: str
+    message_id: str | None
+
+
+@dataclass
+class _Sending:
+    task: asyncio.Task[None]
+    since: float
+    waiting: int = 0  # callers
+
+
+class Publisher:
+    """Sends over the channel that it was made with; a new channel needs a new publisher."""
+
+    def __init__(self, session: Session, channel: AbstractChannel, bounds: Bounds) -> None:
+        self._session = session
+        self._channel = channel
+        self._bounds = bounds
+        self._unconfirmed: dict[_Copy, _Sending] = {}  # oldest first
+        self._confirmed_late: dict[_Copy, None] = {}  # after its caller had gone; oldest first
+        self._blocked = 0.0  # when the broker was last seen to block publishers
+
+    @property
+    def trouble(self) -> str | None:
+        """That the broker does not confirm, or None."""
+        oldest = self._oldest()
+        if oldest is None or _now() - oldest < self._bounds.confirm:
+            return None
+        return "the broker does not confirm what is published: it is overloaded, or has an alarm (memory, disk)"
+
+    async def send(self, exchange: str, key: str, message: Message, *, mandatory: bool) -> None:
+        """Send the message and wait for its confirm. Raises BusFault when there is none in time; it may come later."""
+        what = f"the broker did not take a message for {key}"
+        copy = _Copy(exchange, key, message.message_id)
+        if copy in self._confirmed_late:
+            del self._confirmed_late[copy]
+            return
+        if copy not in self._unconfirmed:
+            self._begin(what, copy, message, mandatory=mandatory)
+        sending = self._unconfirmed[copy]
+        sending.waiting += 1
+        try:
+            await asyncio.wait((sending.task,), timeout=self._bounds.confirm)
+        finally:
+            sending.waiting -= 1
+        if sending.task.done():
+            outcome(what, sending.task)
+            return
+        await self._give_up_in_the_end()
+        raise BusFault(f"{what}: no confirm within {self._bounds.confirm:g} s")
+
+    def _begin(self, what: str, copy: _Copy, message: Message, *, mandatory: bool) -> None:
+        if len(self._unconfirmed) >= _MOST:
+            raise BusFault(f"{what}: it has not confirmed {_MOST} others yet")
+
+        task = asyncio.create_task(self._publish(copy, message, mandatory=mandatory))
+        task.add_done_callback(partial(self._ended, copy))
+        self._unconfirmed[copy] = _Sending(task, _now())
+
+    def _ended(self, copy: _Copy, task: asyncio.Task[None]) -> None:
+        sending = self._unconfirmed.pop(copy)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, PublishError):
+            self._session.lose(f"nothing takes what is published for {copy.key}: a queue is missing")
+        # An event is published once, and again only where that is not known to have succeeded. What goes straight to
+        # a queue may have to go there again later.
+        if error is None and not sending.waiting and copy.exchange:
+            self._confirmed_late[copy] = None
+            while len(self._confirmed_late) > _MOST:
+                del self._confirmed_late[next(iter(self._confirmed_late))]
+
+    async def _publish(self, copy: _Copy, message: Message, *, mandatory: bool) -> None:
+        channel = self._channel
+        target = await channel.get_exchange(copy.exchange, ensure=False) if copy.exchange else channel.default_exchange
+        await target.publish(message, copy.key, mandatory=mandatory)
+
+    def _oldest(self) -> float | None:
+        """Since when the oldest outstanding message has been waiting."""
+        return next((sending.since for sending in self._unconfirmed.values()), None)
+
+    async def _give_up_in_the_end(self) -> None:
+        """A confirm that does not come although the broker takes messages will not come over this channel any more."""
+        if await self._is_blocked():
+            self._blocked = _now()
+        oldest = self._oldest()
+        if oldest is not None and _now() - max(oldest, self._blocked) >= self._bounds.unconfirmed:
+            self._session.lose("the broker does not confirm what is published")
+
+    async def _is_blocked(self) -> bool:
+        transport = self._session.connection.transport
+        if transport is None:
+            return False
+        try:
+            await answered("whether it is blocked", transport.ready(), 0.1)
+        except BusFault:
+            return True
+        return False
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,1 @@
+"""Decoding processes: what decodes strangers' bytes runs in a process that holds no secret and may die."""

@@ -1,0 +1,226 @@
+"""The pool of decoding processes.
+
+One bad image costs one failure: a process that crashes, hangs or takes too much is ended and replaced, and its
+neighbours go on. A crash is tried once more in a fresh process before it is held against the image, because a
+process can also fall to something that is not its fault. What the machine does is never held against an image: a
+process that cannot start, is stopped, or gets no CPU.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from typing import Self, TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from common import metrics
+from common.errors import Defect, ImageError, ImageFault, Transient
+from common.sandbox.process import CannotStart, DecodingProcess, Died, cause
+from common.sandbox.protocol import Call, Job, Limits, Reply
+
+log = structlog.get_logger()
+
+J = TypeVar("J", bound=Job)
+R = TypeVar("R", bound=BaseModel)
+
+# Of processes for work that can wait: they give way to all others on the machine, and yet keep a tenth of a CPU that an
+# ordinary process would have whole (Linux weighs 110 against 1,024; niceness 19, 15, and a busy machine starves it).
+_NICENESS = 10
+
+# What runs out of time by the clock is slow by itself only if it had the CPU for this share of the time.
+_SHARE_OF_CPU = 0.5
+
+_START_AGAIN = 1.0  # seconds between attempts to start a process where none can be started
+
+
+class Pool:
+    """Some processes that run one job each at a time. Each starts when it is first needed, and then stays."""
+
+    def __init__(self, limits: Limits, niceness: int) -> None:
+        self.limits = limits
+        self.cpu_seconds = 0.0  # taken by all jobs that have ended well
+        self._niceness = niceness
+        self._trouble: str | None = None
+        self._idle: asyncio.LifoQueue[DecodingProcess | None] = asyncio.LifoQueue()
+        self._living: set[DecodingProcess] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, size: int, limits: Limits, *, background: bool = False) -> AsyncIterator[Self]:
+        """A pool of `size` processes at most, which are ended with the context.
+
+        With `background` they give way to everything else.
+        """
+        pool = cls(limits, _NICENESS if background else 0)
+        for _ in range(size):
+            # The last one in is the first one out: what has just done a job is taken before what has to start.
+            pool._idle.put_nowait(None)
+        try:
+            yield pool
+        finally:
+            await pool._close()
+
+    def trouble(self) -> str | None:
+        """Why no process can be started just now, or None. While there is a reason, jobs that need one fail at once."""
+        return self._trouble
+
+    async def start_one(self) -> None:
+        """Start a process before there is work, so that `trouble` is known."""
+        process = await self._idle.get()
+        try:
+            with suppress(Transient):
+                process = process or await self._start()
+        finally:
+            self._idle.put_nowait(process)
+
+    async def run(
+        self, operation: Callable[[J], tuple[R, list[bytes]]], job: J, result: type[R]
+    ) -> tuple[R, list[bytes]]:
+        """Run the operation (a module's function) on the job in one of the processes.
+
+        Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
+        ended its process twice, or took more than the limits allow. Raises Transient when the machine is at fault, or
+        may be: no process can be started, the clock ran out without the CPU having been used, the system killed the
+        process twice. Raises Defect when the operation is wrong.
+        """
+        name = operation.__name__
+        try:
+            with metrics.IMAGING_SECONDS.labels(name).time():
+                reply, blobs = await self._attempts(operation, job)
+            _raise_fault(reply, name)
+            found = result.model_validate_json(reply.result or "")
+        except ImageError as error:
+            metrics.IMAGING_JOBS.labels(name, error.fault).inc()
+            raise
+        except (Transient, Defect) as error:
+            metrics.IMAGING_JOBS.labels(name, type(error).__name__.lower()).inc()
+            raise
+        except ValidationError as error:
+            metrics.IMAGING_JOBS.labels(name, ImageFault.CRASHED).inc()
+            raise ImageError(ImageFault.CRASHED, "its decoder gave an answer that makes no sense") from error
+        metrics.IMAGING_JOBS.labels(name, "ok").inc()
+        metrics.IMAGING_CPU.labels(name).inc(reply.cpu_seconds)
+        self.cpu_seconds += reply.cpu_seconds
+        return found, blobs
+
+    async def _attempts(self, operation: Callable[[J], tuple[R, list[bytes]]], job: J) -> tuple[Reply, list[bytes]]:
+        call = Call(
+            operation=f"{operation.__module__}:{operation.__name__}",
+            job=job.model_dump_json(),
+            cpu_seconds=self.limits.cpu_seconds,
+        )
+        try:
+            return await self._once(call)
+        except Died as first:
+            if first.code == -signal.SIGXCPU:
+                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
+        try:
+            return await self._once(call)
+        except Died as second:
+            if second.code == -signal.SIGXCPU:
+                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from second
+            if second.code == -signal.SIGKILL:
+                # No image can bring that about under the limits: a machine or a container that has no memory left can.
+                raise Transient("the system killed its decoder twice; is there too little memory?") from second
+            raise ImageError(ImageFault.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
+
+    async def _once(self, call: Call) -> tuple[Reply, list[bytes]]:
+        process = await self._idle.get()
+        healthy = False
+        try:
+            process = process or await self._start()
+            before = process.cpu_seconds()
+            try:
+                async with asyncio.timeout(self.limits.wall_seconds):
+                    reply, blobs = await process.call(call)
+            except TimeoutError as error:
+                raise self._out_of_time(process.cpu_seconds() - before) from error
+            healthy = reply.fault is not ImageFault.MEMORY
+            return reply, blobs
+        finally:
+            # Nothing is awaited here: a second cancellation would find the slot in nobody's hands.
+            if process is None or healthy:
+                self._idle.put_nowait(process)
+            else:
+                metrics.IMAGING_DEATHS.inc()
+                process.kill()
+                self._spawn(self._replace(process))
+
+    def _out_of_time(self, cpu_seconds: float) -> ImageError | Transient:
+        wall = self.limits.wall_seconds
+        if cpu_seconds >= wall * _SHARE_OF_CPU:
+            return _too_slow(wall, "by the clock")
+        return Transient(f"it took longer than {wall:g} s beside other work, and got {cpu_seconds:.1f} s of CPU time")
+
+    async def _start(self) -> DecodingProcess:
+        if self._trouble is not None:
+            raise Transient(self._trouble)
+        try:
+            return await self._new()
+        except CannotStart as error:
+            if self._trouble is None:
+                self._trouble = f"no decoding process can start: {error}"
+                log.error("no decoding process can start", python=sys.executable, reason=str(error))
+                self._spawn(self._recover())
+            raise Transient(self._trouble) from error
+
+    async def _new(self) -> DecodingProcess:
+        process = await DecodingProcess.start(self.limits, self._niceness)
+        self._living.add(process)
+        return process
+
+    async def _recover(self) -> None:
+        """Try until a process starts."""
+        while self._trouble is not None:
+            await asyncio.sleep(_START_AGAIN)
+            try:
+                process = await self._new()
+            except CannotStart as error:
+                self._trouble = f"no decoding process can start: {error}"
+                continue
+            self._trouble = None
+            log.info("decoding processes start again")
+            process.kill()  # it has no slot
+            await self._gone(process)
+
+    async def _replace(self, process: DecodingProcess) -> None:
+        """Give the slot back once what was in it is gone, with all its memory."""
+        try:
+            await self._gone(process)
+        finally:
+            self._idle.put_nowait(None)
+
+    async def _gone(self, process: DecodingProcess) -> None:
+        await process.ended()
+        self._living.discard(process)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _close(self) -> None:
+        for process in self._living:
+            process.kill()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(process.ended() for process in self._living))
+
+
+def _raise_fault(reply: Reply, operation: str) -> None:
+    if reply.trace:
+        log.error("a decoding process met a defect", operation=operation, trace=reply.trace)
+        raise Defect(f"a defect in {operation}")
+    if reply.system_error:
+        raise Transient(f"its decoder cannot do its work: {reply.system_error}")
+    if reply.fault is not None:
+        raise ImageError(reply.fault, reply.reason)
+
+
+def _too_slow(seconds: float, of_what: str) -> ImageError:
+    return ImageError(ImageFault.TIMEOUT, f"it took longer than {seconds:g} s {of_what}")

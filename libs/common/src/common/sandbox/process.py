@@ -1,0 +1,150 @@
+"""One decoding process, as its pool sees it."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Self
+
+from pydantic import ValidationError
+
+from common.sandbox.protocol import HELLO, LENGTH, MAX_BLOB, MAX_BLOBS, MAX_HEAD, Call, Limits, Reply, pack
+
+# All that a decoding process gets to see of the environment: no settings, so no credentials.
+_PASSED_ON = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
+ENVIRONMENT = {
+    "VIPS_CONCURRENCY": "1",  # as many processes as cores, and no threads that fight over them
+    "VIPS_WARNING": "0",
+    "VIPS_DISC_THRESHOLD": "100g",  # in memory or not at all: a decoding process may not write
+    "VIPS_MAX_COORD": "10000000",  # our own limit names the image's size, so let its header be read
+    "MALLOC_ARENA_MAX": "1",
+    # Keep the memory of one photo for the next: giving it back and asking for it again costs 5 % of its rendering.
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+# A start takes a third of a second of CPU; processes that give way may wait long for it.
+START_SECONDS = 60.0
+
+
+class CannotStart(Exception):
+    """A process could not be started, or ended before it could be given work. The machine is at fault."""
+
+
+class Died(Exception):
+    """The process ended in the middle of a job, with this return code."""
+
+    def __init__(self, code: int | None) -> None:
+        super().__init__(str(code))
+        self.code = code
+
+
+class DecodingProcess:
+    """A process that has said that it can be given work."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, limits: Limits, niceness: int) -> Self:
+        """Start one, and hear its hello. Raises CannotStart; nothing is left of it then."""
+        ready = False
+        environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | ENVIRONMENT
+        try:
+            started = cls(
+                await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "common.sandbox.worker",
+                    str(limits.memory_mb),
+                    str(niceness),
+                    stdin=asyncio.subprocess.PIPE,
+                    stdout=asyncio.subprocess.PIPE,
+                    env=environment,
+                    limit=MAX_HEAD,
+                    # A Ctrl-C in the terminal is for us; we then end what is ours. It stays in our session, because
+                    # Linux may weigh sessions against each other before it looks at niceness.
+                    process_group=0,
+                )
+            )
+        except (OSError, RuntimeError) as error:  # RuntimeError: no thread that waits for its end
+            raise CannotStart(getattr(error, "strerror", None) or str(error)) from error
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                await started._hear_hello()
+        except TimeoutError as error:
+            raise CannotStart(f"it was not ready for work after {START_SECONDS:g} s") from error
+        except Died as died:
+            raise CannotStart(f"it ended before it was ready ({cause(died.code)})") from died
+        else:
+            ready = True
+            return started
+        finally:
+            if not ready:
+                started.kill()
+
+    async def call(self, call: Call) -> tuple[Reply, list[bytes]]:
+        """Have the call done. Raises Died."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.writelines(pack(call, []))
+            await stdin.drain()
+            (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
+            if length > MAX_HEAD:
+                raise Died(None)
+            reply = Reply.model_validate_json(await stdout.readexactly(length))
+            if len(reply.blobs) > MAX_BLOBS or any(not 0 <= size <= MAX_BLOB for size in reply.blobs):
+                raise Died(None)
+            return reply, [await stdout.readexactly(size) for size in reply.blobs]
+        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError, ValidationError) as error:
+            raise Died(await self._end()) from error
+
+    def cpu_seconds(self) -> float:
+        """The CPU time that it has used so far; 0 when it is gone."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def kill(self) -> None:
+        """End it now; `ended` tells when it is gone."""
+        if self._process.returncode is None:
+            self._process.kill()
+
+    async def ended(self) -> None:
+        """Return once it is gone."""
+        await self._process.wait()
+
+    async def _hear_hello(self) -> None:
+        assert self._process.stdout is not None
+        try:
+            hello = await self._process.stdout.readexactly(len(HELLO))
+        except asyncio.IncompleteReadError as error:
+            raise Died(await self._end()) from error
+        if hello != HELLO:
+            raise Died(None)
+
+    async def _end(self) -> int | None:
+        """End the process, if it has not ended by itself. Returns its own return code, or None when it had none."""
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        # One that closed its pipes is about to end by itself, and its own code says why.
+        try:
+            async with asyncio.timeout(1):
+                return await self._process.wait()
+        except TimeoutError:
+            self.kill()
+            await self.ended()
+            return None
+
+
+def cause(code: int | None) -> str:
+    """A return code in words."""
+    if code is not None and code < 0:
+        return signal.Signals(-code).name
+    return "an answer out of form" if code is None else f"exit status {code}"

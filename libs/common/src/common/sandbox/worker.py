@@ -1,0 +1,92 @@
+"""The decoding process: started fresh, without credentials, under limits, and replaced when it dies.
+
+Run by the pool as `python -m common.sandbox.worker MEMORY_MB NICENESS`; it takes calls on standard input and answers
+on standard output until the input ends.
+"""
+
+import importlib
+import os
+import resource
+import sys
+import time
+import traceback
+from typing import BinaryIO
+
+import pyvips
+
+from common.errors import ImageError, ImageFault
+from common.sandbox.faults import explain, fault_of
+from common.sandbox.protocol import HELLO, LENGTH, Call, Reply, pack, read_exactly
+
+_MOST_TRACE = 10_000  # characters; a pyvips.Error may quote the image
+
+
+def main() -> None:
+    """Serve calls until standard input ends."""
+    calls = os.fdopen(os.dup(0), "rb")
+    replies = os.fdopen(os.dup(1), "wb")
+    # What a library prints must neither end up between the replies nor in the log: a stranger's image chose the words.
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(silence, 2)
+    os.nice(int(sys.argv[2]))
+    _confine(int(sys.argv[1]))
+    replies.write(HELLO)
+    replies.flush()
+    while (call := _next(calls)) is not None:
+        reply, blobs = _perform(call)
+        for piece in pack(reply, blobs):
+            replies.write(piece)
+        replies.flush()
+
+
+def _confine(memory_mb: int) -> None:
+    memory = memory_mb << 20
+    resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    pyvips.cache_set_max(0)
+    pyvips.block_untrusted_set(True)
+    # SVG is in the list of untrusted loaders, and is accepted all the same: only ever from a buffer, since a file
+    # name lets it read its neighbours.
+    pyvips.operation_block_set("VipsForeignLoadSvgBuffer", False)
+
+
+def _next(calls: BinaryIO) -> Call | None:
+    head = read_exactly(calls, LENGTH.size)
+    if head is None:
+        return None
+    body = read_exactly(calls, LENGTH.unpack(head)[0])
+    return None if body is None else Call.model_validate_json(body)
+
+
+def _perform(call: Call) -> tuple[Reply, list[bytes]]:
+    _allow_cpu(call.cpu_seconds)
+    began = time.process_time()
+    try:
+        module, _, name = call.operation.partition(":")
+        operation = getattr(importlib.import_module(module), name)
+        result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job))
+    except ImageError as error:
+        return Reply(fault=error.fault, reason=error.reason), []
+    except MemoryError:
+        return Reply(fault=ImageFault.MEMORY, reason="it needs more memory than an image may take"), []
+    except OSError as error:
+        return Reply(system_error=str(error)), []
+    except Exception as error:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
+        if isinstance(error, pyvips.Error) and (fault := fault_of(error)) is not None:
+            return Reply(fault=fault, reason=explain(error)), []
+        return Reply(trace=traceback.format_exc()[-_MOST_TRACE:]), []
+    taken = time.process_time() - began
+    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs], cpu_seconds=taken), blobs
+
+
+def _allow_cpu(seconds: int) -> None:
+    """Let the process use `seconds` more; the limit counts from its start. Rounded up to whole seconds."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(usage.ru_utime + usage.ru_stime) + seconds + 1, hard))
+
+
+if __name__ == "__main__":
+    main()

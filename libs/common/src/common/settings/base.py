@@ -1,0 +1,233 @@
+"""Settings, from environment variables with the names that the existing backends use.
+
+An empty value is unset. Whatever is missing or malformed is collected and said at once, a line for each.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import structlog
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from yarl import URL
+
+from common.errors import SettingsError
+from common.images.names import Format
+from common.images.plan import Output, Plan
+from common.images.sizes import Size, parse_sizes
+from common.sandbox.protocol import Limits
+from common.settings.accounts import account_errors, one_bucket
+from common.settings.errors import sentences
+from common.settings.folders import default_folder, overlaps
+
+log = structlog.get_logger()
+
+OBSOLETE = ("PREFER_IDENTIFY_OVER_FILE", "THUMBNAILS_PUBLISH_DELAY", "BUCKET_DATABASE_URL")
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _boolean(value: object) -> object:
+    if isinstance(value, str):
+        if value.strip().lower() not in _BOOLEANS:
+            raise ValueError("expected 1, true, yes or on, or 0, false, no or off")
+        return _BOOLEANS[value.strip().lower()]
+    return value
+
+
+def _origins(value: object) -> object:
+    return (
+        tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _prefix(value: object) -> object:
+    if isinstance(value, str) and value:
+        value = "/" + value.strip("/")
+        if value == "/":
+            return ""
+    return value
+
+
+def _broker(value: object) -> object:
+    if isinstance(value, str):
+        url = URL(value)
+        if url.scheme not in ("amqp", "amqps") or not url.host:
+            raise ValueError("expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://")
+    return value
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9/_.-]*)?", value):
+        raise ValueError("expected a path of letters, digits, /, _, . and -, which begins with /")
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[ -~]*", value):
+        raise ValueError("expected plain ASCII, as it stands in a header")
+    return value
+
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Backend(StrEnum):
+    """Where the buckets are."""
+
+    LOCAL = "local"
+    S3 = "s3"
+
+
+class Settings(BaseModel):
+    """What every service reads. A field's variable is its name in capitals."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    service_port: Port = Field(8080, description="port of the HTTP endpoints")
+    metrics_port: Port = Field(8081, description="port of the metrics, and of nothing else")
+    metrics_path: Annotated[str, AfterValidator(_path)] = Field("/metrics", description="path of the metrics")
+    disable_prometheus_metrics: Boolean = Field(False, description="serve no metrics")
+    shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
+
+    storage_backend: Backend = Field(description="`local` (folders) or `s3`")
+    temp_folder: Path = Field(
+        default_factory=default_folder,
+        description="the folder for uploads and fetched originals while they are in hand",
+    )
+    incoming_folder: Path | None = Field(None, description="`local`: folder of the private bucket")
+    active_folder: Path | None = Field(None, description="`local`: folder of the public bucket")
+    incoming_bucket: str | None = Field(None, description="`s3`: name of the private bucket")
+    active_bucket: str | None = Field(None, description="`s3`: name of the public bucket")
+    incoming_prefix: str | None = Field(
+        None, description="`s3`: PREFIX of the variables with the private bucket's account"
+    )
+    active_prefix: str | None = Field(
+        None, description="`s3`: PREFIX of the variables with the public bucket's account"
+    )
+    s3_signature_version: Literal["s3v4", "s3"] = Field("s3v4", description="`s3v4` or `s3`")
+    cache_control: Annotated[str, AfterValidator(_header)] = Field(
+        "public, max-age=3600", description="`Cache-Control` of public images"
+    )
+
+    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
+        """A line for each two settings that cannot both be followed. Accounts are in the environment alone."""
+        lines = []
+        if self.service_port == self.metrics_port != 0 and not self.disable_prometheus_metrics:
+            lines.append(f"METRICS_PORT {self.metrics_port} is SERVICE_PORT, too: expected a port of its own")
+        if self.storage_backend is Backend.S3:
+            if one_bucket(environment, "INCOMING", "ACTIVE"):
+                lines.append(
+                    f"INCOMING_BUCKET {self.incoming_bucket} and ACTIVE_BUCKET name one bucket: expected two, as what "
+                    "is in the one is private, and what is in the other public"
+                )
+        else:
+            lines += overlaps(self.folders)
+        return lines
+
+    @property
+    def folders(self) -> dict[str, Path]:
+        """The folders that services write to, by the settings that name them."""
+        folders = {"TEMP_FOLDER": self.temp_folder}
+        if self.storage_backend is Backend.LOCAL and self.incoming_folder and self.active_folder:
+            folders |= {"INCOMING_FOLDER": self.incoming_folder, "ACTIVE_FOLDER": self.active_folder}
+        return folders
+
+
+class BrokerSettings(Settings):
+    """For services that talk over RabbitMQ."""
+
+    rabbitmq_url: Annotated[str, BeforeValidator(_broker)] = Field(description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`")
+
+
+class HttpSettings(Settings):
+    """For services that clients call."""
+
+    route_prefix: Annotated[str, BeforeValidator(_prefix), AfterValidator(_path)] = Field(
+        "", description="goes before every path"
+    )
+    allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
+        ("*",), description="origins whose pages may call, separated by commas, or `*`"
+    )
+
+
+class SizeSettings(Settings):
+    """For services that need to know which variants there are."""
+
+    resizing_config: Annotated[tuple[Size, ...], BeforeValidator(parse_sizes)] = Field(
+        default_factory=lambda: parse_sizes(None), description="a JSON list of versions"
+    )
+    generate_webp: Boolean = Field(False, description="write every version as WebP, too")
+    generate_avif: Boolean = Field(False, description="write every version as AVIF, too")
+    webp_quality: Annotated[int, Field(ge=1, le=100)] = Field(86, description="quality of WebP, 1 to 100")
+    webp_effort: Annotated[int, Field(ge=0, le=6)] = Field(2, description="effort of WebP, 0 (fast) to 6 (small)")
+    avif_quality: Annotated[int, Field(ge=1, le=100)] = Field(75, description="quality of AVIF, 1 to 100")
+    avif_effort: Annotated[int, Field(ge=0, le=9)] = Field(0, description="effort of AVIF, 0 (fast) to 9 (small)")
+
+    @property
+    def plan(self) -> Plan:
+        """What is made of every image."""
+        modern = []
+        if self.generate_webp:
+            modern.append(Output(format=Format.WEBP, quality=self.webp_quality, effort=self.webp_effort))
+        if self.generate_avif:
+            modern.append(Output(format=Format.AVIF, quality=self.avif_quality, effort=self.avif_effort))
+        return Plan(self.resizing_config, tuple(modern))
+
+
+class ImagingSettings(Settings):
+    """For services that decode images. The limits are per image."""
+
+    max_pixels: Annotated[int, Field(gt=0)] = Field(100_000_000, description="most pixels × frames of an image")
+    image_memory_mb: Annotated[int, Field(ge=256)] = Field(1024, description="most memory for one image, in MiB")
+    image_cpu_seconds: Annotated[int, Field(gt=0)] = Field(60, description="most CPU time for one image")
+    image_wall_seconds: Seconds = Field(120.0, description="most time by the clock for one image")
+
+    @property
+    def limits(self) -> Limits:
+        """The limits as the decoding processes take them."""
+        return Limits(
+            memory_mb=self.image_memory_mb,
+            cpu_seconds=self.image_cpu_seconds,
+            wall_seconds=self.image_wall_seconds,
+            pixels=self.max_pixels,
+        )
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -> S:
+    """The settings in the environment. Raises SettingsError with a line for each that cannot be used."""
+    given = {key: value for key, value in (os.environ if environment is None else environment).items() if value.strip()}
+    for name in OBSOLETE:
+        if name in given:
+            log.warning("an obsolete setting is ignored", setting=name)
+    values: dict[str, Any] = {name: given[name.upper()] for name in kind.model_fields if name.upper() in given}
+    lines: list[str] = []
+    settings: S | None = None
+    try:
+        settings = kind.model_validate(values)
+    except ValidationError as error:
+        lines += sentences(kind, error)
+    lines += _missing_buckets(given) + account_errors(given)
+    if settings is not None and not lines:
+        lines += settings.contradictions(given)
+    if lines or settings is None:
+        raise SettingsError(lines)
+    return settings
+
+
+def _missing_buckets(given: Mapping[str, str]) -> list[str]:
+    needed = {
+        "local": ("INCOMING_FOLDER", "ACTIVE_FOLDER"),
+        "s3": ("INCOMING_BUCKET", "ACTIVE_BUCKET"),
+    }.get(given.get("STORAGE_BACKEND", ""), ())
+    backend = given.get("STORAGE_BACKEND")
+    return [f"{name} is not set: STORAGE_BACKEND={backend} needs it" for name in needed if name not in given]

@@ -1,0 +1,130 @@
+"""`python -m SERVICE check`: whether the settings, the broker and the real store do what the rules need."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from uuid import uuid4
+
+from common.errors import BusFault, JobFault, NoSuchKey, StorageFault
+from common.storage.base import Buckets, Storage
+
+_CLOCKS = 60.0  # seconds that two clocks may differ without anybody minding
+_PATIENCE = 10.0  # seconds for each thing that is tried: the library itself would try for a minute and a half
+_INCOMING = "an object can be put into incoming, and read"
+_ACTIVE = "an object can be put into active"
+_COPY = "it can be copied from incoming to active"
+_APART = "incoming and active are two places"
+
+Found = tuple[str, str | None]  # what was tried, and what is wrong with it or None
+
+
+class Failed(Exception):
+    """What was looked at is not as it has to be; the message says how it is."""
+
+
+async def tried(what: str, step: Callable[[], Awaitable[object]], seconds: float = _PATIENCE) -> Found:
+    """Try one thing."""
+    try:
+        async with asyncio.timeout(seconds):
+            await step()
+    except TimeoutError:
+        return what, f"no answer within {seconds:g} s"
+    except (Failed, StorageFault, NoSuchKey, BusFault, JobFault) as fault:
+        return what, str(fault) or type(fault).__name__
+    return what, None
+
+
+async def check_buckets(buckets: Buckets) -> AsyncIterator[Found]:
+    """Try what the services do with the buckets, one after another.
+
+    What needs something that has failed is not tried: nothing is said of it. Leaves nothing behind.
+    """
+    key = f"0000000000_{uuid4().int % 10**10:010d}check.jpg"
+    for name, bucket in (("incoming", buckets.incoming), ("active", buckets.active)):
+        reached = await tried(f"{name} can be reached", bucket.check)
+        yield reached
+        if reached[1] is not None:
+            return
+    failed: set[str] = set()
+    try:
+        for what, step, needs in _steps(buckets, key):
+            if failed.isdisjoint(needs):
+                found = await tried(what, step)
+                yield found
+                if found[1] is None:
+                    continue
+            failed.add(what)
+    finally:
+        for bucket in (buckets.incoming, buckets.active):
+            await tried("", partial(bucket.delete, key))  # whether that works has been said
+
+
+def _steps(buckets: Buckets, key: str) -> list[tuple[str, Callable[[], Awaitable[object]], set[str]]]:
+    """What to try, how, and what of it has to have worked before."""
+    incoming, active = buckets.incoming, buckets.active
+    return [
+        (_INCOMING, lambda: _put(incoming, key), set()),
+        (_APART, lambda: _apart(active, key), {_INCOMING}),
+        ("nobody else can read what is in incoming", lambda: _private(incoming, key), {_INCOMING}),
+        (_COPY, lambda: _copy(buckets, key), {_INCOMING, _APART}),
+        ("everybody can read the copy, as an image", lambda: _public(active, key), {_COPY}),
+        (_ACTIVE, lambda: active.put(key, b"check"), {_APART}),
+        ("everybody can read it, as an image", lambda: _public(active, key), {_ACTIVE}),
+        ("objects can be listed", lambda: _listed(buckets, key), {_INCOMING, _ACTIVE}),
+        ("the store's clock is this machine's", lambda: _clock(incoming, key), {_INCOMING}),
+        ("objects can be deleted", lambda: _delete(buckets, key), {_INCOMING, _ACTIVE}),
+    ]
+
+
+async def _put(bucket: Storage, key: str) -> None:
+    await bucket.put(key, b"check")
+    if await bucket.get(key) != b"check":
+        raise Failed("what is read is not what was put")
+
+
+async def _apart(active: Storage, key: str) -> None:
+    if await active.stat(key) is not None:
+        raise Failed("what is put into incoming is in active, too, and so public: expected two buckets, or two folders")
+
+
+async def _private(bucket: Storage, key: str) -> None:
+    found = await bucket.as_stranger(key)
+    if found.readable:
+        raise Failed("anybody can read it without credentials")
+
+
+async def _copy(buckets: Buckets, key: str) -> None:
+    await buckets.active.copy_from(buckets.incoming, key)
+    if await buckets.active.get(key) != b"check":
+        raise Failed("the copy is not what was copied")
+
+
+async def _public(bucket: Storage, key: str) -> None:
+    found = await bucket.as_stranger(key)
+    if found.readable is False:
+        raise Failed("it cannot be read without credentials: the site's visitors would see nothing")
+    if found.content_type not in (None, "image/jpeg"):
+        raise Failed(f"its content type is {found.content_type}: expected image/jpeg")
+
+
+async def _listed(buckets: Buckets, key: str) -> None:
+    for bucket in (buckets.incoming, buckets.active):
+        if key not in [entry.key async for entry in bucket.entries(key[:-4])]:
+            raise Failed("an object that was put is not among those listed")
+
+
+async def _clock(bucket: Storage, key: str) -> None:
+    await bucket.put(key, b"check")
+    found = await bucket.stat(key)
+    before = time.time()
+    if found is None or abs(found.age) > _CLOCKS:
+        age = "unknown" if found is None else f"{found.age:.0f} s"
+        raise Failed(f"what was put at this moment has the age {age}, at {before:.0f}")
+
+
+async def _delete(buckets: Buckets, key: str) -> None:
+    for bucket in (buckets.incoming, buckets.active):
+        await bucket.delete(key)
+        if await bucket.stat(key) is not None:
+            raise Failed("an object that was deleted is still there")

@@ -1,0 +1,240 @@
+"""Buckets as local folders.
+
+An object is written under a temporary name in the same file system, synced, renamed, and its folder synced: a crash
+or a full disk leaves no half of one under a key. Objects are never changed in place, so one file may safely have two
+names; copies are hard links where the file system has them.
+"""
+
+import asyncio
+import errno
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from itertools import islice
+from pathlib import Path
+from typing import Self, TypeVar
+from uuid import uuid4
+
+from common.cancellation import in_thread
+from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
+from common.images.names import owner
+from common.storage.base import Entry, Storage, Stranger
+from common.storage.files import claim, duplicate, sync_file, sync_folder
+
+TEMPORARY = ".tmp"
+_STALE = 3600  # seconds; no operation takes so long, so what is older was left by a crash
+_SAFE_KEY = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)?[A-Za-z0-9_-][A-Za-z0-9._-]*")
+_BATCH = 1000
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+T = TypeVar("T")
+
+
+class LocalStorage:
+    """One bucket in one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._temporary = folder / TEMPORARY
+
+    @classmethod
+    def open(cls, folder: Path) -> Self:
+        """The bucket in `folder`, which is made where it is missing. Raises StorageFault."""
+        bucket = cls(folder)
+        with bucket._translated(""):
+            bucket._temporary.mkdir(parents=True, exist_ok=True)
+        return bucket
+
+    def path(self, key: str) -> Path:
+        """Where the object is. Raises StorageFault for a key that would lead out of the folder."""
+        if not _SAFE_KEY.fullmatch(key):
+            raise StorageFault(f"{key!r} is not a key that a folder can hold")
+        return self._folder / key
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, replacing what was there."""
+
+        def write(temporary: Path) -> None:
+            temporary.write_bytes(data)
+
+        await self._run(key, lambda: self._store(key, write, exclusive=False))
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        """Store the file's content under `key`: as a second name for it if possible, else as a copy."""
+        stored = False
+
+        def write(temporary: Path) -> None:
+            duplicate(path, temporary)
+
+        def store() -> None:
+            nonlocal stored
+            self._store(key, write, exclusive=exclusive)
+            stored = True
+
+        try:
+            await self._run(key, store)
+        except asyncio.CancelledError:
+            if exclusive and stored:
+                await self.delete(key)
+            raise
+
+    async def copy_from(self, source: Storage, key: str) -> None:
+        """Store another bucket's object here under the same key. Raises NoSuchKey."""
+        if await self.is_same_object(source, key):
+            raise StorageFault(f"folder {self._folder}: {key} cannot be copied onto itself")
+        async with source.as_file(key) as path:
+            await self.put_file(key, path)
+
+    async def get(self, key: str) -> bytes:
+        """The object's content. Raises NoSuchKey."""
+        return await self._run(key, self.path(key).read_bytes)
+
+    @asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        """A second name for the object, which stays readable when the first is removed. Raises NoSuchKey."""
+        held = self._temporary / uuid4().hex
+        try:
+            await self._run(key, lambda: duplicate(self.path(key), held))
+            yield held
+        finally:
+            await self._run(key, lambda: held.unlink(missing_ok=True))
+
+    async def stat(self, key: str) -> Entry | None:
+        """The object's entry, or None when the folder holds no such key."""
+        try:
+            found = await self._run(key, self.path(key).stat)
+        except NoSuchKey:
+            return None
+        return Entry(key, found.st_size, time.time() - found.st_mtime)
+
+    async def is_same_object(self, other: Storage, key: str) -> bool:
+        """Whether both are one folder. Two names of one file in two folders are two objects."""
+        self.path(key)
+        return isinstance(other, LocalStorage) and await self.place() == await other.place()
+
+    async def place(self) -> tuple[int, int]:
+        """Device and number of the folder, which it has under all its names."""
+        found = await self._run("", self._folder.stat)
+        return found.st_dev, found.st_ino
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine."""
+
+        def remove() -> None:
+            path = self.path(key)
+            path.unlink()
+            sync_folder(path.parent)
+
+        with suppress(NoSuchKey):
+            await self._run(key, remove)
+
+    async def as_stranger(self, key: str) -> Stranger:
+        """Files are served by whoever can read the folder."""
+        self.path(key)
+        return Stranger(readable=None)
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """Entries whose key starts with `prefix`, read a batch at a time."""
+        async for entry in self._listed(prefix, lambda key: key.startswith(prefix)):
+            yield entry
+
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        """Entries of all objects of the images of these names. A folder is read as a whole: once for all of them."""
+        async for entry in self._listed("", lambda key: owner(key) in names):
+            yield entry
+
+    async def check(self) -> None:
+        """Return if the folder can be written to."""
+
+        def touch() -> None:
+            probe = self._temporary / uuid4().hex
+            probe.touch()
+            probe.unlink()
+
+        await self._run("", touch)
+
+    async def leftovers(self) -> list[str]:
+        """Temporary names that are too old to be in use."""
+        return [f"{TEMPORARY}/{left.name}" for left in await self._run("", self._stale)]
+
+    async def tidy(self) -> None:
+        """Remove the leftovers."""
+
+        def clear() -> None:
+            for left in self._stale():
+                left.unlink(missing_ok=True)
+
+        await self._run("", clear)
+
+    def _stale(self) -> list[Path]:
+        found = []
+        for left in self._temporary.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_ctime > _STALE:
+                    found.append(left)
+        return found
+
+    async def _listed(self, prefix: str, wanted: Callable[[str], bool]) -> AsyncIterator[Entry]:
+        found = self._scan(prefix, wanted)
+        while batch := await self._run(prefix, lambda: list(islice(found, _BATCH))):
+            for entry in batch:
+                if entry is not None:
+                    yield entry
+
+    def _scan(self, prefix: str, wanted: Callable[[str], bool]) -> Iterator[Entry | None]:
+        """What the folder holds; None for what is not wanted, so that a batch of either has an end."""
+        parent = prefix.rpartition("/")[0]
+        folder = self._folder / parent if parent else self._folder
+        if not folder.is_dir() and self._folder.is_dir():
+            return
+        with os.scandir(folder) as found:
+            for item in found:
+                key = f"{parent}/{item.name}" if parent else item.name
+                yield _entry(key, item) if wanted(key) and not item.name.startswith(".") else None
+
+    def _store(self, key: str, write: Callable[[Path], None], *, exclusive: bool) -> None:
+        final = self.path(key)
+        temporary = self._temporary / uuid4().hex
+        try:
+            write(temporary)
+            sync_file(temporary)
+            if final.parent != self._folder:
+                final.parent.mkdir(exist_ok=True)
+            if exclusive:
+                claim(temporary, final)
+            temporary.rename(final)
+            sync_folder(final.parent)
+        except FileExistsError as error:
+            raise KeyTaken(key) from error
+        finally:
+            # Also after a rename: one between two names of the same file does nothing, and leaves both.
+            temporary.unlink(missing_ok=True)
+
+    async def _run(self, key: str, work: Callable[[], T]) -> T:
+        def translated() -> T:
+            with self._translated(key):
+                return work()
+
+        return await in_thread(translated)
+
+    @contextmanager
+    def _translated(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            if key and self._temporary.is_dir():
+                raise NoSuchKey(key) from error
+            raise StorageFault(f"the folder {self._folder} is missing") from error
+        except OSError as error:
+            fault = StorageFull if error.errno in _FULL else StorageFault
+            raise fault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
+
+
+def _entry(key: str, item: os.DirEntry[str]) -> Entry | None:
+    try:
+        status = item.stat()
+    except FileNotFoundError:  # removed since it was listed
+        return None
+    return Entry(key, status.st_size, time.time() - status.st_mtime) if item.is_file() else None

@@ -1,0 +1,264 @@
+"""Buckets on an S3 server, as the storage protocol wants them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import structlog
+from botocore.exceptions import ClientError
+
+from common.cancellation import in_thread, to_the_end, together
+from common.errors import KeyTaken, NoSuchKey, StorageFault
+from common.images.names import content_type, owner
+from common.settings.accounts import server
+from common.storage.base import SVG, Entry, Storage, Stranger
+from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
+from common.storage.s3.faults import NO_ACL, Unsupported, translated
+from common.storage.temporary import temporary_file
+
+log = structlog.get_logger()
+
+_CHUNK = 1 << 20
+_AT_ONCE = 16  # listings
+_PUT_ID = "put-id"  # in the metadata of what may only be stored once: which request stored it
+_REFUSALS = frozenset({401, 403, 404})  # what an answer says of an object that is not for everybody
+_PATIENCE = 5.0  # seconds that a request is given to end when nobody waits for its answer any more
+_CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a key is tried again that is neither free nor taken
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """What tells an object from all others, copies of it included: a copy has no `put_id`."""
+
+    put_id: str | None
+    etag: str
+    modified: datetime
+
+
+class S3Storage:
+    """One bucket. `acl` is the canned ACL of what is stored; `cache_control` goes with public objects."""
+
+    def __init__(
+        self, client: Any, account: S3Account, bucket: str, *, acl: str, cache_control: str, temporary: Path
+    ) -> None:
+        self._client = client
+        self.account = account
+        self.bucket = bucket
+        self._acl: str | None = acl
+        self._conditional = True
+        self._cache_control = cache_control
+        self._temporary = temporary
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Store `data` under `key`, replacing what was there."""
+        await self._write("put_object", key, Body=data)
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        """Store the file's content. With `exclusive`, raises KeyTaken where an object is there already."""
+        if exclusive and not self._conditional and await self.stat(key) is not None:
+            raise KeyTaken(key)
+        put_id = uuid4().hex if exclusive else None
+        try:
+            await self._put_file(key, path, put_id)
+        except asyncio.CancelledError:
+            if put_id is not None:
+                await to_the_end(self._take_back(key, put_id), on_cancel=_hurry)
+            raise
+
+    async def _put_file(self, key: str, path: Path, put_id: str | None) -> None:
+        for pause in (*_CONFLICT_PAUSES, None):
+            try:
+                with path.open("rb") as body:
+                    await self._write("put_object", key, put_id=put_id, Body=body)
+            except KeyTaken:
+                found = await self.identity(key)
+                # The library repeats a request whose answer was lost, and is refused for what it has stored itself.
+                if found is not None and found.put_id == put_id:
+                    return
+                if found is not None or pause is None:
+                    raise
+                await asyncio.sleep(pause)  # whoever is writing it may be an earlier attempt of our own
+            else:
+                return
+
+    async def copy_from(self, source: Storage, key: str) -> None:
+        """Copy on the server where both buckets are one account's; otherwise through here. Raises NoSuchKey."""
+        if await self.is_same_object(source, key):
+            raise StorageFault(f"S3 bucket {self.bucket}: {key} cannot be copied onto itself")
+        if isinstance(source, S3Storage) and source.account == self.account:
+            origin = {"Bucket": source.bucket, "Key": key}
+            await self._write("copy_object", key, CopySource=origin, MetadataDirective="REPLACE")
+            return
+        async with source.as_file(key) as path:
+            await self.put_file(key, path)
+
+    async def get(self, key: str) -> bytes:
+        """The object's content. Raises NoSuchKey."""
+        async with translated(self, "GetObject", key):
+            answer = await self._client.get_object(Bucket=self.bucket, Key=key)
+            async with answer["Body"] as body:
+                content: bytes = await body.read()
+                return content
+
+    @asynccontextmanager
+    async def as_file(self, key: str) -> AsyncIterator[Path]:
+        """The object's content, fetched into the temporary folder. Raises NoSuchKey."""
+        path = temporary_file(self._temporary)
+        try:
+            await self._fetch(key, path)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    async def stat(self, key: str) -> Entry | None:
+        """The object's entry, or None when the bucket holds no such key."""
+        try:
+            async with translated(self, "HeadObject", key):
+                found = await self._client.head_object(Bucket=self.bucket, Key=key)
+        except NoSuchKey:
+            await self.check()  # the answer to HEAD has no body: a missing bucket looks just like a missing key
+            return None
+        return Entry(key, found["ContentLength"], _age(found["LastModified"], found))
+
+    async def is_same_object(self, other: Storage, key: str) -> bool:
+        """Whether both are one bucket, be it at two addresses. A copy of an object is never taken for it."""
+        if not isinstance(other, S3Storage) or other.bucket != self.bucket:
+            return False
+        if server(other.account.endpoint) == server(self.account.endpoint):
+            return True
+        found = await self.identity(key)
+        return found is not None and found == await other.identity(key)
+
+    async def delete(self, key: str) -> None:
+        """Remove the object; one that is not there is fine."""
+        async with translated(self, "DeleteObject", key):
+            await self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    async def as_stranger(self, key: str) -> Stranger:
+        """Ask for the object without a signature."""
+        unsigned = connect(replace(self.account, signature_version=NO_SIGNATURE))
+        async with unsigned as client, translated(self, "HeadObject", key):
+            try:
+                found = await client.head_object(Bucket=self.bucket, Key=key)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _REFUSALS:
+                    raise
+                return Stranger(readable=False)
+        return Stranger(readable=True, content_type=found.get("ContentType"))
+
+    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
+        """Entries whose key starts with `prefix`, a page at a time."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
+        async with translated(self, "ListObjectsV2", prefix):
+            async for page in pages:
+                for found in page.get("Contents", ()):
+                    yield Entry(found["Key"], found["Size"], _age(found["LastModified"], page))
+
+    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
+        """Entries of all objects of the images of these names, by a listing for each."""
+        ordered = sorted(names)
+        for start in range(0, len(ordered), _AT_ONCE):
+            for listed in await together(*(self._listed(name) for name in ordered[start : start + _AT_ONCE])):
+                for entry in listed:
+                    yield entry
+
+    async def check(self) -> None:
+        """Return if the bucket answers to these credentials."""
+        try:
+            async with translated(self, "HeadBucket", ""):
+                await self._client.head_bucket(Bucket=self.bucket)
+        except NoSuchKey as error:
+            raise StorageFault(f"the S3 bucket {self.bucket} does not exist") from error
+
+    async def leftovers(self) -> list[str]:
+        """None: an object appears whole or not at all."""
+        return []
+
+    async def tidy(self) -> None:
+        """Nothing to do."""
+
+    async def _write(self, operation: str, key: str, *, put_id: str | None = None, **what: Any) -> None:
+        """Store something; with `put_id`, only where nothing is, and so that it can be told from what others store."""
+        headers: dict[str, Any] = {"ContentType": content_type(key)}
+        if put_id is not None:
+            headers["Metadata"] = {_PUT_ID: put_id}
+        if self._cache_control:
+            # A record is replaced when an image is rendered again, so whoever has one asks whether it still holds.
+            headers["CacheControl"] = "no-cache" if key.endswith(".json") else self._cache_control
+        if key.endswith(SVG):
+            headers["ContentDisposition"] = "attachment"
+        # The server may carry out what it has been sent: nobody goes on before that is known.
+        await to_the_end(self._send(operation, key, headers, what, put_id=put_id), on_cancel=_hurry)
+
+    async def _send(
+        self, operation: str, key: str, headers: dict[str, Any], what: dict[str, Any], *, put_id: str | None
+    ) -> None:
+        while True:
+            # Decided anew each time: what one request learns of the store, those beside it may not know yet.
+            extras = {"ACL": self._acl} if self._acl else {}
+            extras |= {"IfNoneMatch": "*"} if put_id is not None and self._conditional else {}
+            try:
+                async with translated(self, operation, key):
+                    await getattr(self._client, operation)(Bucket=self.bucket, Key=key, **headers, **extras, **what)
+            except Unsupported as refusal:
+                if not extras:
+                    raise
+                self._go_without(extras, refusal)
+                if hasattr(what.get("Body"), "seek"):
+                    what["Body"].seek(0)
+            else:
+                return
+
+    async def _take_back(self, key: str, put_id: str) -> None:
+        """Remove the object if it is what this very put has stored."""
+        try:
+            found = await self.identity(key)
+            if found is not None and found.put_id == put_id:
+                await self.delete(key)
+        except StorageFault as fault:
+            log.warning("what a cancelled request may have stored cannot be removed", key=key, reason=str(fault))
+
+    def _go_without(self, extras: dict[str, str], refusal: "Unsupported") -> None:
+        if "IfNoneMatch" in extras and refusal.code != NO_ACL:
+            log.info("the store has no conditional writes: going without", bucket=self.bucket)
+            self._conditional = False
+        else:
+            log.info("the store has no ACLs: going without", bucket=self.bucket)
+            self._acl = None
+
+    async def identity(self, key: str) -> "_Identity | None":
+        """What tells the object from all others. None where there is no such object."""
+        try:
+            async with translated(self, "HeadObject", key):
+                found = await self._client.head_object(Bucket=self.bucket, Key=key)
+        except NoSuchKey:
+            return None
+        return _Identity(found["Metadata"].get(_PUT_ID), found["ETag"], found["LastModified"])
+
+    async def _listed(self, name: str) -> list[Entry]:
+        return [entry async for entry in self.entries(name) if owner(entry.key) == name]
+
+    async def _fetch(self, key: str, path: Path) -> None:
+        async with translated(self, "GetObject", key):
+            answer = await self._client.get_object(Bucket=self.bucket, Key=key)
+            async with answer["Body"] as body:
+                with path.open("wb") as file:
+                    async for chunk in body.iter_chunks(_CHUNK):
+                        await in_thread(file.write, chunk)
+
+
+def _hurry(request: "asyncio.Future[None]") -> None:
+    asyncio.get_running_loop().call_later(_PATIENCE, request.cancel)
+
+
+def _age(modified: datetime, answer: Any) -> float:
+    """Seconds since `modified`, by the date the server put on its answer: clocks differ between machines."""
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+    return (now - modified).total_seconds()

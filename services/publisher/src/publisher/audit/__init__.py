@@ -1,0 +1,1 @@
+"""The `reconcile` command: compares both buckets with each other and with the site's database."""

@@ -1,0 +1,92 @@
+"""What can be wrong with an image, as a listing of both buckets makes it look."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from common.images.names import ImageKey, is_original
+from common.images.plan import Plan
+from common.images.records import record_key
+from publisher.maintenance.repairs import any_of
+
+
+class Kind(StrEnum):
+    """The classes of findings, as they are printed."""
+
+    NO_RECORD = "no-record"
+    OTHER_CROP = "other-crop"
+    NO_ORIGINAL = "no-original"
+    IN_BOTH = "in-both"
+    NOT_MOVED = "not-moved"
+    DELETED = "deleted"
+    STRAY_CROP = "stray-crop"
+    TEMPORARY = "temporary"
+    UNKNOWN_KEY = "unknown-key"
+    UNLISTED = "unlisted"
+    GONE = "gone"
+    NOT_PUBLIC = "not-public"
+    MALFORMED = "malformed"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """All that was listed under one name. `age` is in seconds, of the youngest object.
+
+    `documents` are the originals of this name that the site's database knows.
+    """
+
+    name: str
+    age: float
+    deleted: bool
+    incoming: frozenset[str]
+    active: frozenset[str]
+    documents: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What may be wrong with the image; `keys` are the objects that it is about."""
+
+    kind: Kind
+    image: ImageKey
+    keys: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        whole_name = self.kind in (Kind.DELETED, Kind.NO_ORIGINAL, Kind.STRAY_CROP)
+        return self.image.name if whole_name else str(self.image)
+
+
+def suspicions(listed: Listed, plan: Plan, *, named: bool) -> Iterator[Suspicion]:
+    """What is worth a second look. `named` says that the site's database was asked."""
+    everything = listed.incoming | listed.active
+    private, public = _originals(listed.incoming), _originals(listed.active)
+    if listed.deleted:
+        if everything:
+            yield Suspicion(Kind.DELETED, any_of(listed.name), everything)
+    elif private or public:
+        yield from _of_originals(listed, private, public, plan)
+    elif everything and not listed.documents:  # what a document still shows may be all that is left of a photo
+        crop_alone = everything == {any_of(listed.name).crop}
+        yield Suspicion(Kind.STRAY_CROP if crop_alone else Kind.NO_ORIGINAL, any_of(listed.name), everything)
+    if named and not listed.deleted:
+        yield from (Suspicion(Kind.UNLISTED, image) for image in public if str(image) not in listed.documents)
+    for image in _originals(listed.documents):
+        if listed.deleted or image not in public:
+            yield Suspicion(Kind.NOT_PUBLIC if image in private else Kind.GONE, image)
+
+
+def _of_originals(listed: Listed, private: list[ImageKey], public: list[ImageKey], plan: Plan) -> Iterator[Suspicion]:
+    for image in public:
+        if image in private:
+            yield Suspicion(Kind.IN_BOTH, image, listed.incoming)
+        elif listed.incoming and not private:
+            yield Suspicion(Kind.NOT_MOVED, image, listed.incoming)
+    for image in sorted({*private, *public}):
+        if not {record_key(image, stage) for stage in plan.stages} <= listed.incoming | listed.active:
+            yield Suspicion(Kind.NO_RECORD, image)
+        if image in public and image.crop in listed.active:
+            yield Suspicion(Kind.OTHER_CROP, image)
+
+
+def _originals(keys: frozenset[str]) -> list[ImageKey]:
+    return sorted(ImageKey.parse(key) for key in keys if is_original(key))

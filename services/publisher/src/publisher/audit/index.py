@@ -1,0 +1,60 @@
+"""What both buckets hold of each image, and what the site's database knows, a page at a time."""
+
+from collections.abc import AsyncIterator, Iterable
+
+from common import jobs
+from publisher.audit.findings import Listed
+
+INCOMING, ACTIVE, DOCUMENTS = "incoming", "active", "documents"
+_PAGE = 5_000  # images
+# Of each key only what follows the name is kept: half a million images are some 50 MB.
+_SCHEMA = """
+    CREATE TABLE image (
+        name TEXT, place TEXT, endings TEXT NOT NULL, age REAL NOT NULL, PRIMARY KEY (name, place)
+    ) WITHOUT ROWID;
+    CREATE TABLE deleted (name TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+_ADD = """
+    INSERT INTO image (name, place, endings, age) VALUES (?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET endings = endings || ' ' || excluded.endings, age = min(age, excluded.age)
+"""
+_READ = f"""
+    SELECT name, min(age), EXISTS (SELECT * FROM deleted WHERE deleted.name = image.name),
+        max(CASE place WHEN '{INCOMING}' THEN endings END),
+        max(CASE place WHEN '{ACTIVE}' THEN endings END),
+        max(CASE place WHEN '{DOCUMENTS}' THEN endings END)
+    FROM image WHERE name > ? GROUP BY name ORDER BY name LIMIT {_PAGE}
+"""  # noqa: S608 - of constants alone
+
+
+class Ledger(jobs.Ledger):
+    """Keys by the names of their images, and the tombstones."""
+
+    schema = _SCHEMA
+
+    async def add(self, place: str, keys: Iterable[tuple[str, str, float]]) -> None:
+        """Take names of images, each with a key in this place and its age."""
+        await self._many(_ADD, ((name, place, key.removeprefix(name), age) for name, key, age in keys))
+
+    async def add_deleted(self, names: Iterable[str]) -> None:
+        """Take names that have a tombstone."""
+        await self._many("INSERT OR IGNORE INTO deleted VALUES (?)", ((name,) for name in names))
+
+    async def count(self) -> int:
+        """How many images there are."""
+        ((count,),) = await self._all("SELECT count(DISTINCT name) FROM image")
+        return int(str(count))
+
+    async def pages(self) -> AsyncIterator[list[Listed]]:
+        """All images by their names, a page at a time."""
+        last = ""
+        while found := await self._all(_READ, last):
+            page = [_listed(row) for row in found]
+            last = page[-1].name
+            yield page
+
+
+def _listed(row: tuple[object, ...]) -> Listed:
+    name, age, deleted, *places = row
+    incoming, active, documents = (frozenset(f"{name}{ending}" for ending in str(e or "").split()) for e in places)
+    return Listed(str(name), float(str(age)), bool(deleted), incoming, active, documents)

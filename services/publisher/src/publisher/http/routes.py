@@ -1,0 +1,180 @@
+"""The HTTP calls of the API server, and `GET /active/KEY`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from common.cancellation import together
+from common.errors import NoSuchKey, StorageFault
+from common.http import Refused, fields
+from common.images.names import ImageKey, content_type, owner
+from common.images.records import Stage
+from common.images.sizes import Crop
+from common.messaging.events import ImageDeleted
+from common.storage.image_store import read_record
+from common.storage.local import LocalStorage
+from publisher.activation import Activation, is_deleted
+from publisher.deletion import delete
+from publisher.edits import Edits, check_fits, recropped, rotated
+from publisher.errors import Expired, Failed, Impossible, Unknown
+from publisher.handlers import activate
+from publisher.http import requests
+
+_POLL = 0.05  # seconds between looks for a record
+_STATUS = {Unknown: 404, Expired: 410, Failed: 422, Impossible: 400}
+
+# What is public was uploaded by strangers, and an SVG can carry script.
+_DISTRUST = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
+}
+
+Given = dict[str, object]
+Call = Callable[[web.Request, Given], Awaitable[web.Response]]
+
+
+def publish_route(activation: Activation, edits: Edits, secret: str, wait: float) -> Handler:
+    """The handler of `POST /publish`: 200 once the image is public.
+
+    It first waits for thumbnails that are still being made, because the page that shows them comes next; `wait` is
+    in seconds after the upload. Whoever prefers `respond-async` does not wait.
+    """
+
+    async def publish(request: web.Request, given: Given) -> web.Response:
+        image, crop = requests.image(given), requests.crop(given)
+        request["image"] = str(image)
+        preferences = ",".join(request.headers.getall("Prefer", [])).lower().replace(" ", "").split(",")
+        patient = "respond-async" not in preferences
+        if crop is not None:
+            await _check_crop(image, crop, edits)
+        if patient and crop is None:
+            await _wait_for_thumbnails(image, activation, wait)
+        await activate(image, activation=activation, crop=crop)
+        if patient and crop is not None:
+            await _wait_for_crop(image, crop, activation, wait)
+            if await is_deleted(image, buckets=activation.buckets):
+                raise Unknown(f"{image} was deleted")
+        return _done(headers=None if patient else {"Preference-Applied": "respond-async"})
+
+    return _guarded(secret, publish)
+
+
+def recrop_route(edits: Edits, secret: str) -> Handler:
+    """The handler of `POST /recrop`: 200 with the name of the new image once that is public."""
+
+    async def recrop(request: web.Request, given: Given) -> web.Response:
+        image, crop = requests.image(given), requests.crop(given)
+        request["image"] = str(image)
+        return _done(filename=str(await recropped(image, crop, edits=edits)))
+
+    return _guarded(secret, recrop)
+
+
+def rotate_route(edits: Edits, secret: str) -> Handler:
+    """The handler of `POST /rotate`: 200 with the name of the new image once that is public and the old one gone.
+
+    Where the store would not remove all of the old one, the answer says so in `warning`.
+    """
+
+    async def rotate(request: web.Request, given: Given) -> web.Response:
+        image, rotation = requests.image(given), requests.rotation(given)
+        request["image"] = str(image)
+        new, warning = await rotated(image, rotation, edits=edits)
+        return _done(filename=str(new), warning=warning)
+
+    return _guarded(secret, rotate)
+
+
+def delete_route(activation: Activation, secret: str) -> Handler:
+    """The handler of `POST /delete`: 200 once nothing that is known is left of the images; unknown ones are fine.
+
+    503 where something could not be removed: to repeat the call, or to wait for the next sweep, goes on with it.
+    """
+
+    async def remove(_: web.Request, given: Given) -> web.Response:
+        images = set(requests.images(given))
+        await delete(*images, buckets=activation.buckets, plan=activation.plan)
+        events = [ImageDeleted(source="/publisher", subject=image) for image in images]
+        await together(*(activation.outbox.send(event) for event in events))
+        return _done()
+
+    return _guarded(secret, remove)
+
+
+def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
+    """The handler of `GET /active/KEY`: the public file."""
+
+    async def active(request: web.Request) -> web.StreamResponse:
+        key = request.match_info["key"]
+        if owner(key) is None:
+            raise Refused(404, f"{key!r} is not the name of an image's file")
+        headers = _DISTRUST | {"Content-Type": content_type(key), "Access-Control-Allow-Origin": "*"}
+        headers["Cache-Control"] = "no-cache" if key.endswith(".json") else cache_control
+        if key.lower().endswith(".svg"):
+            headers["Content-Disposition"] = "attachment"
+        try:
+            path = bucket.path(key)
+        except StorageFault as error:
+            raise Refused(404, f"there is no {key}") from error
+        if await bucket.stat(key) is None:
+            raise Refused(404, f"there is no {key}")
+        return web.FileResponse(path, headers=headers)
+
+    return active
+
+
+def _guarded(secret: str, call: Call) -> Handler:
+    """The call with its body read and the secret checked first, and with what it raises as an answer."""
+
+    async def handler(request: web.Request) -> web.Response:
+        given = await fields(request)
+        requests.check_secret(request.headers.getall("Authorization", []), given, secret)
+        try:
+            return await call(request, given)
+        except (Unknown, Expired, Failed, Impossible) as error:
+            raise Refused(_STATUS[type(error)], str(error)) from error
+
+    return handler
+
+
+def _done(
+    filename: str | None = None, warning: str | None = None, headers: dict[str, str] | None = None
+) -> web.Response:
+    body = {"success": True, "filename": filename, "warning": warning}
+    return web.json_response({key: value for key, value in body.items() if value is not None}, headers=headers)
+
+
+async def _check_crop(image: ImageKey, crop: Crop, edits: Edits) -> None:
+    for bucket in (edits.buckets.incoming, edits.buckets.active):
+        try:
+            async with bucket.as_file(str(image)) as path:
+                await check_fits(path, crop, edits.pool)
+        except NoSuchKey:
+            continue
+        return
+
+
+async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds: float) -> None:
+    """Return once there is a record, or the original is not in *incoming*, or it is `seconds` old, or after `seconds`.
+
+    An original's age may be negative: its server's clock is not that of whoever tells the age.
+    """
+    incoming = activation.buckets.incoming
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
+    while now() < end and (original := await incoming.stat(str(image))) is not None and original.age < seconds:
+        if await read_record(incoming, image, Stage.BASE) is not None:
+            return
+        await asyncio.sleep(_POLL)
+
+
+async def _wait_for_crop(image: ImageKey, crop: Crop, activation: Activation, seconds: float) -> None:
+    """Return once the thumbnails show the crop, or after `seconds`."""
+    end = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < end:
+        record = await read_record(activation.buckets.active, image, Stage.BASE)
+        if record is not None and record.crop == crop.geometry.text:
+            return
+        await asyncio.sleep(_POLL)

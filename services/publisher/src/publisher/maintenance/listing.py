@@ -1,0 +1,136 @@
+"""What a listing shows, image by image. It only says where to look.
+
+A listing names objects in any order, and there may be millions: of more images than a few thousand, what was seen is
+kept in a file, so that memory does not grow with the bucket. Between batches it pauses, and requests come first.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from common import jobs
+from common.errors import JobFault, StorageFault
+from common.images.names import ImageKey, is_original, owner
+from common.storage.base import Entry
+
+_BATCH = 1_000  # objects of a listing, or images read back
+_HELD = 5_000  # images in memory
+_PAUSE = 0.005  # seconds; about as long as a batch takes
+
+T = TypeVar("T")
+
+# Of each key only what follows the name is kept.
+_SCHEMA = """
+    CREATE TABLE image (
+        name TEXT PRIMARY KEY, age REAL NOT NULL, extension TEXT NOT NULL, original_age REAL NOT NULL,
+        endings TEXT NOT NULL
+    ) WITHOUT ROWID
+"""
+_ADD = """
+    INSERT INTO image VALUES (?, ?, ?, ?, ?)
+    ON CONFLICT DO UPDATE SET age = min(age, excluded.age), endings = endings || ' ' || excluded.endings,
+    extension = CASE WHEN excluded.extension <> '' THEN excluded.extension ELSE extension END,
+    original_age = CASE WHEN excluded.extension <> '' THEN excluded.original_age ELSE original_age END
+"""
+_READ = f"SELECT * FROM image WHERE name > ? ORDER BY name LIMIT {_BATCH}"  # noqa: S608 - a constant
+
+
+@dataclass
+class Found:
+    """What a listing showed of one image. `age` is that of its youngest object, in seconds."""
+
+    name: str
+    age: float
+    original: ImageKey | None = None
+    original_age: float = 0.0
+    others: set[str] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return str(self.original or self.name)
+
+    @property
+    def keys(self) -> set[str]:
+        """All that was listed."""
+        return self.others if self.original is None else {*self.others, str(self.original)}
+
+    def add(self, entry: Entry) -> None:
+        """Take one of its objects. Of two originals of one name, the one that is listed last counts."""
+        self.age = min(self.age, entry.age)
+        if is_original(entry.key):
+            self.original, self.original_age = ImageKey.parse(entry.key), entry.age
+        else:
+            self.others.add(entry.key)
+
+
+async def survey(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGenerator[Found, None]:
+    """The listed images, one after another; `temporary` is the folder for the file. Raises StorageFault."""
+    try:
+        async with AsyncExitStack() as stack:
+            kept: _Kept | None = None
+            held: dict[str, Found] = {}
+            async for entry in paced(entries):
+                name = owner(entry.key)
+                if name is None:
+                    continue
+                held.setdefault(name, Found(name, entry.age)).add(entry)
+                if len(held) == _HELD:
+                    if kept is None:
+                        kept = await stack.enter_async_context(_Kept.open(temporary))
+                    await kept.add(held)
+                    held = {}
+            if kept is None:
+                for found in held.values():
+                    yield found
+                return
+            await kept.add(held)
+            async for found in paced(kept.all()):
+                yield found
+    except JobFault as fault:
+        raise StorageFault(str(fault)) from fault
+
+
+async def paced(items: AsyncIterator[T]) -> AsyncIterator[T]:
+    """The same items, with a pause after every batch: no request waits for a whole listing."""
+    count = 0
+    async for item in items:
+        yield item
+        count += 1
+        if count % _BATCH == 0:
+            await asyncio.sleep(_PAUSE)
+
+
+class _Kept(jobs.Ledger):
+    """Images of which a listing has shown something."""
+
+    schema = _SCHEMA
+
+    async def add(self, images: dict[str, Found]) -> None:
+        """Take what was seen of these, besides what was seen of them before."""
+        await self._many(_ADD, map(_row, images.values()))
+
+    async def all(self) -> AsyncGenerator[Found, None]:
+        """All of them by their names."""
+        last = ""
+        while rows := await self._all(_READ, last):
+            for row in rows:
+                found = _found(row)
+                yield found
+            last = found.name
+
+
+def _row(found: Found) -> tuple[object, ...]:
+    endings = " ".join(key.removeprefix(found.name) for key in found.others)
+    if found.original is None:
+        return found.name, found.age, "", 0.0, endings
+    return found.name, found.age, found.original.extension, found.original_age, endings
+
+
+def _found(row: tuple[object, ...]) -> Found:
+    name, age, extension, original_age, endings = (str(value) for value in row)
+    others = {f"{name}{ending}" for ending in endings.split()}
+    if not extension:
+        return Found(name, float(age), others=others)
+    return Found(name, float(age), ImageKey(name, extension), float(original_age), others)

@@ -1,0 +1,91 @@
+"""A lock that is an object in a bucket: for work that one replica at a time is enough for, and two do no harm with.
+
+The object holds the id of who has it, and is written again every minute. One that has grown old is that of a process
+that died. Between two who find it so, both may come to hold it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import structlog
+
+from common.cancellation import in_thread, to_the_end
+from common.errors import KeyTaken, NoSuchKey, StorageFault
+from common.storage.base import Storage
+from common.storage.temporary import temporary_file
+
+log = structlog.get_logger()
+
+STALE = 600.0  # seconds, by the store's clock
+_REFRESH = 60.0  # seconds
+
+
+def _fresh_id() -> bytes:
+    return uuid4().hex.encode()
+
+
+@dataclass(frozen=True)
+class Lock:
+    """The lock under `key`. `temporary` is the folder for a file to put."""
+
+    bucket: Storage
+    key: str
+    temporary: Path
+    _id: bytes = field(default_factory=_fresh_id)
+
+    @asynccontextmanager
+    async def held(self) -> AsyncIterator[bool]:
+        """Whether the lock could be had; for the time of the context. Raises StorageFault."""
+        if not await self._take():
+            yield False
+            return
+        keeping = asyncio.create_task(self._keep())
+        try:
+            yield True
+        finally:
+            await to_the_end(self._give_back(keeping))
+
+    async def _take(self) -> bool:
+        there = await self.bucket.stat(self.key)
+        if there is not None and there.age <= STALE:
+            return False
+        if there is not None:
+            log.warning("a lock is taken from one that died", key=self.key, seconds=round(there.age))
+            await self.bucket.delete(self.key)
+        path = temporary_file(self.temporary)
+        try:
+            await in_thread(path.write_bytes, self._id)
+            await self.bucket.put_file(self.key, path, exclusive=True)
+        except KeyTaken:
+            return False
+        except OSError as error:
+            raise StorageFault(f"TEMP_FOLDER {self.temporary}: {error.strerror or error}") from error
+        finally:
+            path.unlink(missing_ok=True)
+        return True
+
+    async def _give_back(self, keeping: "asyncio.Task[None]") -> None:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        if await self._is_mine():
+            await self.bucket.delete(self.key)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(_REFRESH)
+            try:
+                if not await self._is_mine():
+                    return
+                await self.bucket.put(self.key, self._id)
+            except StorageFault as fault:
+                log.warning("a lock cannot be kept just now", key=self.key, reason=str(fault))
+
+    async def _is_mine(self) -> bool:
+        try:
+            return await self.bucket.get(self.key) == self._id
+        except NoSuchKey:
+            return False

@@ -1,0 +1,178 @@
+"""Settling what the buckets owe when the event that would have done it was lost.
+
+By itself it looks at *incoming* alone, at images of some age, and only while the live queue is empty. A listing only
+says where to look: what is done is decided by a fresh look at the buckets, first of all for a tombstone. It leaves
+records of another configuration alone, and old images that have thumbnails and no record: half a million of them would
+be one storm. Nothing here grows with the site: neither what is held in memory, nor what waits in a queue.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+
+import structlog
+
+from common.errors import Transient
+from common.images.names import ImageKey
+from common.images.records import Stage, record_key
+from common.messaging.events import Lane
+from common.messaging.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
+from common.storage.base import Storage
+from common.storage.image_store import original_of
+from publisher.activation import Activation, is_deleted
+from publisher.maintenance import tombstones
+from publisher.maintenance.listing import Found, survey
+from publisher.maintenance.repairs import (
+    any_of,
+    finish_deletion,
+    finish_move,
+    remove_private_leftovers,
+    request_thumbnails,
+    stage_of_other_crop,
+    stage_owed,
+)
+from publisher.maintenance.sweep import GRACE
+
+log = structlog.get_logger()
+
+_MOST_WAITING = 1_000  # requests in a queue, before a look at everything adds to them
+_REMEMBERED = 10_000  # requests
+_POLL = 0.5  # seconds between looks at the queue
+
+
+class Reconciler:
+    """Looks every `interval` seconds for images older than `after` seconds to which something is owed.
+
+    `temporary` is the folder for the list of a large bucket.
+    """
+
+    def __init__(
+        self, activation: Activation, *, after: float, interval: float, settle_all: bool, temporary: Path
+    ) -> None:
+        self._temporary = temporary
+        self._activation = activation
+        self._buckets = activation.buckets
+        self._bus = activation.bus
+        self._after = after
+        self._interval = interval
+        self._settle_all = settle_all
+        self._asked: dict[tuple[str, Stage], float] = {}
+        self._follow_up_waits = False
+
+    async def run(self) -> None:
+        """Settle for ever; with `settle_all`, first everything at once, however young, in both buckets."""
+        owed = self._settle_all
+        while True:
+            if owed:
+                owed = not await self.settle_everything()
+            await asyncio.sleep(self._interval)
+            await self.settle_incoming()
+
+    async def settle_everything(self) -> bool:
+        """Whatever both buckets owe. For a process that has them to itself. Returns whether all of it was settled."""
+        self._follow_up_waits = False
+        incoming = survey(self._buckets.incoming.entries(), self._temporary)
+        active = survey(self._buckets.active.entries(), self._temporary)
+        deleted = tombstones.unsettled(self._buckets, marked=False)
+        settled = True
+        for listed, settle in (
+            (incoming, self._settle),
+            (active, self._settle_active),
+            (deleted, self._settle_deleted),
+        ):
+            try:
+                async with aclosing(listed) as images:
+                    async for found in images:
+                        await self._room()
+                        settled &= await _guarded(settle, found)
+            except Transient as fault:
+                log.warning("what a bucket owes cannot be looked at now", reason=str(fault))
+                settled = False
+        return settled
+
+    async def settle_incoming(self) -> None:
+        """What *incoming* owes, if the resizers have nothing more urgent to do."""
+        now = time.monotonic()
+        self._asked = {asked: when for asked, when in self._asked.items() if now - when < self._after}
+        try:
+            if await self._bus.depth(RESIZER_LIVE):
+                return
+            self._follow_up_waits = await self._bus.depth(RESIZER_FOLLOW_UP) > 0
+            async with aclosing(survey(self._buckets.incoming.entries(), self._temporary)) as images:
+                async for found in images:
+                    if found.age >= self._after:
+                        await _guarded(self._settle, found)
+        except Transient as fault:
+            log.warning("what the buckets owe cannot be looked at now", reason=str(fault))
+
+    async def _settle(self, found: Found) -> None:
+        plan = self._activation.plan
+        if await is_deleted(any_of(found.name), buckets=self._buckets):
+            await finish_deletion(any_of(found.name), found.keys, buckets=self._buckets, plan=plan)
+            return
+        image = found.original or await original_of(found.name, buckets=self._buckets)
+        if image is None:
+            await remove_private_leftovers(found.name, found.others, buckets=self._buckets, plan=plan)
+            return
+        with structlog.contextvars.bound_contextvars(image=str(image)):
+            if await self._buckets.active.stat(str(image)) is not None:
+                await finish_move(image, found.others, activation=self._activation)
+            else:
+                await self._settle_thumbnails(image, self._buckets.incoming)
+
+    async def _settle_active(self, found: Found) -> None:
+        image, plan = found.original, self._activation.plan
+        if image is None:
+            return  # what is left is known to be unwanted only where there is a tombstone, and those are looked at too
+        if image.crop in found.others and not await is_deleted(image, buckets=self._buckets):
+            stage = await stage_of_other_crop(image, buckets=self._buckets, plan=plan)
+            if stage is not None:
+                await self._ask(image, stage)
+                return
+        if all(record_key(image, stage) in found.others for stage in plan.stages):
+            return
+        untouched = found.age > self._activation.ttl
+        if untouched and plan.variants(image, Stage.BASE) <= found.others:
+            return  # of the old backends, which wrote no records, or of before the modern formats were wanted
+        if not await is_deleted(image, buckets=self._buckets):
+            await self._settle_thumbnails(image, self._buckets.active)
+
+    async def _settle_deleted(self, found: Found) -> None:
+        left = await tombstones.left_of(found, buckets=self._buckets)
+        await tombstones.settle(found, left, buckets=self._buckets, plan=self._activation.plan, after=GRACE)
+
+    async def _room(self) -> None:
+        """Return once few requests wait: whatever is owed, the queues do not fill with it."""
+        queues = (RESIZER_LIVE, RESIZER_FOLLOW_UP)
+        # A bus says how many wait, and not when fewer do.
+        while any([await self._bus.depth(queue) >= _MOST_WAITING for queue in queues]):  # noqa: ASYNC110 - see above
+            await asyncio.sleep(_POLL)
+
+    async def _settle_thumbnails(self, image: ImageKey, bucket: Storage) -> None:
+        stage = await stage_owed(image, bucket, plan=self._activation.plan)
+        if stage is not None:
+            await self._ask(image, stage)
+
+    async def _ask(self, image: ImageKey, stage: Stage) -> None:
+        if stage is Stage.MODERN and self._follow_up_waits:
+            return  # of what waits in the follow-up queue, its request may be one
+        now = time.monotonic()
+        if now - self._asked.get((image.name, stage), -self._after) < self._after:
+            return  # asked already: the event waits, or is being tried again
+        lane = Lane.LIVE if stage is Stage.BASE else Lane.FOLLOW_UP
+        await request_thumbnails(image, stage, lane, bus=self._bus)
+        self._asked[image.name, stage] = now
+        if len(self._asked) > _REMEMBERED:
+            del self._asked[next(iter(self._asked))]  # to ask once more does no harm
+
+
+async def _guarded(settle: Callable[[Found], Awaitable[None]], found: Found) -> bool:
+    """Settle one image; a fault that it meets is no other image's. Returns whether it was settled."""
+    try:
+        await settle(found)
+    except Transient as fault:
+        log.warning("what an image is owed cannot be settled now", image=str(found), reason=str(fault))
+        return False
+    return True

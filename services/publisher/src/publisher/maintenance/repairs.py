@@ -1,0 +1,134 @@
+"""What the buckets can owe an image, and how each of it is settled, by a fresh look at them."""
+
+from collections.abc import Collection, Iterable
+
+import structlog
+
+from common import metrics
+from common.cancellation import together
+from common.images.names import CROP, ORIGINALS, Format, ImageKey
+from common.images.plan import Plan
+from common.images.records import Stage
+from common.messaging.bus import Bus
+from common.messaging.events import Lane, RequestData, ThumbnailsRequested
+from common.storage.base import Buckets, Storage
+from common.storage.image_store import read_crop, read_record
+from publisher.activation import (
+    Activation,
+    crop_asked_for,
+    cropped_again,
+    move_original,
+    move_thumbnails,
+    owed_crop,
+    take_back_if_deleted,
+)
+from publisher.deletion import remove_buried
+
+log = structlog.get_logger()
+
+
+def any_of(name: str) -> ImageKey:
+    """A key of this name, for what belongs to all its formats: tombstone, crop and records."""
+    return ImageKey(name, Format.JPG)
+
+
+def remains(name: str, plan: Plan) -> set[str]:
+    """All keys that an image of this name may have besides its original, whatever its format.
+
+    A render with a crop writes to *active*, even if nobody ever activated the image.
+    """
+    images = [ImageKey(name, ending) for ending in ORIGINALS]
+    return {any_of(name).crop} | {key for image in images for key in plan.keys(image)}
+
+
+async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Buckets, plan: Plan) -> None:
+    """Remove what is left of an image that has a tombstone; `listed` is what a listing showed of it."""
+    await remove_buried(image, buckets=buckets, plan=plan, listed=listed)
+    _count("deletion")
+
+
+async def finish_move(image: ImageKey, others: Collection[str], *, activation: Activation) -> None:
+    """Move what is still in *incoming* of an image whose original is public; `others` is what a listing showed.
+
+    A crop among it asks for versions that show it.
+    """
+    log.info("finishing a move to the public bucket", image=str(image))
+    buckets = activation.buckets
+    owed = await owed_crop(image, buckets=buckets) if image.crop in others else None
+    await move_original(image, buckets=buckets)
+    moved = await move_thumbnails(image, activation=activation, listed=others)
+    if (request := await cropped_again(image, activation=activation)) is not None:
+        await activation.bus.publish(request)
+    if owed is not None:
+        await crop_asked_for(image, owed, buckets=buckets)
+    await take_back_if_deleted(image, activation=activation, moved=moved)
+    _count("move")
+
+
+async def remove_private_leftovers(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
+    """Remove what is left in *incoming* of an image whose original is gone from both buckets.
+
+    What is in *active* goes with it only where there is a crop: a render of a cropped image writes there even if nobody
+    ever activated it. Anything else that is public may be all that is left of a photo that a document shows: that is
+    reported by `reconcile`, and for a person to decide.
+    """
+    keys = listed | remains(name, plan)
+    if await buckets.active.stat(any_of(name).crop) is not None:
+        await remove_leftovers(keys, buckets=buckets)
+        return
+    log.info("removing what is left of an image that is gone", keys=sorted(keys))
+    await together(*(buckets.incoming.delete(key) for key in keys))
+    _count("leftovers")
+
+
+async def remove_leftovers(keys: Iterable[str], *, buckets: Buckets) -> None:
+    """Remove what is left of an image whose original is gone.
+
+    In an order in which a kill leaves something by which the rest is found: a crop, or what is in *incoming*.
+    """
+    log.info("removing what is left of an image that is gone", keys=sorted(keys))
+    crops = {key for key in keys if key.endswith(CROP)}
+    for bucket, some in (
+        (buckets.active, set(keys) - crops),
+        (buckets.active, crops),
+        (buckets.incoming, set(keys)),
+    ):
+        await together(*(bucket.delete(key) for key in some))
+    _count("leftovers")
+
+
+async def stage_owed(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage | None:
+    """The first stage that has no record beside the original; what follows a failure is not owed."""
+    for stage in plan.stages:
+        record = await read_record(bucket, image, stage)
+        if record is None:
+            return stage
+        if record.failed is not None:
+            return None
+    return None
+
+
+async def stage_of_other_crop(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Stage | None:
+    """The first stage of a public image whose versions do not show its crop, as their record has it."""
+    crop = await read_crop(buckets.active, image)
+    if crop is None:
+        return None
+    for stage in plan.stages:
+        record = await read_record(buckets.active, image, stage)
+        if record is not None and record.crop != crop.geometry.text:
+            return stage
+        if record is None or record.failed is not None:
+            return None  # what follows is owed anyway, or not at all
+    return None
+
+
+async def request_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, bus: Bus) -> None:
+    """Have a stage rendered that has no record, or one of another crop."""
+    log.info("thumbnails are owed: requesting them", image=str(image), stage=stage)
+    data = RequestData(lane=lane, stage=stage)
+    await bus.publish(ThumbnailsRequested(source="/publisher", subject=image, data=data))
+    _count("thumbnails")
+
+
+def _count(debt: str) -> None:
+    metrics.SETTLED.labels(debt).inc()

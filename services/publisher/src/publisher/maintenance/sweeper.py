@@ -1,0 +1,44 @@
+"""The publisher's own sweep, now and then, by one replica at a time."""
+
+import asyncio
+from contextlib import aclosing
+from pathlib import Path
+
+import structlog
+
+from common.errors import Transient
+from publisher.activation import Activation
+from publisher.maintenance.lock import Lock
+from publisher.maintenance.sweep import Sweep
+
+log = structlog.get_logger()
+
+LOCK = "locks/clean"
+
+
+class Sweeper:
+    """Sweeps on start, and then every `interval` seconds. `temporary` is where files are made."""
+
+    def __init__(self, activation: Activation, *, interval: float, temporary: Path) -> None:
+        self._sweep = Sweep(activation, temporary)
+        self._lock = Lock(activation.buckets.incoming, LOCK, temporary)
+        self._interval = interval
+
+    async def run(self) -> None:
+        """Sweep for ever."""
+        while True:
+            try:
+                async with self._lock.held() as held:
+                    if held:
+                        await self._once()
+            except Transient as fault:
+                log.warning("what was never activated cannot be swept now", reason=str(fault))
+            await asyncio.sleep(self._interval)
+
+    async def _once(self) -> None:
+        async with aclosing(self._sweep.due(thorough=False)) as items:
+            async for due in items:
+                try:
+                    await self._sweep.settle(due)
+                except Transient as fault:
+                    log.warning("this cannot be swept now", image=str(due), reason=str(fault))
