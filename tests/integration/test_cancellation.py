@@ -27,7 +27,7 @@ from common.imaging.orient import Upright
 from common.imaging.probe import Header
 from common.imaging.rotate import Rotated
 from common.messaging.embedded import EmbeddedBus
-from common.messaging.events import Event, ImageUploaded
+from common.messaging.events import Event, ImageUploaded, ThumbnailsRequested
 from common.messaging.outbox import Outbox
 from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets
@@ -148,7 +148,7 @@ class Bus:
 
     async def publish(self, event: Event) -> None:
         await asyncio.sleep(0)
-        if self._buckets is not None:
+        if self._buckets is not None and isinstance(event, ThumbnailsRequested):
             crop = CROP if await self._buckets.active.stat(event.subject.crop) is not None else None
             shown = None if crop is None else crop.geometry.text
             record = Record(configuration=PLAN.configuration(Stage.BASE, crop), crop=shown)
@@ -207,7 +207,15 @@ async def test_an_upload_whose_name_nobody_learns_is_not_stored(
 def editing(folders: Folders) -> Edits:
     pool: Any = Decoders()
     bus: Any = Bus(folders.buckets)
-    return Edits(buckets=folders.buckets, bus=bus, pool=pool, plan=PLAN, temporary=folders.temporary, patience=60.0)
+    return Edits(
+        buckets=folders.buckets,
+        bus=bus,
+        outbox=Outbox(bus),
+        pool=pool,
+        plan=PLAN,
+        temporary=folders.temporary,
+        patience=60.0,
+    )
 
 
 async def originals(folders: Folders) -> set[str]:

@@ -72,6 +72,9 @@ class World:
             buckets=self.buckets, bus=self.bus, outbox=Outbox(self.bus), plan=PLAN, ttl=10 * DAY
         )
 
+    async def delete(self, *images: ImageKey) -> None:
+        await delete(*images, buckets=self.buckets, plan=PLAN, outbox=self.activation.outbox)
+
     async def sweep(self) -> None:
         sweep = Sweep(self.activation, Path("/nowhere"))
         async for due in sweep.due(thorough=False):
@@ -110,7 +113,7 @@ async def test_what_is_known_by_name_goes_at_once_without_a_listing(place: str) 
     await put(bucket, *KNOWN, f"{NAME}OLD.jpg", f"{NAME}OLDER.webp", f"{OTHER}.jpg", f"{OTHER}BI.jpg")
     await bucket.put(f"{NAME}.json", record_of(f"{NAME}OLD.jpg", f"{OTHER}.jpg"))
     await bucket.put(f"{NAME}.modern.json", record_of(f"{NAME}OLDER.webp"))
-    await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+    await world.delete(IMAGE)
     assert set(bucket.objects) - {IMAGE.tombstone} == {f"{OTHER}.jpg", f"{OTHER}BI.jpg"}
     assert world.incoming.listings + world.active.listings == 0
 
@@ -122,7 +125,7 @@ async def test_the_next_sweep_finds_by_one_listing_what_no_name_tells() -> None:
         await put(world.active, str(image), f"{image.name}OLDER.jpg")
         await put(world.incoming, f"{image.name}ELSE.png")
     await put(world.active, f"{OTHER}.jpg", f"{OTHER}OLDER.jpg")
-    await delete(*images, buckets=world.buckets, plan=PLAN)
+    await world.delete(*images)
     assert len(world.active.objects) == len(images) + 2
     world.incoming.listings = world.active.listings = 0
     await world.sweep()
@@ -147,7 +150,7 @@ async def test_a_death_between_tombstone_and_removal_leaves_nothing_public(look:
 async def test_what_lands_after_a_deletion_from_a_process_that_died_is_found(look: Look) -> None:
     world = World()
     await put(world.incoming, str(IMAGE))
-    await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+    await world.delete(IMAGE)
     await world.sweep()  # finds nothing, and still has to look again
     world.now = 600
     await put(world.active, str(IMAGE), f"{NAME}OLDER.jpg")  # a copy that was begun before the deletion
@@ -158,7 +161,7 @@ async def test_what_lands_after_a_deletion_from_a_process_that_died_is_found(loo
 
 async def test_a_tombstone_is_kept_and_looked_for_until_a_listing_shows_that_its_image_is_gone() -> None:
     world = World()
-    await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+    await world.delete(IMAGE)
     world.now = GRACE + 1
     await world.sweep()
     world.active.listings = 0
@@ -174,11 +177,11 @@ async def test_a_tombstone_is_kept_and_looked_for_until_a_listing_shows_that_its
 
 async def test_to_delete_again_is_to_look_again() -> None:
     world = World()
-    await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+    await world.delete(IMAGE)
     world.now = GRACE + 1
     await world.sweep()
     await put(world.active, f"{NAME}OLDER.jpg")
-    await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+    await world.delete(IMAGE)
     await world.sweep()
     assert world.nothing_is_left()
 
@@ -189,7 +192,7 @@ async def test_a_deletion_that_cannot_remove_something_says_what_and_removes_the
     await put(world.active, str(IMAGE), f"{NAME}BI.jpg", f"{NAME}.json", f"{NAME}NOW.jpg")
     world.active.stuck = {stuck}
     with pytest.raises(StorageFault, match=f"cannot be removed: active/{stuck} "):
-        await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+        await world.delete(IMAGE)
     assert set(world.active.objects) == {stuck}
     world.active.stuck = set()
     await world.sweep()
@@ -203,7 +206,7 @@ async def test_a_store_that_is_away_is_not_asked_for_every_key() -> None:
     for image in images:
         await put(world.active, str(image))
     with pytest.raises(StorageFault, match=r"cannot be removed: active/.* and \d+ more"):
-        await delete(*images, buckets=world.buckets, plan=PLAN)
+        await world.delete(*images)
 
 
 async def test_what_moved_by_an_earlier_record_is_taken_back_although_the_record_is_gone() -> None:
@@ -215,7 +218,7 @@ async def test_what_moved_by_an_earlier_record_is_taken_back_although_the_record
 
     async def copy_later(key: str, data: bytes) -> None:
         if key == f"{NAME}OLD.jpg":
-            await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+            await world.delete(IMAGE)
         await copy(key, data)
 
     world.active.put = copy_later  # type: ignore[method-assign]
@@ -233,7 +236,7 @@ async def test_an_event_that_comes_late_takes_back_what_it_moved() -> None:
 
     async def copy_later(key: str, data: bytes) -> None:
         if key == f"{NAME}OLD.jpg":
-            await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+            await world.delete(IMAGE)
         await copy(key, data)
 
     world.active.put = copy_later  # type: ignore[method-assign]
@@ -290,7 +293,7 @@ async def test_what_is_left_of_a_cropped_photo_stays_public_like_that_of_any_oth
 async def test_a_deleted_image_that_a_migration_brings_years_later_does_not_come_back() -> None:
     world = World()
     await put(world.incoming, str(IMAGE))
-    await delete(IMAGE, buckets=world.buckets, plan=PLAN)
+    await world.delete(IMAGE)
     for days in (1, 91, 3650):
         world.now = days * DAY
         await world.sweep()
@@ -326,7 +329,15 @@ async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warnin
     await put(world.active, f"{NAME}BI.jpg")
     world.active.stuck = {f"{NAME}BI.jpg"}
     async with Pool.open(1, Limits()) as pool:
-        edits = Edits(buckets=world.buckets, bus=world.bus, pool=pool, plan=PLAN, temporary=tmp_path, patience=20)
+        edits = Edits(
+            buckets=world.buckets,
+            bus=world.bus,
+            outbox=world.activation.outbox,
+            pool=pool,
+            plan=PLAN,
+            temporary=tmp_path,
+            patience=20,
+        )
         written = world.active.put_file
 
         async def with_thumbnails(key: str, path: Path, *, exclusive: bool = False) -> None:

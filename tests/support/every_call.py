@@ -120,7 +120,13 @@ class Site:
         self.resizing = Resizing(buckets=self.buckets, bus=bus, renderer=Renderer(renderers, PLAN))
         self.activation = Activation(buckets=self.buckets, bus=bus, outbox=outbox, plan=PLAN, ttl=3600.0)
         self.edits = Edits(
-            buckets=self.buckets, bus=bus, pool=decoders, plan=PLAN, temporary=self.temporary, patience=60.0
+            buckets=self.buckets,
+            bus=bus,
+            outbox=outbox,
+            pool=decoders,
+            plan=PLAN,
+            temporary=self.temporary,
+            patience=60.0,
         )
 
     def counts(self) -> Counter[str]:
@@ -181,7 +187,7 @@ async def _status(site: Site, image: ImageKey) -> None:
 
 
 async def _delete(site: Site, image: ImageKey) -> None:
-    await delete(image, buckets=site.buckets, plan=PLAN)
+    await delete(image, buckets=site.buckets, plan=PLAN, outbox=site.activation.outbox)
 
 
 async def _rotate(site: Site, image: ImageKey) -> None:

@@ -287,7 +287,7 @@ class World:
         self.start(lambda: bury(IMAGE, buckets=self.buckets))
 
     def delete(self) -> None:
-        self.start(lambda: delete(IMAGE, buckets=self.buckets, plan=PLAN))
+        self.start(lambda: delete(IMAGE, buckets=self.buckets, plan=PLAN, outbox=self._activation.outbox))
 
     def sweep(self) -> None:
         """Sweep again and again until nobody may activate the image any more, and the grace is over."""

@@ -16,7 +16,7 @@ from common.images.plan import Plan
 from common.images.records import RECORD_ENDINGS, Stage, record_key
 from common.images.sizes import Crop
 from common.messaging.bus import Bus
-from common.messaging.events import ThumbnailsRequested
+from common.messaging.events import ActivatedData, ThumbnailsActivated, ThumbnailsRequested
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.image_store import read_crop, read_record
@@ -132,6 +132,15 @@ async def take_back_if_deleted(image: ImageKey, *, activation: Activation, moved
     known = await known_keys(image, buckets=activation.buckets, plan=activation.plan)
     await remove_whole({*moved, *known}, buckets=activation.buckets)
     return True
+
+
+async def announce_thumbnails(image: ImageKey, data: ActivatedData, *, activation: Activation) -> None:
+    """Say that a stage of a public image is public, too.
+
+    By the outbox, because it has happened already: a broker that is away is no reason to do all of it again. A process
+    that dies in between tells nobody, and whoever waits for it looks for himself now and then.
+    """
+    await activation.outbox.send(ThumbnailsActivated(source="/publisher", subject=image, data=data))
 
 
 async def _move(key: str, buckets: Buckets) -> None:

@@ -57,6 +57,7 @@ async def publisher(
         edits = Edits(
             buckets=buckets,
             bus=bus,
+            outbox=outbox,
             pool=pool,
             plan=settings.plan,
             temporary=settings.temp_folder,

@@ -11,26 +11,39 @@ from functools import partial
 
 import structlog
 
+from common.cancellation import together
 from common.images.names import ImageKey
 from common.images.plan import Plan
+from common.messaging.events import ImageDeleted
+from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from publisher.removal import known_keys, remove_whole, some_at_once
 
 log = structlog.get_logger()
 
 
-async def delete(*images: ImageKey, buckets: Buckets, plan: Plan) -> None:
+async def delete(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox) -> None:
     """Remove all of the images, of every format. Unknown ones are fine.
 
     Raises StorageFault where something could not be removed; the sweep goes on with it where the tombstone was written.
     """
     await some_at_once(partial(bury, image, buckets=buckets) for image in images)
-    await remove_buried(*images, buckets=buckets, plan=plan)
+    try:
+        await remove_buried(*images, buckets=buckets, plan=plan)
+    finally:
+        # What has a tombstone does not exist any more, whatever is left of it.
+        await announce_deleted(*images, outbox=outbox)
 
 
 async def bury(image: ImageKey, *, buckets: Buckets) -> None:
     """Write the tombstone: from now on the image does not exist, whatever is left of it."""
     await buckets.incoming.put(image.tombstone, b"")
+
+
+async def announce_deleted(*images: ImageKey, outbox: Outbox) -> None:
+    """Say that these images, which have a tombstone, are deleted."""
+    events = [ImageDeleted(source="/publisher", subject=image) for image in images]
+    await together(*(outbox.send(event) for event in events))
 
 
 async def remove_buried(*images: ImageKey, buckets: Buckets, plan: Plan, listed: Iterable[str] = ()) -> None:

@@ -24,13 +24,14 @@ from common.imaging.probe import Header, probe
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
 from common.messaging.bus import Bus
 from common.messaging.events import ThumbnailsRequested
+from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_crop, read_record
 from common.storage.temporary import temporary_copy
 from publisher.activation import is_deleted
-from publisher.deletion import bury, delete, remove_buried
+from publisher.deletion import announce_deleted, bury, delete, remove_buried
 from publisher.errors import Failed, Impossible, Unknown
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Edits:
 
     buckets: Buckets
     bus: Bus
+    outbox: Outbox
     pool: Pool
     plan: Plan
     temporary: Path
@@ -76,7 +78,9 @@ async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> tuple
             raise Unknown(f"{image} was deleted")
     # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.
     await bury(image, buckets=edits.buckets)
-    return new, await _remove_patiently(image, edits)
+    left = await _remove_patiently(image, edits)
+    await announce_deleted(image, outbox=edits.outbox)
+    return new, left
 
 
 async def _remove_patiently(image: ImageKey, edits: Edits) -> str | None:
@@ -148,7 +152,7 @@ async def _all_or_nothing(edits: Edits) -> AsyncIterator[list[ImageKey]]:
     try:
         yield made
     except (Exception, asyncio.CancelledError):
-        await to_the_end(delete(*made, buckets=edits.buckets, plan=edits.plan))
+        await to_the_end(delete(*made, buckets=edits.buckets, plan=edits.plan, outbox=edits.outbox))
         raise
 
 

@@ -9,6 +9,7 @@ from common.images.names import ImageKey
 from common.images.records import Stage
 from common.images.sizes import Crop
 from common.messaging.events import (
+    ActivatedData,
     ActivationRequested,
     ImageActivated,
     ThumbnailsFailed,
@@ -18,6 +19,7 @@ from common.messaging.events import (
 from common.storage.image_store import read_crop, read_record
 from publisher.activation import (
     Activation,
+    announce_thumbnails,
     crop_asked_for,
     cropped_again,
     is_anything_left,
@@ -113,12 +115,17 @@ async def thumbnails_settled(event: ThumbnailsReady | ThumbnailsFailed, *, activ
     """Thumbnails, or the record of why there are none, that came after their original went public follow it."""
     image = event.subject
     moved: set[str] = set()
+    request = None
     public = await activation.buckets.active.stat(str(image)) is not None
     if public and not await _is_in_place(event, activation):
         moved = await move_thumbnails(image, activation=activation)
         if (request := await cropped_again(image, activation=activation)) is not None:
             await activation.bus.publish(request)
-    await take_back_if_deleted(image, activation=activation, moved=moved)
+    deleted = await take_back_if_deleted(image, activation=activation, moved=moved)
+    if public and request is None and not deleted:
+        data, failed = event.data, event.data.failed if isinstance(event, ThumbnailsFailed) else None
+        activated = ActivatedData(stage=data.stage, configuration=data.configuration, crop=data.crop, failed=failed)
+        await announce_thumbnails(image, activated, activation=activation)
 
 
 async def _is_in_place(event: ThumbnailsReady | ThumbnailsFailed, activation: Activation) -> bool:

@@ -43,7 +43,8 @@ async def clean(options: Options) -> int:
     settings = read_settings(ProtocolBrokerSettings)
     async with open_buckets(settings) as buckets, open_bus(settings, "publisher") as bus:
         await buckets.check()
-        sweep = Sweep(_activation(settings, bus, buckets), settings.temp_folder)
+        activation = _activation(settings, bus, buckets)
+        sweep = Sweep(activation, settings.temp_folder)
         name = options.key.name if options.key else None
         total = 0
         async for _ in sweep.due(thorough=True, name=name):
@@ -52,6 +53,7 @@ async def clean(options: Options) -> int:
             settle = partial(sweep.settle, dry_run=options.dry_run)
             due = _at_most(options.limit, sweep.due(thorough=True, name=name))
             await work_through(due, settle, tally.add, at_once=_AT_ONCE)
+        await activation.outbox.flush()
     return 0
 
 
@@ -113,6 +115,8 @@ async def reconcile(*, repair: bool, names: Path | None) -> int:
             findings.add(outcome)
         suspects = _suspects(ledger, settings, named=names is not None)
         await work_through(suspects, inspection.look, findings.add, at_once=_AT_ONCE)
+        if activation is not None:
+            await activation.outbox.flush()
         print(findings.said(await ledger.count()), flush=True)
     return 1 if findings.left else 0
 

@@ -62,6 +62,12 @@ class FailureData(StageData):
     failed: Failure
 
 
+class ActivatedData(StageData):
+    """The payload of what is public of one stage: its variants or, with `failed`, the record of why there are none."""
+
+    failed: Failure | None = None
+
+
 class _Event(BaseModel):
     """The CloudEvents attributes. `subject` is the image's key; `source` the service that emits.
 
@@ -118,8 +124,24 @@ class ActivationRequested(_Event):
     data: Data = Data()
 
 
+class ThumbnailsActivated(_Event):
+    """A stage's variants are public that were made after the original was activated, or while it was."""
+
+    type: Literal["ThumbnailsActivated"] = "ThumbnailsActivated"
+    dataschema: Literal["urn:image-backend:ThumbnailsActivated:1"] = "urn:image-backend:ThumbnailsActivated:1"
+    data: ActivatedData
+
+
+class ImageExpired(_Event):
+    """The image was not activated in time, and is removed."""
+
+    type: Literal["ImageExpired"] = "ImageExpired"
+    dataschema: Literal["urn:image-backend:ImageExpired:1"] = "urn:image-backend:ImageExpired:1"
+    data: Data = Data()
+
+
 class ImageDeleted(_Event):
-    """All of the image is gone, and nothing that comes late brings it back."""
+    """The image is deleted, and nothing that comes late brings it back."""
 
     type: Literal["ImageDeleted"] = "ImageDeleted"
     dataschema: Literal["urn:image-backend:ImageDeleted:1"] = "urn:image-backend:ImageDeleted:1"
@@ -141,6 +163,8 @@ Event = (
     | ThumbnailsFailed
     | ActivationRequested
     | ImageActivated
+    | ThumbnailsActivated
+    | ImageExpired
     | ImageDeleted
 )
 

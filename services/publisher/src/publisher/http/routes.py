@@ -6,13 +6,11 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
 from common.http import Refused, fields
 from common.images.names import ImageKey, content_type, owner
 from common.images.records import Stage
 from common.images.sizes import Crop
-from common.messaging.events import ImageDeleted
 from common.storage.image_store import read_record
 from common.storage.local import LocalStorage
 from publisher.activation import Activation, is_deleted
@@ -95,9 +93,7 @@ def delete_route(activation: Activation, secret: str) -> Handler:
 
     async def remove(_: web.Request, given: Given) -> web.Response:
         images = set(requests.images(given))
-        await delete(*images, buckets=activation.buckets, plan=activation.plan)
-        events = [ImageDeleted(source="/publisher", subject=image) for image in images]
-        await together(*(activation.outbox.send(event) for event in events))
+        await delete(*images, buckets=activation.buckets, plan=activation.plan, outbox=activation.outbox)
         return _done()
 
     return _guarded(secret, remove)

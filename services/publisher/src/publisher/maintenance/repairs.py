@@ -10,11 +10,12 @@ from common.images.names import CROP, ORIGINALS, Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.messaging.bus import Bus
-from common.messaging.events import Lane, RequestData, ThumbnailsRequested
+from common.messaging.events import ActivatedData, ImageActivated, Lane, RequestData, ThumbnailsRequested
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_crop, read_record
 from publisher.activation import (
     Activation,
+    announce_thumbnails,
     crop_asked_for,
     cropped_again,
     move_original,
@@ -55,14 +56,28 @@ async def finish_move(image: ImageKey, others: Collection[str], *, activation: A
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = activation.buckets
     owed = await owed_crop(image, buckets=buckets) if image.crop in others else None
+    cut_off = await buckets.incoming.stat(str(image)) is not None
     await move_original(image, buckets=buckets)
     moved = await move_thumbnails(image, activation=activation, listed=others)
     if (request := await cropped_again(image, activation=activation)) is not None:
         await activation.bus.publish(request)
     if owed is not None:
         await crop_asked_for(image, owed, buckets=buckets)
-    await take_back_if_deleted(image, activation=activation, moved=moved)
+    deleted = await take_back_if_deleted(image, activation=activation, moved=moved)
+    if cut_off and not deleted:
+        await activation.outbox.send(ImageActivated(source="/publisher", subject=image))
+    elif not deleted:
+        await _announce_all_thumbnails(image, activation)
     _count("move")
+
+
+async def _announce_all_thumbnails(image: ImageKey, activation: Activation) -> None:
+    for stage in Stage:
+        record = await read_record(activation.buckets.active, image, stage)
+        if record is not None:
+            configuration, crop, failed = record.configuration, record.crop, record.failed
+            data = ActivatedData(stage=stage, configuration=configuration, crop=crop, failed=failed)
+            await announce_thumbnails(image, data, activation=activation)
 
 
 async def remove_private_leftovers(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:

@@ -15,6 +15,7 @@ import structlog
 from common import metrics
 from common.images.names import CROP, owner
 from common.jobs import Outcome, Result
+from common.messaging.events import ImageExpired
 from common.storage.base import Buckets
 from common.storage.image_store import original_of
 from publisher.activation import Activation, is_deleted
@@ -167,13 +168,17 @@ class Sweep:
         metrics.SWEPT.labels(fate).inc()
 
     async def _remove_expired(self, found: Found) -> None:
-        await self._buckets.incoming.delete(str(found.original))
+        image = found.original
+        assert image is not None
+        await self._buckets.incoming.delete(str(image))
         # Another format may have the same name. And should somebody have copied it just before: nothing is lost yet.
         if await original_of(found.name, buckets=self._buckets) is None:
             plan = self.activation.plan
             await remove_private_leftovers(found.name, found.others, buckets=self._buckets, plan=plan)
-        elif await self._buckets.active.stat(str(found.original)) is not None:
+        elif await self._buckets.active.stat(str(image)) is not None:
             await self._finish_move(found)
+            return
+        await self.activation.outbox.send(ImageExpired(source="/publisher", subject=image))
 
     async def _finish_move(self, found: Found) -> None:
         image = found.original or await original_of(found.name, buckets=self._buckets)
