@@ -18,7 +18,7 @@ from typing import Any
 Thumbnails = dict[str, bytes]
 SIZES = {"BI": "1500x1500>", "MI": "400x400>", "SI": "200x200^"}
 # The same for all who can set it.
-WEBP_QUALITY, WEBP_EFFORT, AVIF_QUALITY, AVIF_EFFORT, PNG_COMPRESSION, GIF_EFFORT = 86, 2, 75, 0, 3, 1
+WEBP_QUALITY, WEBP_EFFORT, AVIF_QUALITY, AVIF_EFFORT, PNG_COMPRESSION, GIF_EFFORT = 93, 4, 83, 0, 3, 1
 
 
 def ours(source: Path, kind: str, _: Path) -> Thumbnails:

@@ -54,8 +54,8 @@ def curve(folder: Path) -> None:
     say("The largest version, 1500 x 1125: what it costs to encode, and what it is then")
     say(f"{'':22}{'CPU ms':>8}{'KB':>7}{'PSNR':>8}{'SSIM':>8}")
     tried = [Output(format=Format.JPG)]
-    tried += [Output(format=Format.WEBP, quality=q, effort=e) for e in (0, 2, 4) for q in (82, 86, 90)]
-    tried += [Output(format=Format.AVIF, quality=q, effort=e) for e in (0, 2) for q in (60, 70, 75)]
+    tried += [Output(format=Format.WEBP, quality=q, effort=e) for e in (0, 2, 4) for q in (86, 93)]
+    tried += [Output(format=Format.AVIF, quality=q, effort=e) for e in (0, 1, 2) for q in (75, 80, 83)]
     for output in tried:
         start = cpu_seconds()
         data = encode(image, output, big)

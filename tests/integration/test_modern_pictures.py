@@ -14,7 +14,7 @@ from common.sandbox.protocol import Limits
 from resizer.operations.render import Rendered, RenderJob, render
 
 SIZES = parse_sizes(None)
-WEBP, AVIF = Output(format=Format.WEBP, quality=86, effort=2), Output(format=Format.AVIF, quality=75)
+WEBP, AVIF = Output(format=Format.WEBP, quality=93, effort=4), Output(format=Format.AVIF, quality=83)
 
 
 def job(data: bytes, folder: Path, *outputs: Output) -> RenderJob:

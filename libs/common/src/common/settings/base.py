@@ -165,9 +165,9 @@ class SizeSettings(Settings):
     )
     generate_webp: Boolean = Field(False, description="write every version as WebP, too")
     generate_avif: Boolean = Field(False, description="write every version as AVIF, too")
-    webp_quality: Annotated[int, Field(ge=1, le=100)] = Field(86, description="quality of WebP, 1 to 100")
-    webp_effort: Annotated[int, Field(ge=0, le=6)] = Field(2, description="effort of WebP, 0 (fast) to 6 (small)")
-    avif_quality: Annotated[int, Field(ge=1, le=100)] = Field(75, description="quality of AVIF, 1 to 100")
+    webp_quality: Annotated[int, Field(ge=1, le=100)] = Field(93, description="quality of WebP, 1 to 100")
+    webp_effort: Annotated[int, Field(ge=0, le=6)] = Field(4, description="effort of WebP, 0 (fast) to 6 (small)")
+    avif_quality: Annotated[int, Field(ge=1, le=100)] = Field(83, description="quality of AVIF, 1 to 100")
     avif_effort: Annotated[int, Field(ge=0, le=9)] = Field(0, description="effort of AVIF, 0 (fast) to 9 (small)")
 
     @property
