@@ -14,7 +14,7 @@ _PAUSE = 0.5  # seconds
 _AT_ONCE = 4
 
 
-class Uploads:
+class UploadContext:
     """What was uploaded so far: `names` were answered 200, `troubles` were answered otherwise, or not at all."""
 
     def __init__(self, site: Site) -> None:
@@ -65,9 +65,9 @@ class Uploads:
 
 
 @asynccontextmanager
-async def uploading(site: Site, clients: int = 2) -> AsyncIterator[Uploads]:
+async def uploading(site: Site, clients: int = 2) -> AsyncIterator[UploadContext]:
     """Clients that upload until the context ends."""
-    uploads = Uploads(site)
+    uploads = UploadContext(site)
     tasks = [asyncio.create_task(uploads.forever()) for _ in range(clients)]
     try:
         yield uploads

@@ -179,11 +179,11 @@ async def test_when_the_attempts_are_used_up_it_is_said_and_put_aside(bus: Bus) 
 
     told: list[tuple[Event, str]] = []
 
-    async def gave_up(event: Event, error: Exception) -> None:
+    async def retries_exhausted(event: Event, error: Exception) -> None:
         told.append((event, str(error)))
 
     handling = Handling(act)
-    await bus.consume([subscription(handling, gave_up=gave_up)])
+    await bus.consume([subscription(handling, retries_exhausted=retries_exhausted)])
     event = uploaded()
     await bus.publish(event)
     letters = await eventually(lambda: bus.dead_letters(RESIZER_LIVE, 10), "a dead letter")
@@ -273,10 +273,10 @@ async def test_giving_up_that_is_cancelled_by_nobody_here_puts_the_event_aside(b
     async def act(_: int) -> None:
         raise Transient("store is away")
 
-    async def gave_up(_: Event, __: Exception) -> None:
+    async def retries_exhausted(_: Event, __: Exception) -> None:
         raise asyncio.CancelledError
 
-    await bus.consume([subscription(Handling(act), slots=1, gave_up=gave_up)])
+    await bus.consume([subscription(Handling(act), slots=1, retries_exhausted=retries_exhausted)])
     await bus.publish(uploaded())
     (letter,) = await eventually(lambda: bus.dead_letters(RESIZER_LIVE, 10), "a dead letter")
     assert letter.reason == "store is away"

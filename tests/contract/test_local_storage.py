@@ -39,14 +39,14 @@ async def test_what_a_crash_left_is_cleared_once_it_is_old(tmp_path: Path) -> No
     # The change time cannot be set, so the present is moved instead.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("time.time", lambda: old.stat().st_ctime + 3700)
-        assert set(await bucket.leftovers()) == {".tmp/old", ".tmp/new"}
+        assert set(await bucket.unfinished_writes()) == {".tmp/old", ".tmp/new"}
         await LocalStorage.open(tmp_path).check()
         assert old.exists(), "only to open it changes nothing"
-        await bucket.tidy()
+        await bucket.remove_unfinished_writes()
     assert not old.exists()
     new.write_bytes(b"half a photo")
-    assert await bucket.leftovers() == []
-    await bucket.tidy()
+    assert await bucket.unfinished_writes() == []
+    await bucket.remove_unfinished_writes()
     assert new.exists()
 
 

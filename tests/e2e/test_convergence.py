@@ -115,10 +115,10 @@ async def _regenerate(deployment: Deployment, image: ImageKey) -> None:
     bus.start()
     try:
 
-        async def connected() -> bool:
+        async def wait_for_broker() -> bool:
             return bus.trouble() is None
 
-        await eventually(connected, "a connection")
+        await eventually(wait_for_broker, "a connection")
         for _ in range(3):
             await bus.publish(ThumbnailsRequested(source="/test", subject=image))
     finally:

@@ -180,11 +180,11 @@ async def test_the_copy_of_an_edit_that_was_killed_is_found(path: str, local: De
     active = local.buckets.active
     await local.start("publisher")
 
-    async def connected() -> bool:
+    async def wait_for_broker() -> bool:
         async with local.http.get(f"{local.url('publisher')}/readyz") as answer:
             return bool((await answer.json())["broker"] == "ok")
 
-    await eventually(connected, "a connection to the broker")
+    await eventually(wait_for_broker, "a connection to the broker")
     await active.put("1_1.jpg", PHOTO)
     body = {"secret": SECRET, "filename": "1_1.jpg"}
     call = asyncio.create_task(local.http.post(f"{local.url('publisher')}{path}", json=body).__aenter__())

@@ -14,7 +14,7 @@ from common.messaging.outbox import Outbox
 from common.messaging.topology import RESIZER_LIVE
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
-from ingest.accept import Uploads, accept
+from ingest.accept import UploadContext, accept
 
 
 async def test_an_original_that_takes_too_much_to_turn_is_stored_as_it_is(tmp_path: Path) -> None:
@@ -22,7 +22,7 @@ async def test_an_original_that_takes_too_much_to_turn_is_stored_as_it_is(tmp_pa
     sideways = photo(3000, 2000, 6)
     (tmp_path / "upload").write_bytes(sideways)
     async with Pool.open(1, Limits()) as pool, Pool.open(1, Limits(wall_seconds=0.01)) as turning:
-        uploads = Uploads(incoming=incoming, outbox=Outbox(bus), pool=pool, turning=turning)
+        uploads = UploadContext(incoming=incoming, outbox=Outbox(bus), pool=pool, turning=turning)
         key = await accept(tmp_path / "upload", uploads=uploads)
     assert incoming.objects == {str(key): sideways}
     assert await bus.depth(RESIZER_LIVE) == 1
@@ -35,7 +35,7 @@ async def test_an_original_is_stored_without_its_position(picture: str, turning:
     incoming, sent = MemoryStorage(), located(plain, orientation=6)
     (tmp_path / "upload").write_bytes(sent)
     async with Pool.open(1, Limits()) as pool:
-        uploads = Uploads(
+        uploads = UploadContext(
             incoming=incoming,
             outbox=Outbox(EmbeddedBus()),
             pool=pool,

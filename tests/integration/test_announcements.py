@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from tests.support.bus import connected, opened
+from tests.support.bus import opened, wait_for_broker
 from tests.support.commands import put
 from tests.support.eventually import eventually
 from tests.support.rabbitmq import VirtualHost
@@ -28,7 +28,7 @@ from common.messaging.outbox import Outbox
 from common.messaging.rabbit import RabbitBus
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 from publisher.handlers import thumbnails_settled
 from publisher.maintenance.repairs import finish_move
 
@@ -42,8 +42,8 @@ def buckets(tmp_path: Path) -> Buckets:
     return Buckets(LocalStorage.open(tmp_path / "incoming"), LocalStorage.open(tmp_path / "active"))
 
 
-def activation(buckets: Buckets, bus: Bus) -> Activation:
-    return Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
+def activation(buckets: Buckets, bus: Bus) -> PublisherContext:
+    return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
 
 
 async def listening() -> tuple[EmbeddedBus, list[Event]]:
@@ -73,7 +73,7 @@ async def test_versions_that_follow_are_announced_once_they_are_public(buckets: 
     await put(buckets.active, str(IMAGE))
     configuration = await rendered(buckets, stage)
     for delivery in range(2):  # the second is one that a death before its acknowledgement leads to
-        await thumbnails_settled(ready(configuration, stage), activation=activation(buckets, bus))
+        await thumbnails_settled(ready(configuration, stage), context=activation(buckets, bus))
         assert len(heard) == delivery + 1
         event = heard[-1]
         assert isinstance(event, ThumbnailsActivated)
@@ -88,7 +88,7 @@ async def test_a_failure_that_follows_says_that_it_is_one(buckets: Buckets) -> N
     await put(buckets.active, str(IMAGE))
     data = FailureData(stage=Stage.BASE, configuration=await rendered(buckets, Stage.BASE, FAILURE), failed=FAILURE)
     event = ThumbnailsFailed(source="/resizer", subject=IMAGE, data=data)
-    await thumbnails_settled(event, activation=activation(buckets, bus))
+    await thumbnails_settled(event, context=activation(buckets, bus))
     assert [event.data.failed for event in heard if isinstance(event, ThumbnailsActivated)] == [FAILURE]
 
 
@@ -112,11 +112,11 @@ async def test_of_what_is_not_public_nothing_is_announced(
     bus, heard = await listening()
     await make(buckets)
     configuration = await rendered(buckets)
-    await thumbnails_settled(ready(configuration), activation=activation(buckets, bus))
+    await thumbnails_settled(ready(configuration), context=activation(buckets, bus))
     if make is deleted:
         await make(buckets)
         await rendered(buckets)
-        await finish_move(IMAGE, set(), activation=activation(buckets, bus))
+        await finish_move(IMAGE, set(), context=activation(buckets, bus))
     assert heard == []
 
 
@@ -125,10 +125,10 @@ async def test_a_finished_move_announces_what_it_moved(buckets: Buckets) -> None
     await put(buckets.active, str(IMAGE))
     await put(buckets.incoming, str(IMAGE))
     await rendered(buckets, Stage.BASE)
-    await finish_move(IMAGE, set(), activation=activation(buckets, bus))
+    await finish_move(IMAGE, set(), context=activation(buckets, bus))
     assert [type(event) for event in heard] == [ImageActivated]
     await rendered(buckets, Stage.MODERN)
-    await finish_move(IMAGE, set(), activation=activation(buckets, bus))
+    await finish_move(IMAGE, set(), context=activation(buckets, bus))
     stages = [event.data.stage for event in heard if isinstance(event, ThumbnailsActivated)]
     assert stages == [Stage.BASE, Stage.MODERN]
 
@@ -137,14 +137,14 @@ async def test_a_broker_that_is_away_undoes_no_move_and_hears_of_it_later(bucket
     away = RabbitBus(vhost.url, "test")
     publishing = activation(buckets, away)
     await put(buckets.active, str(IMAGE))
-    await thumbnails_settled(ready(await rendered(buckets)), activation=publishing)
+    await thumbnails_settled(ready(await rendered(buckets)), context=publishing)
     assert await buckets.active.stat(record_key(IMAGE, Stage.MODERN)) is not None
     heard: list[Event] = []
     async with opened(vhost.url) as listener:
         await listener.consume((), heard.append)
-        await connected(listener)
+        await wait_for_broker(listener)
         away.start()
-        await connected(away)
+        await wait_for_broker(away)
         await publishing.outbox.flush()
 
         async def told() -> bool:

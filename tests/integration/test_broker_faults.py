@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from tests.support.bus import connected, opened
+from tests.support.bus import opened, wait_for_broker
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
@@ -190,7 +190,7 @@ async def staged(vhost: VirtualHost) -> AsyncIterator[Stage]:
         stage = Stage(vhost, proxy, bus, Outbox(bus))
         lanes = [Subscription(RESIZER_LIVE, {ImageUploaded: stage.handle}, slots=SLOTS, deadline=60)]
         await bus.consume(lanes, lambda _: None)
-        await connected(bus)
+        await wait_for_broker(bus)
         tasks = [asyncio.create_task(stage.outbox.run()), asyncio.create_task(stage.watch())]
         try:
             yield stage
@@ -219,7 +219,7 @@ async def test_after_every_fault_all_is_handled_and_all_slots_are_back(
             return stage.handled == {1, 2, 3, 4, 5}
 
         await eventually(all_handled, "all five events", 40)
-        await connected(stage.bus)
+        await wait_for_broker(stage.bus)
         await _all_slots_are_back(stage)
         assert stage.bus.trouble() is None
         assert await stage.bus.dead_letters(RESIZER_LIVE, 10) == []

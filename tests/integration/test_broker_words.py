@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from structlog.testing import capture_logs
-from tests.support.bus import connected
+from tests.support.bus import wait_for_broker
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
@@ -63,7 +63,7 @@ async def test_a_broker_without_confirms_is_refused_and_tried_again(vhost: Virtu
 
             await eventually(refused, "the refusal")
             proxy.leave()
-            await connected(bus)
+            await wait_for_broker(bus)
 
 
 @pytest.mark.parametrize("answer", ["none", "words"])

@@ -33,14 +33,14 @@ from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from common.storage.s3 import connect
-from ingest.accept import Uploads, accept
+from ingest.accept import UploadContext, accept
 from ingest.room import Room
-from ingest.upload import received
-from publisher.activation import Activation
-from publisher.edits import Edits, recropped, rotated
+from ingest.upload import receive_file
+from publisher.activation import PublisherContext
+from publisher.edits import Edits, recrop_image, rotate_image
 from publisher.maintenance.lock import Lock
 from publisher.maintenance.sweep import Sweep
-from resizer.handlers import Resizing, make_thumbnails
+from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.rendering import Renderer
 
 PLAN = Plan(parse_sizes(None))
@@ -167,7 +167,7 @@ async def test_an_upload_that_is_given_up_leaves_no_file(folders: Folders, manne
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         request = make_mocked_request("POST", "/upload", headers, payload=body)
         try:
-            async with received(request, BodyLimits(1 << 20, 60, 60), Room(folders.temporary, 1 << 20)) as path:
+            async with receive_file(request, BodyLimits(1 << 20, 60, 60), Room(folders.temporary, 1 << 20)) as path:
                 await asyncio.sleep(0)
                 assert path.read_bytes() == 3 * b"photo"
         finally:
@@ -191,7 +191,7 @@ async def test_an_upload_whose_name_nobody_learns_is_not_stored(
 ) -> None:
     pool: Any = Decoders(orientation)
     bus: Any = Bus()
-    uploads = Uploads(incoming=folders.buckets.incoming, outbox=Outbox(bus), pool=pool, turning=pool)
+    uploads = UploadContext(incoming=folders.buckets.incoming, outbox=Outbox(bus), pool=pool, turning=pool)
     upload = folders.temporary / "upload"
     for point in points(manner):
         upload.write_bytes(b"photo")  # as the copy under its key cannot be changed, this one must be new
@@ -228,7 +228,7 @@ async def test_a_rotation_that_is_given_up_leaves_one_photo(tmp_path: Path, mann
     for number, point in enumerate(points(manner, step=13)):
         folders = Folders(tmp_path / str(number))
         await put(folders.buckets.active, KEY)
-        cancelled = await point.interrupt(rotated(IMAGE, 90, edits=editing(folders)))
+        cancelled = await point.interrupt(rotate_image(IMAGE, 90, edits=editing(folders)))
         assert folders.nothing_temporary()
         found = await originals(folders)
         if await folders.buckets.incoming.stat(IMAGE.tombstone) is None:
@@ -244,7 +244,7 @@ async def test_a_recrop_that_is_given_up_leaves_no_second_photo(tmp_path: Path, 
     for number, point in enumerate(points(manner, step=5)):
         folders = Folders(tmp_path / str(number))
         await put(folders.buckets.active, KEY)
-        cancelled = await point.interrupt(recropped(IMAGE, CROP, edits=editing(folders)))
+        cancelled = await point.interrupt(recrop_image(IMAGE, CROP, edits=editing(folders)))
         assert folders.nothing_temporary()
         new = await keys(folders.buckets.active) - {KEY}
         assert not new if cancelled else len(new) == 3, "an original, its crop and its record"
@@ -263,14 +263,14 @@ async def test_a_sweep_that_is_stopped_leaves_no_lock_and_no_list(
         buckets = folders.buckets
         await put(buckets.incoming, "1_1.jpg", "1_2.jpg", "1_2BI.jpg", "1_3MI.jpg")
         await put(buckets.active, "1_2.jpg", "1_4.crop")
-        sweep = Sweep(Activation(buckets, bus, Outbox(bus), PLAN, ttl=-9.0), folders.temporary, grace=0.0)
+        sweep = Sweep(PublisherContext(buckets, bus, Outbox(bus), PLAN, ttl=-9.0), folders.temporary, grace=0.0)
 
         async def clean(sweep: Sweep = sweep, folders: Folders = folders) -> None:
             async with Lock(folders.buckets.incoming, "locks/clean", folders.temporary).held() as held:
                 assert held
-                async with aclosing(sweep.due(thorough=True)) as items:
-                    async for due in items:
-                        await sweep.settle(due)
+                async with aclosing(sweep.candidates(thorough=True)) as items:
+                    async for candidates in items:
+                        await sweep.settle(candidates)
 
         await point.interrupt(clean())
         assert folders.nothing_temporary()
@@ -335,9 +335,11 @@ async def test_who_has_failed_writes_nothing_later() -> None:
     incoming.objects[KEY] = b"photo"
     incoming._written[KEY] = 0.0  # noqa: SLF001 - put would wait
     pool: Any = InstantPool()
-    resizing = Resizing(buckets=Buckets(incoming, MemoryStorage()), bus=EmbeddedBus(), renderer=Renderer(pool, PLAN))
+    resizing = ResizerContext(
+        buckets=Buckets(incoming, MemoryStorage()), bus=EmbeddedBus(), renderer=Renderer(pool, PLAN)
+    )
     with pytest.raises(StorageFault):
-        await make_thumbnails(ImageUploaded(source="/test", subject=IMAGE), resizing=resizing)
+        await make_thumbnails(ImageUploaded(source="/test", subject=IMAGE), context=resizing)
     incoming.goes_on.set()
     await asyncio.sleep(0.05)
     assert set(incoming.objects) == {KEY}

@@ -6,7 +6,7 @@ import pytest
 from tests.support.imagemagick import convert
 from tests.support.pictures import SVG, animated_gif, opened, photo, transparent_png
 
-from common.images.geometry import turned_box
+from common.images.geometry import rotate_box
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Crop, parse_sizes
@@ -81,4 +81,4 @@ def _compare(data: bytes, ending: str, crop: str, folder: Path) -> None:
 
 @pytest.mark.parametrize(("degrees", "expected"), [(90, (30, 10, 7, 5)), (180, (85, 30, 5, 7)), (-90, (13, 85, 7, 5))])
 def test_a_crop_turns_with_its_image(degrees: int, expected: tuple[int, int, int, int]) -> None:
-    assert turned_box((10, 13, 5, 7), degrees, (100, 50)) == expected
+    assert rotate_box((10, 13, 5, 7), degrees, (100, 50)) == expected

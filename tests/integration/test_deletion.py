@@ -19,13 +19,13 @@ from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets, Entry
-from publisher.activation import Activation, take_back_if_deleted
-from publisher.deletion import bury, delete
-from publisher.edits import Edits, rotated
+from publisher.activation import PublisherContext, remove_if_deleted
+from publisher.deletion import delete, write_tombstone
+from publisher.edits import Edits, rotate_image
 from publisher.handlers import activate, thumbnails_settled
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import GRACE, Sweep
-from resizer.handlers import Resizing, make_thumbnails
+from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
@@ -68,7 +68,7 @@ class World:
         self.incoming, self.active = Bucket(lambda: self.now), Bucket(lambda: self.now)
         self.buckets = Buckets(self.incoming, self.active)
         self.bus = EmbeddedBus()
-        self.activation = Activation(
+        self.activation = PublisherContext(
             buckets=self.buckets, bus=self.bus, outbox=Outbox(self.bus), plan=PLAN, ttl=10 * DAY
         )
 
@@ -77,17 +77,19 @@ class World:
 
     async def sweep(self) -> None:
         sweep = Sweep(self.activation, Path("/nowhere"))
-        async for due in sweep.due(thorough=False):
-            await sweep.settle(due)
+        async for candidates in sweep.candidates(thorough=False):
+            await sweep.settle(candidates)
 
     async def clean(self) -> None:
         sweep = Sweep(self.activation, Path("/nowhere"))
-        async for due in sweep.due(thorough=True):
-            await sweep.settle(due)
+        async for candidates in sweep.candidates(thorough=True):
+            await sweep.settle(candidates)
 
     async def start(self) -> None:
-        reconciler = Reconciler(self.activation, after=600, interval=1, settle_all=True, temporary=Path("/nowhere"))
-        assert await reconciler.settle_everything()
+        reconciler = Reconciler(
+            self.activation, after=600, interval=1, repair_all_at_start=True, temporary=Path("/nowhere")
+        )
+        assert await reconciler.repair_everything()
 
     def nothing_is_left(self) -> bool:
         return set(self.active.objects) == set() and set(self.incoming.objects) == {IMAGE.tombstone}
@@ -140,7 +142,7 @@ async def test_the_next_sweep_finds_by_one_listing_what_no_name_tells() -> None:
 async def test_a_death_between_tombstone_and_removal_leaves_nothing_public(look: Look, days: float) -> None:
     world = World()
     await put(world.active, *KNOWN, f"{NAME}OLDER.jpg", f"{NAME}.json")
-    await bury(IMAGE, buckets=world.buckets)
+    await write_tombstone(IMAGE, buckets=world.buckets)
     world.now = days * DAY
     await look(world)
     assert world.nothing_is_left()
@@ -202,7 +204,7 @@ async def test_a_deletion_that_cannot_remove_something_says_what_and_removes_the
 async def test_a_store_that_is_away_is_not_asked_for_every_key() -> None:
     world = World()
     images = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 400)]
-    world.active.stuck = {key for image in images for key in PLAN.every_key(image)}
+    world.active.stuck = {key for image in images for key in PLAN.all_known_keys(image)}
     for image in images:
         await put(world.active, str(image))
     with pytest.raises(StorageFault, match=r"cannot be removed: active/.* and \d+ more"):
@@ -223,7 +225,7 @@ async def test_what_moved_by_an_earlier_record_is_taken_back_although_the_record
 
     world.active.put = copy_later  # type: ignore[method-assign]
     with pytest.raises(Exception, match="was deleted"):
-        await activate(IMAGE, activation=world.activation)
+        await activate(IMAGE, context=world.activation)
     assert world.nothing_is_left()
 
 
@@ -242,7 +244,7 @@ async def test_an_event_that_comes_late_takes_back_what_it_moved() -> None:
     world.active.put = copy_later  # type: ignore[method-assign]
     data = {"stage": Stage.BASE, "configuration": "earlier"}
     event = ThumbnailsReady.model_validate({"source": "/test", "subject": str(IMAGE), "data": data})
-    await thumbnails_settled(event, activation=world.activation)
+    await thumbnails_settled(event, context=world.activation)
     assert world.nothing_is_left()
 
 
@@ -250,8 +252,8 @@ async def test_what_a_record_lists_is_taken_back() -> None:
     world = World()
     await put(world.active, str(IMAGE), f"{NAME}OLD.jpg")
     await world.active.put(record_key(IMAGE, Stage.BASE), record_of(f"{NAME}OLD.jpg"))
-    await bury(IMAGE, buckets=world.buckets)
-    assert await take_back_if_deleted(IMAGE, activation=world.activation)
+    await write_tombstone(IMAGE, buckets=world.buckets)
+    assert await remove_if_deleted(IMAGE, context=world.activation)
     assert world.nothing_is_left()
 
 
@@ -301,7 +303,7 @@ async def test_a_deleted_image_that_a_migration_brings_years_later_does_not_come
     await world.active.put(str(IMAGE), photo(30, 20))  # as the migrator stores it, had it looked just before
     async with Pool.open(1, Limits()) as pool:
         event = ImageUploaded(source="/migrator", subject=IMAGE)
-        await make_thumbnails(event, resizing=Resizing(world.buckets, world.bus, Renderer(pool, PLAN)))
+        await make_thumbnails(event, context=ResizerContext(world.buckets, world.bus, Renderer(pool, PLAN)))
     assert set(world.active.objects) == {str(IMAGE)}, "its thumbnails are taken back"
     await world.clean()
     assert world.nothing_is_left()
@@ -314,9 +316,9 @@ async def test_a_late_event_of_one_format_leaves_the_image_of_the_same_name_alon
     kept = {f"{NAME}.svg", f"{NAME}NOW.jpg", f"{NAME}.json", f"{NAME}NOW.webp"}
     await put(world.active, *kept)
     async with Pool.open(1, Limits()) as pool:
-        resizing = Resizing(world.buckets, world.bus, Renderer(pool, PLAN))
+        resizing = ResizerContext(world.buckets, world.bus, Renderer(pool, PLAN))
         event = ThumbnailsRequested(source="/test", subject=ImageKey(NAME, late))
-        await make_thumbnails(event, resizing=resizing)
+        await make_thumbnails(event, context=resizing)
     assert set(world.active.objects) == kept
 
 
@@ -346,11 +348,11 @@ async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warnin
             await world.active.put(record_key(ImageKey.parse(key), Stage.BASE), encode_record(record))
 
         world.active.put_file = with_thumbnails  # type: ignore[method-assign]
-        new, warning = await rotated(IMAGE, 90, edits=edits)
+        new, warning = await rotate_image(IMAGE, 90, edits=edits)
         assert warning is not None
         assert str(IMAGE) in warning
         world.active.stuck = set()
         await world.sweep()
         assert {key for key in world.active.objects if key.startswith(NAME)} == set()
-        _, warning = await rotated(new, 90, edits=edits)
+        _, warning = await rotate_image(new, 90, edits=edits)
         assert warning is None

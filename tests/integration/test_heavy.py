@@ -22,7 +22,7 @@ from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from resizer.bootstrap import resizer
-from resizer.handlers import Resizing, make_thumbnails
+from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.rendering import Renderer
 from resizer.settings import ResizerSettings
 
@@ -55,9 +55,9 @@ async def most_at_once(data: bytes) -> int:
         watched: Any = WatchedPool(pool)
         buckets = Buckets(incoming, MemoryStorage())
         renderer = Renderer(watched, Plan(parse_sizes(None)))
-        resizing = Resizing(buckets=buckets, bus=EmbeddedBus(), renderer=renderer)
+        resizing = ResizerContext(buckets=buckets, bus=EmbeddedBus(), renderer=renderer)
         events = [ImageUploaded(source="/test", subject=key) for key in keys]
-        await asyncio.gather(*(make_thumbnails(event, resizing=resizing) for event in events))
+        await asyncio.gather(*(make_thumbnails(event, context=resizing) for event in events))
     assert len(incoming.objects) == 3 * 5
     most: int = watched.most
     return most

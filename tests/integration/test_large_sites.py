@@ -19,8 +19,8 @@ from common.messaging.embedded import EmbeddedBus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets, Entry
 from common.storage.local import LocalStorage
-from publisher.activation import Activation
-from publisher.maintenance.listing import Found, survey
+from publisher.activation import PublisherContext
+from publisher.maintenance.listing import ListedImage, list_images
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
 
@@ -28,24 +28,24 @@ PLAN = Plan(parse_sizes(None))
 _TURN = 1_000  # steps that may be taken before others come to theirs
 _MORE = 500_000  # bytes; what would be held of 6,000 images more is ten times that
 
-Look = Callable[[Activation, Path], Awaitable[None]]
+Look = Callable[[PublisherContext, Path], Awaitable[None]]
 
 
-async def first_look(activation: Activation, temporary: Path) -> None:
-    reconciler = Reconciler(activation, after=600, interval=1, settle_all=True, temporary=temporary)
-    assert await reconciler.settle_everything()
+async def first_look(activation: PublisherContext, temporary: Path) -> None:
+    reconciler = Reconciler(activation, after=600, interval=1, repair_all_at_start=True, temporary=temporary)
+    assert await reconciler.repair_everything()
 
 
-async def look_at_incoming(activation: Activation, temporary: Path) -> None:
-    reconciler = Reconciler(activation, after=600, interval=1, settle_all=False, temporary=temporary)
-    await reconciler.settle_incoming()
+async def look_at_incoming(activation: PublisherContext, temporary: Path) -> None:
+    reconciler = Reconciler(activation, after=600, interval=1, repair_all_at_start=False, temporary=temporary)
+    await reconciler.repair_incoming()
 
 
-async def sweep(activation: Activation, temporary: Path) -> None:
+async def sweep(activation: PublisherContext, temporary: Path) -> None:
     sweeping = Sweep(activation, temporary)
-    async with aclosing(sweeping.due(thorough=False)) as items:
-        async for due in items:
-            await sweeping.settle(due)
+    async with aclosing(sweeping.candidates(thorough=False)) as items:
+        async for candidates in items:
+            await sweeping.settle(candidates)
 
 
 looks = pytest.mark.parametrize("look", [first_look, look_at_incoming, sweep])
@@ -82,7 +82,7 @@ class Turns:
             await asyncio.sleep(0)
 
 
-def site(folder: Path, images: int) -> tuple[Activation, Path]:
+def site(folder: Path, images: int) -> tuple[PublisherContext, Path]:
     """Both buckets with so many images each. Those in the private one are too young for anything to be due."""
     temporary = folder / "temp"
     temporary.mkdir(parents=True)
@@ -90,7 +90,7 @@ def site(folder: Path, images: int) -> tuple[Activation, Path]:
     fill(folder / "active", images, PLAN)
     fill(folder / "incoming", images, PLAN, first=images + 1)
     bus = EmbeddedBus()
-    return Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0), temporary
+    return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0), temporary
 
 
 class Endless(MemoryStorage):
@@ -120,7 +120,7 @@ async def peak(look: Look, folder: Path, incoming: int, active: int) -> int:
     """Bytes that the look at so many images has held at most."""
     bus = EmbeddedBus()
     buckets = Buckets(Endless(incoming), Endless(active))
-    activation = Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0)
+    activation = PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0)
     tracemalloc.start()
     try:
         await look(activation, folder)
@@ -146,14 +146,14 @@ async def test_nobody_waits_for_a_whole_listing(look: Look, tmp_path: Path, monk
     turns = Turns()
     Listed.told = staticmethod(turns.step)
 
-    async def surveyed(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGenerator[Found, None]:
-        async with aclosing(survey(entries, temporary)) as images:
+    async def surveyed(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGenerator[ListedImage, None]:
+        async with aclosing(list_images(entries, temporary)) as images:
             async for found in images:
                 turns.step()
                 yield found
 
-    monkeypatch.setattr("publisher.maintenance.reconciler.survey", surveyed)
-    monkeypatch.setattr("publisher.maintenance.sweep.survey", surveyed)
+    monkeypatch.setattr("publisher.maintenance.reconciler.list_images", surveyed)
+    monkeypatch.setattr("publisher.maintenance.sweep.list_images", surveyed)
     monkeypatch.setattr("publisher.maintenance.listing._HELD", 500)
     images = 1_200
     activation, temporary = site(tmp_path, images)

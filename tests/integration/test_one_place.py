@@ -12,7 +12,7 @@ from tests.support.stores import s3_pair
 from common.errors import StorageFault
 from common.images.names import ImageKey
 from common.images.plan import Plan
-from common.images.records import Original, Record, Stage, Variant, encode_record, record_key
+from common.images.records import OriginalInfo, Record, Stage, Variant, encode_record, record_key
 from common.images.sizes import parse_sizes
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import StageData, ThumbnailsReady
@@ -20,7 +20,7 @@ from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from common.storage.s3 import connect
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 from publisher.handlers import activate, thumbnails_settled
 from publisher.maintenance.repairs import finish_move
 
@@ -51,29 +51,29 @@ def record() -> Record:
     variants = [Variant(key=key, format="jpg", width=1, height=1, bytes=1) for key in PLAN.variants(IMAGE, Stage.BASE)]
     return Record(
         configuration=PLAN.configuration(Stage.BASE),
-        original=Original(key=IMAGE, format="jpg", width=1, height=1, bytes=1, frames=1),
+        original=OriginalInfo(key=IMAGE, format="jpg", width=1, height=1, bytes=1, frames=1),
         variants=tuple(variants),
     )
 
 
-async def publish(activation: Activation) -> None:
-    await activate(IMAGE, activation=activation)
+async def publish(activation: PublisherContext) -> None:
+    await activate(IMAGE, context=activation)
 
 
-async def follow(activation: Activation) -> None:
+async def follow(activation: PublisherContext) -> None:
     data = StageData(stage=Stage.BASE, configuration=PLAN.configuration(Stage.BASE))
     event = ThumbnailsReady(source="/resizer", subject=IMAGE, data=data)
-    await thumbnails_settled(event, activation=activation)
+    await thumbnails_settled(event, context=activation)
 
 
-async def settle(activation: Activation) -> None:
-    await finish_move(IMAGE, [f"{IMAGE.name}XX.jpg"], activation=activation)
+async def settle(activation: PublisherContext) -> None:
+    await finish_move(IMAGE, [f"{IMAGE.name}XX.jpg"], context=activation)
 
 
 @pytest.mark.parametrize("move", [publish, follow, settle])
 @pytest.mark.parametrize("exclusive", [True, False], ids=["uploaded", "of an earlier version"])
 async def test_nothing_is_lost(
-    one_place: Buckets, move: Callable[[Activation], Awaitable[None]], tmp_path: Path, *, exclusive: bool
+    one_place: Buckets, move: Callable[[PublisherContext], Awaitable[None]], tmp_path: Path, *, exclusive: bool
 ) -> None:
     (tmp_path / "upload").write_bytes(b"the only copy")
     await one_place.incoming.put_file(str(IMAGE), tmp_path / "upload", exclusive=exclusive)
@@ -82,7 +82,7 @@ async def test_nothing_is_lost(
     await one_place.incoming.put(record_key(IMAGE, Stage.BASE), encode_record(record()))
     before = {entry.key async for entry in one_place.incoming.entries()}
     bus = EmbeddedBus()
-    activation = Activation(buckets=one_place, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
+    activation = PublisherContext(buckets=one_place, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
     with pytest.raises(StorageFault, match=r"in both buckets|onto itself"):
         await move(activation)
     assert {entry.key async for entry in one_place.incoming.entries()} == before

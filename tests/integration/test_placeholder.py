@@ -3,11 +3,13 @@ import base64
 import pytest
 import pyvips
 
-from resizer.operations.placeholder import Small, average_colour, shrunk, thumbhash
+from resizer.operations.placeholder import Small, average_colour, shrink_for_placeholder, thumbhash
 
 
 def plain(colour: list[int], width: int = 64, height: int = 48) -> Small:
-    return shrunk((pyvips.Image.black(width, height) + colour).cast("uchar").copy(interpretation="srgb"))
+    return shrink_for_placeholder(
+        (pyvips.Image.black(width, height) + colour).cast("uchar").copy(interpretation="srgb")
+    )
 
 
 def test_the_average_colour() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from tests.support.hostile import Answer, act
 from tests.support.pictures import photo
 
-from common.errors import Defect, ImageError, ImageFault, Transient
+from common.errors import Defect, FailureClass, ImageError, Transient
 from common.imaging.probe import Header, probe
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job, Limits
@@ -30,17 +30,17 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
 @pytest.mark.parametrize(
     ("what", "fault", "reason"),
     [
-        ("segfault", ImageFault.CRASHED, "SIGSEGV"),
-        ("abort", ImageFault.CRASHED, "SIGABRT"),
-        ("exit", ImageFault.CRASHED, "exit status 3"),
-        ("burn", ImageFault.TIMEOUT, "1 s of CPU time"),
-        ("eat", ImageFault.MEMORY, "memory"),
-        ("babble", ImageFault.CRASHED, "crashed"),
-        ("lie", ImageFault.CRASHED, "no sense"),
+        ("segfault", FailureClass.CRASHED, "SIGSEGV"),
+        ("abort", FailureClass.CRASHED, "SIGABRT"),
+        ("exit", FailureClass.CRASHED, "exit status 3"),
+        ("burn", FailureClass.TIMEOUT, "1 s of CPU time"),
+        ("eat", FailureClass.MEMORY, "memory"),
+        ("babble", FailureClass.CRASHED, "crashed"),
+        ("lie", FailureClass.CRASHED, "no sense"),
     ],
 )
 async def test_whatever_an_image_does_costs_that_image_alone(
-    pool: Pool, what: str, fault: ImageFault, reason: str
+    pool: Pool, what: str, fault: FailureClass, reason: str
 ) -> None:
     bad = asyncio.create_task(do(pool, what))
     for _ in range(3):
@@ -67,7 +67,7 @@ async def test_what_runs_out_of_time_at_work_is_too_slow(pool: Pool, monkeypatch
     async with Pool.open(1, pool.limits.model_copy(update={"cpu_seconds": 60, "wall_seconds": 3})) as patient:
         with pytest.raises(ImageError, match="3 s by the clock") as error:
             await do(patient, "burn")
-    assert error.value.fault is ImageFault.TIMEOUT
+    assert error.value.fault is FailureClass.TIMEOUT
 
 
 def defects() -> float:

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.support.bus import connected, opened
+from tests.support.bus import opened, wait_for_broker
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
@@ -46,7 +46,7 @@ async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: Vir
     async with Proxy.to(*vhost.address) as proxy:
         bus = RabbitBus(vhost.url_through(proxy.port), "test")
         bus.start()
-        await connected(bus)
+        await wait_for_broker(bus)
         await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
         await bus.publish(EVENT)
 
@@ -60,7 +60,7 @@ async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: Vir
         await proxy.restore()
         await eventually(lambda: count(2), "the event once more")
         release.set()
-        await connected(bus)
+        await wait_for_broker(bus)
         await bus.publish(EVENT)
         await eventually(lambda: count(3), "an event over the new connection")
         await bus.drain(1)
@@ -77,7 +77,7 @@ async def test_a_message_whose_consumers_keep_dying_is_put_aside_by_the_broker(v
 
     first = RabbitBus(vhost.url, "test")
     first.start()
-    await connected(first)
+    await wait_for_broker(first)
     await first.publish(EVENT)
     for life in range(1, DELIVERY_LIMIT + 2):
         bus = RabbitBus(vhost.url, f"life-{life}")

@@ -21,9 +21,9 @@ from common.messaging.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets, Entry
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 from publisher.maintenance.reconciler import Reconciler
-from resizer.handlers import Resizing, make_thumbnails
+from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
@@ -49,8 +49,8 @@ def plan() -> Plan:
 
 def reconciler(incoming: MemoryStorage, active: MemoryStorage, bus: EmbeddedBus, plan: Plan) -> Reconciler:
     buckets = Buckets(incoming, active)
-    activation = Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
-    return Reconciler(activation, after=600, interval=0.02, settle_all=True, temporary=Path())
+    activation = PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
+    return Reconciler(activation, after=600, interval=0.02, repair_all_at_start=True, temporary=Path())
 
 
 async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again(plan: Plan) -> None:
@@ -71,7 +71,7 @@ async def test_all_images_that_owe_modern_formats_are_asked_for(plan: Plan) -> N
             await active.put(key, b"thumbnail")
         record = Record(configuration=plan.configuration(Stage.BASE))
         await active.put(record_key(image, Stage.BASE), encode_record(record))
-    assert await reconciler(incoming, active, bus, plan).settle_everything()
+    assert await reconciler(incoming, active, bus, plan).repair_everything()
     assert await bus.depth(RESIZER_FOLLOW_UP) == 10
 
 
@@ -79,7 +79,7 @@ async def test_what_other_settings_left_behind_follows_its_original(plan: Plan) 
     incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
     await active.put(str(IMAGE), b"original")
     await incoming.put(f"{IMAGE.name}OLD.avif", b"made when there was such a size")
-    await reconciler(incoming, active, bus, plan).settle_everything()
+    await reconciler(incoming, active, bus, plan).repair_everything()
     assert set(incoming.objects) == set()
     assert set(active.objects) == {str(IMAGE), f"{IMAGE.name}OLD.avif"}
 
@@ -89,7 +89,7 @@ async def test_all_of_a_deleted_image_goes_whatever_the_settings_are_today(plan:
     await incoming.put(IMAGE.tombstone, b"")
     for key in (f"{IMAGE.name}OLD.avif", f"{IMAGE.name}.modern.json", IMAGE.crop, f"{IMAGE.name}MI.webp"):
         await active.put(key, b"came late")
-    await reconciler(incoming, active, bus, plan).settle_everything()
+    await reconciler(incoming, active, bus, plan).repair_everything()
     assert set(active.objects) == set()
 
 
@@ -97,7 +97,7 @@ async def test_a_request_for_formats_that_nobody_wants_any_more_does_nothing(pla
     incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
     await incoming.put(str(IMAGE), photo(300, 200))
     async with Pool.open(1, Limits()) as pool:
-        resizing = Resizing(Buckets(incoming, active), bus, Renderer(pool, Plan(plan.sizes)))
+        resizing = ResizerContext(Buckets(incoming, active), bus, Renderer(pool, Plan(plan.sizes)))
         data = RequestData(lane=Lane.FOLLOW_UP, stage=Stage.MODERN)
-        await make_thumbnails(ThumbnailsRequested(source="/test", subject=IMAGE, data=data), resizing=resizing)
+        await make_thumbnails(ThumbnailsRequested(source="/test", subject=IMAGE, data=data), context=resizing)
     assert set(incoming.objects) == {str(IMAGE)}

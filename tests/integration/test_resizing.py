@@ -12,7 +12,7 @@ from tests.support.memory import MemoryStorage
 from tests.support.pictures import photo
 from tests.support.rabbitmq import VirtualHost
 
-from common.errors import ImageFault, StorageFault
+from common.errors import FailureClass, StorageFault
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
 from common.images.records import Record, decode_record
@@ -25,9 +25,9 @@ from common.messaging.topology import PUBLISHER, RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 from publisher.maintenance.reconciler import Reconciler
-from resizer.handlers import Resizing, gave_up, make_thumbnails
+from resizer.handlers import ResizerContext, make_thumbnails, retries_exhausted
 from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
@@ -43,11 +43,11 @@ class World:
         self.pool = pool
 
     async def resize(self, sizes: str | None = None) -> None:
-        await make_thumbnails(EVENT, resizing=self.resizing(sizes))
+        await make_thumbnails(EVENT, context=self.resizing(sizes))
 
-    def resizing(self, sizes: str | None = None) -> Resizing:
+    def resizing(self, sizes: str | None = None) -> ResizerContext:
         buckets = Buckets(self.incoming, self.active)
-        return Resizing(buckets=buckets, bus=self.bus, renderer=Renderer(self.pool, Plan(parse_sizes(sizes))))
+        return ResizerContext(buckets=buckets, bus=self.bus, renderer=Renderer(self.pool, Plan(parse_sizes(sizes))))
 
     def record(self) -> Record:
         return decode_record(self.incoming.objects[RECORD])
@@ -83,10 +83,10 @@ async def test_another_configuration_renders_again(world: World) -> None:
 async def test_used_up_attempts_are_written_down_and_do_not_last(world: World) -> None:
     with capture_logs() as logged:
         fault = StorageFault("S3 bucket secret-bucket at http://store.internal:9000: 503")
-        await gave_up(EVENT, fault, resizing=world.resizing())
+        await retries_exhausted(EVENT, fault, context=world.resizing())
     failed = world.record().failed
     assert failed is not None
-    assert failed.fault == ImageFault.GAVE_UP
+    assert failed.fault == FailureClass.GAVE_UP
     assert "could not be rendered" in failed.reason
     assert "store" not in failed.reason, "everybody can read it"
     assert "bucket" not in failed.reason
@@ -146,7 +146,7 @@ async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
         pass  # all queues are declared
     await vhost.fill(RESIZER_FOLLOW_UP.name)
     async with opened(vhost.url, retry_delays=(0.01, 0.01)) as bus:
-        await bus.consume([live(Resizing(buckets, bus, renderer))])
+        await bus.consume([live(ResizerContext(buckets, bus, renderer))])
         await bus.publish(EVENT)
 
         async def put_aside() -> bool:
@@ -159,16 +159,18 @@ async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
     await vhost.empty(RESIZER_FOLLOW_UP.name)
     async with opened(vhost.url) as bus:
         if crop is None:
-            activation = Activation(buckets, bus, Outbox(bus), plan, ttl=3600)
-            settling = Reconciler(activation, after=0, interval=1, settle_all=False, temporary=Path("/nowhere"))
-            await settling.settle_incoming()
+            activation = PublisherContext(buckets, bus, Outbox(bus), plan, ttl=3600)
+            settling = Reconciler(
+                activation, after=0, interval=1, repair_all_at_start=False, temporary=Path("/nowhere")
+            )
+            await settling.repair_incoming()
         else:  # by itself the reconciler only looks at *incoming*
             assert await bus.replay(RESIZER_LIVE) == 1
-            await bus.consume([live(Resizing(buckets, bus, renderer))])
+            await bus.consume([live(ResizerContext(buckets, bus, renderer))])
         await eventually(lambda: bus.depth(RESIZER_FOLLOW_UP), "a request for the modern formats", 30)
 
 
-def live(resizing: Resizing) -> Subscription:
-    handlers: dict[type[Event], Handler] = {ImageUploaded: partial(make_thumbnails, resizing=resizing)}
-    last_words = partial(gave_up, resizing=resizing)
-    return Subscription(RESIZER_LIVE, handlers, slots=1, deadline=60, gave_up=last_words)
+def live(resizing: ResizerContext) -> Subscription:
+    handlers: dict[type[Event], Handler] = {ImageUploaded: partial(make_thumbnails, context=resizing)}
+    last_words = partial(retries_exhausted, context=resizing)
+    return Subscription(RESIZER_LIVE, handlers, slots=1, deadline=60, retries_exhausted=last_words)

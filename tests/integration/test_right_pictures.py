@@ -9,7 +9,7 @@ import pyvips
 from tests.support.imagemagick import convert
 from tests.support.pictures import DELAYS, animated_gif, opened, photo, still_gif
 
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
@@ -215,7 +215,7 @@ def test_an_image_without_a_pixel_fails_with_the_reason(tmp_path: Path) -> None:
     start = whole.index(b"\xff\xda")
     with pytest.raises(ImageError) as error:
         rendered(whole[: start + 14], Format.JPG, tmp_path)
-    assert error.value.fault is ImageFault.BROKEN
+    assert error.value.fault is FailureClass.BROKEN
     assert "end" in error.value.reason
 
 
@@ -250,4 +250,4 @@ def test_a_variant_that_would_be_enormous_is_refused(tmp_path: Path) -> None:
     (cover,) = parse_sizes('[{"suffix": "C", "convert": ["-resize", "2000x2000^"]}]')
     with pytest.raises(ImageError, match="2,000,000 × 2,000 pixels") as error:
         render(RenderJob(path=path, limits=Limits(), sizes=(cover,), outputs=(Output(format=Format.JPG),)))
-    assert error.value.fault is ImageFault.TOO_LARGE
+    assert error.value.fault is FailureClass.TOO_LARGE

@@ -16,12 +16,12 @@ from common.jobs import Result
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
-from common.storage.image_store import original_of
+from common.storage.image_store import find_original
 from common.storage.local import LocalStorage
 from common.storage.s3 import S3Storage, connect
-from publisher.activation import Activation
-from publisher.audit.findings import Kind
-from publisher.audit.verification import Inspection
+from publisher.activation import PublisherContext
+from publisher.audit.findings import FindingClass
+from publisher.audit.verification import Verification
 from publisher.maintenance.lock import STALE, Lock
 from publisher.maintenance.sweep import Sweep
 
@@ -29,15 +29,15 @@ IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None))
 
 
-def activation(buckets: Buckets) -> Activation:
+def activation(buckets: Buckets) -> PublisherContext:
     bus = EmbeddedBus()
-    return Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=2.0)
+    return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=2.0)
 
 
 async def sweep(buckets: Buckets) -> None:
     sweeping = Sweep(activation(buckets), Path(), grace=2.0)
-    async for due in sweeping.due(thorough=True):
-        await sweeping.settle(due)
+    async for candidates in sweeping.candidates(thorough=True):
+        await sweeping.settle(candidates)
 
 
 async def test_on_s3_an_expired_image_goes_whole_and_others_stay(s3_buckets: TestBuckets, tmp_path: Path) -> None:
@@ -69,10 +69,10 @@ async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
     for written in incoming._written:  # noqa: SLF001
         incoming._written[written] = -3600.0  # noqa: SLF001
     sweeping = Sweep(activation(buckets), Path(), grace=2.0)
-    due = [item async for item in sweeping.due(thorough=True)]
-    assert len(due) == 2
+    candidates = [item async for item in sweeping.candidates(thorough=True)]
+    assert len(candidates) == 2
     await put(incoming, str(IMAGE))  # what was listed is young again
-    assert {(await sweeping.settle(item)).result for item in due} == {Result.SKIPPED}
+    assert {(await sweeping.settle(item)).result for item in candidates} == {Result.SKIPPED}
     assert set(incoming.objects) == {str(IMAGE), IMAGE.variant("BI")}
     assert set(active.objects) == {IMAGE.crop}
 
@@ -99,7 +99,7 @@ async def test_a_lock_is_kept_while_it_is_held_and_left_to_whom_it_was_taken_by(
 async def test_an_original_is_found_however_its_ending_is_spelt(ending: str) -> None:
     buckets = Buckets(MemoryStorage(), MemoryStorage())
     await put(buckets.active, f"1_1.{ending}")
-    assert await original_of("1_1", buckets=buckets) == ImageKey("1_1", ending)
+    assert await find_original("1_1", buckets=buckets) == ImageKey("1_1", ending)
 
 
 async def test_what_crashed_writes_left_is_reported_and_cleared(
@@ -108,13 +108,13 @@ async def test_what_crashed_writes_left_is_reported_and_cleared(
     buckets = Buckets(LocalStorage.open(tmp_path / "incoming"), LocalStorage.open(tmp_path / "active"))
     left = tmp_path / "active" / ".tmp" / "left"
     left.write_bytes(b"half a photo")
-    assert await Inspection(buckets, PLAN).leftovers() == []
+    assert await Verification(buckets, PLAN).unfinished_writes() == []
     # The change time of a file cannot be set, so the present is moved instead.
     monkeypatch.setattr("time.time", lambda: left.stat().st_ctime + 3700)
-    (found,) = await Inspection(buckets, PLAN).leftovers()
-    assert (found.image, found.result, found.error) == ("active/.tmp/left", Result.ERROR, Kind.TEMPORARY)
+    (found,) = await Verification(buckets, PLAN).unfinished_writes()
+    assert (found.image, found.result, found.error) == ("active/.tmp/left", Result.ERROR, FindingClass.TEMPORARY)
     assert left.exists()
-    (settled,) = await Inspection(buckets, PLAN, activation(buckets)).leftovers()
+    (settled,) = await Verification(buckets, PLAN, activation(buckets)).unfinished_writes()
     monkeypatch.undo()
     assert settled.result is Result.PROCESSED
     assert not left.exists()

@@ -17,8 +17,8 @@ from common.images.names import ImageKey
 from common.messaging.bus import Bus
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import ThumbnailsRequested
-from publisher.audit.findings import Kind, Suspicion
-from publisher.audit.verification import Inspection
+from publisher.audit.findings import FindingClass, PossibleFinding
+from publisher.audit.verification import Verification
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
 
@@ -195,20 +195,22 @@ async def expired(site: Backend) -> None:
 
 async def sweep(site: Backend) -> None:
     sweeping = Sweep(site.activation, site.settings.temp_folder, grace=0)
-    async for due in sweeping.due(thorough=True):
-        await sweeping.settle(due)
+    async for candidates in sweeping.candidates(thorough=True):
+        await sweeping.settle(candidates)
 
 
 async def reconcile(site: Backend) -> None:
     folder = site.settings.temp_folder
-    await Reconciler(site.activation, after=0, interval=1, settle_all=False, temporary=folder).settle_incoming()
+    await Reconciler(
+        site.activation, after=0, interval=1, repair_all_at_start=False, temporary=folder
+    ).repair_incoming()
 
 
 async def repair(site: Backend) -> None:
     left = [entry.key async for entry in site.incoming.entries()]
     image = next(ImageKey.parse(f"{key[:-5]}.jpg") for key in left if key.endswith(".json") and "modern" not in key)
-    suspicion = Suspicion(Kind.NOT_MOVED, image, frozenset(left))
-    await Inspection(site.buckets, site.settings.plan, site.activation).look(suspicion)
+    suspicion = PossibleFinding(FindingClass.NOT_MOVED, image, frozenset(left))
+    await Verification(site.buckets, site.settings.plan, site.activation).verify(suspicion)
 
 
 @pytest.mark.parametrize("site", ["embedded"], indirect=True)

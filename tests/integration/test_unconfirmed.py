@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.bus import connected, opened
+from tests.support.bus import opened, wait_for_broker
 from tests.support.eventually import eventually
 from tests.support.mortal import MortalBroker, mortal_broker
 from tests.support.proxy import Proxy
@@ -62,7 +62,7 @@ async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(broke
         await _trouble(bus, "alarm")
         await asyncio.sleep(8)  # longer than a silent connection would live, and than a confirm is waited for
         await broker.control("set_vm_memory_high_watermark", "0.8")
-        await connected(bus)
+        await wait_for_broker(bus)
         await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=4, deadline=5)])
 
         async def all_handled() -> bool:
@@ -93,7 +93,7 @@ async def test_a_consumer_that_the_broker_ends_for_being_slow_comes_back(broker:
             return taken >= 2
 
         await eventually(again, "the event once more", 40)
-        await connected(bus)
+        await wait_for_broker(bus)
         await bus.publish(uploaded(2))
 
         async def another() -> bool:
@@ -125,7 +125,7 @@ async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: V
 
             await eventually(confirmed, "a confirm", 40)
             assert await bus.depth(RESIZER_LIVE) == 2
-            await connected(bus)
+            await wait_for_broker(bus)
 
 
 async def test_beyond_a_thousand_unconfirmed_messages_a_publish_is_refused_at_once(vhost: VirtualHost) -> None:

@@ -85,11 +85,11 @@ async def test_the_search_notices_a_crop_that_is_not_owed(monkeypatch: pytest.Mo
         await buckets.active.put(image.crop, crop.geometry.text.encode())
 
     monkeypatch.setattr("publisher.handlers.owe_crop", in_active_alone)
-    unsettled = 0
+    unverified = 0
     for seed in SEEDS:
         world = await cropped_by_processes_that_die(seed, "activate", "resize")
-        unsettled += IMAGE.crop in world.active and shown(world) != {CROP}
-    assert unsettled
+        unverified += IMAGE.crop in world.active and shown(world) != {CROP}
+    assert unverified
 
 
 async def test_the_search_notices_a_start_that_does_not_compare_crops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,12 +97,12 @@ async def test_the_search_notices_a_start_that_does_not_compare_crops(monkeypatc
         return None
 
     monkeypatch.setattr("publisher.maintenance.reconciler.stage_of_other_crop", nothing)
-    unsettled = 0
+    unverified = 0
     for seed in SEEDS:
         world = World(seed, 0)
         await run(world, "activate", "resize")
         await run(world, "crop_once", steps=1 + seed % 40)
         await world.stop()
         await run(world, "start_embedded")
-        unsettled += IMAGE.crop in world.active and shown(world) != {CROP}
-    assert unsettled
+        unverified += IMAGE.crop in world.active and shown(world) != {CROP}
+    assert unverified

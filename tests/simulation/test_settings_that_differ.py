@@ -14,7 +14,7 @@ from common.images.plan import Plan
 from common.images.records import Record, Stage, decode_record, record_key
 from common.messaging.events import ThumbnailsReady
 from common.storage.image_store import read_crop, read_record
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 
 PLANS = {"today": PLAN, "other": OTHERS[0], "base": OTHERS[1]}
 PAIRS = [((one,), (other,)) for one, other in product(PLANS, PLANS) if one != other]
@@ -82,7 +82,7 @@ async def test_nothing_comes_back(publishing: Sequence[str], resizing: Sequence[
 async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """To ask again wherever the settings are not one's own never ends."""
 
-    async def by_configuration(event: ThumbnailsReady, activation: Activation) -> bool:
+    async def by_configuration(event: ThumbnailsReady, activation: PublisherContext) -> bool:
         crop = await read_crop(activation.buckets.active, event.subject)
         return event.data.configuration == activation.plan.configuration(event.data.stage, crop)
 
@@ -94,7 +94,7 @@ async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest
 async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uncropped versions may have come over it: an event that does not show the crop has to ask again."""
 
-    async def by_record(event: ThumbnailsReady, activation: Activation) -> bool:
+    async def by_record(event: ThumbnailsReady, activation: PublisherContext) -> bool:
         crop = await read_crop(activation.buckets.active, event.subject)
         record = await read_record(activation.buckets.active, event.subject, Stage.BASE)
         return crop is not None and record is not None and record.crop == crop.geometry.text

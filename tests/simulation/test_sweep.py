@@ -9,7 +9,7 @@ import pytest
 from tests.support.world import DEADLINE, EVERYTHING, GRACE, IMAGE, PLAN, SEEDS, TTL, World
 
 from common.images.records import Stage, record_key
-from publisher.maintenance.listing import Found
+from publisher.maintenance.listing import ListedImage
 
 _SLOWNESS = 2.0  # seconds that a step takes at most
 
@@ -84,7 +84,7 @@ async def test_the_search_notices_when_the_grace_is_left_out(grace: float, monke
     async def nowhere(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr("publisher.maintenance.sweep.original_of", nowhere)
+    monkeypatch.setattr("publisher.maintenance.sweep.find_original", nowhere)
     harmed = 0
     for seed in SEEDS:
         try:
@@ -115,12 +115,12 @@ async def test_a_death_between_tombstone_and_removal_leaves_nothing_public() -> 
 
 
 async def test_the_search_notices_when_no_tombstone_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def none(*_: object, **__: object) -> AsyncIterator[Found]:
-        nothing: list[Found] = []
+    async def none(*_: object, **__: object) -> AsyncIterator[ListedImage]:
+        nothing: list[ListedImage] = []
         for found in nothing:
             yield found
 
-    monkeypatch.setattr("publisher.maintenance.tombstones.unsettled", none)
+    monkeypatch.setattr("publisher.maintenance.tombstones.unverified", none)
     left = [await deleted_by_processes_that_die(seed) for seed in SEEDS]
     assert any(left[0::2]), "a request was killed after its copy"
     assert any(left[1::2]), "a deletion died before it removed anything"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tests.soak.account import Account, Image, Place, State
 
-from common.images.names import TOMBSTONES, ImageKey, is_original, owner
+from common.images.names import TOMBSTONES, ImageKey, image_name_of, is_original
 from common.images.plan import Plan
 from common.images.records import decode_record, record_key
 from common.storage.base import Buckets, Storage
@@ -112,5 +112,5 @@ def _unnamed(name: str, there: _There, plan: Plan, found: Audit) -> None:
 async def _by_name(bucket: Storage) -> defaultdict[str, set[str]]:
     found: defaultdict[str, set[str]] = defaultdict(set)
     async for entry in bucket.entries():
-        found[owner(entry.key) or entry.key].add(entry.key)
+        found[image_name_of(entry.key) or entry.key].add(entry.key)
     return found

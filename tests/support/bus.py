@@ -9,7 +9,7 @@ from common.messaging.rabbit import Bounds, RabbitBus
 from common.messaging.topology import RETRY_DELAYS
 
 
-async def connected(bus: RabbitBus) -> None:
+async def wait_for_broker(bus: RabbitBus) -> None:
     """Wait until the bus has all of its connections."""
 
     async def is_connected() -> bool:
@@ -25,7 +25,7 @@ async def opened(
     """A connected bus; it is drained and closed afterwards."""
     bus = RabbitBus(url, "test", retry_delays, bounds or Bounds())
     bus.start()
-    await connected(bus)
+    await wait_for_broker(bus)
     try:
         yield bus
     finally:

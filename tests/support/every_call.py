@@ -22,14 +22,14 @@ from common.messaging.outbox import Outbox
 from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets, Entry, Storage
 from common.storage.local import LocalStorage
-from ingest.accept import Uploads, accept
+from ingest.accept import UploadContext, accept
 from ingest.status import status_of
-from publisher.activation import Activation, move_original
+from publisher.activation import PublisherContext, move_original
 from publisher.deletion import delete
-from publisher.edits import Edits, recropped, rotated
-from publisher.errors import Failed
+from publisher.edits import Edits, recrop_image, rotate_image
+from publisher.errors import ImageFailed
 from publisher.handlers import activate, thumbnails_settled
-from resizer.handlers import Resizing, make_thumbnails
+from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.rendering import Renderer
 
 PLAN = Plan(parse_sizes(None))
@@ -116,9 +116,9 @@ class Site:
         decoders: Any = _Decoders()
         renderers: Any = InstantPool()
         outbox = Outbox(bus)
-        self.uploads = Uploads(incoming=self.buckets.incoming, outbox=outbox, pool=decoders, turning=None)
-        self.resizing = Resizing(buckets=self.buckets, bus=bus, renderer=Renderer(renderers, PLAN))
-        self.activation = Activation(buckets=self.buckets, bus=bus, outbox=outbox, plan=PLAN, ttl=3600.0)
+        self.uploads = UploadContext(incoming=self.buckets.incoming, outbox=outbox, pool=decoders, turning=None)
+        self.resizing = ResizerContext(buckets=self.buckets, bus=bus, renderer=Renderer(renderers, PLAN))
+        self.activation = PublisherContext(buckets=self.buckets, bus=bus, outbox=outbox, plan=PLAN, ttl=3600.0)
         self.edits = Edits(
             buckets=self.buckets,
             bus=bus,
@@ -153,11 +153,11 @@ async def upload(site: Site) -> ImageKey:
 
 
 async def _render(site: Site, image: ImageKey) -> None:
-    await make_thumbnails(ImageUploaded(source="/test", subject=image), resizing=site.resizing)
+    await make_thumbnails(ImageUploaded(source="/test", subject=image), context=site.resizing)
 
 
 async def _publish(site: Site, image: ImageKey) -> None:
-    await activate(image, activation=site.activation)
+    await activate(image, context=site.activation)
 
 
 async def _move(site: Site, image: ImageKey) -> None:
@@ -167,7 +167,7 @@ async def _move(site: Site, image: ImageKey) -> None:
 async def _settle(site: Site, image: ImageKey) -> None:
     data = StageData(stage=Stage.BASE, configuration=PLAN.configuration(Stage.BASE))
     event = ThumbnailsReady(source="/test", subject=image, data=data)
-    await thumbnails_settled(event, activation=site.activation)
+    await thumbnails_settled(event, context=site.activation)
 
 
 async def _fail(site: Site, image: ImageKey) -> None:
@@ -177,8 +177,8 @@ async def _fail(site: Site, image: ImageKey) -> None:
 
 
 async def _publish_failed(site: Site, image: ImageKey) -> None:
-    with suppress(Failed):
-        await activate(image, activation=site.activation)
+    with suppress(ImageFailed):
+        await activate(image, context=site.activation)
         raise AssertionError("a failed image was published")
 
 
@@ -191,11 +191,11 @@ async def _delete(site: Site, image: ImageKey) -> None:
 
 
 async def _rotate(site: Site, image: ImageKey) -> None:
-    await rotated(image, 90, edits=site.edits)
+    await rotate_image(image, 90, edits=site.edits)
 
 
 async def _recrop(site: Site, image: ImageKey) -> None:
-    await recropped(image, _CROP, edits=site.edits)
+    await recrop_image(image, _CROP, edits=site.edits)
 
 
 @dataclass(frozen=True)

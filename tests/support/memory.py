@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from common.errors import KeyTaken, NoSuchKey, StorageFault
-from common.images.names import owner
-from common.storage.base import Entry, Storage, Stranger
+from common.images.names import image_name_of
+from common.storage.base import AnonymousAccess, Entry, Storage
 
 
 class MemoryStorage:
@@ -57,8 +57,8 @@ class MemoryStorage:
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)
 
-    async def as_stranger(self, key: str) -> Stranger:
-        return Stranger(readable=None if key in self.objects else False)
+    async def anonymous_access(self, key: str) -> AnonymousAccess:
+        return AnonymousAccess(readable=None if key in self.objects else False)
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         for key in list(self.objects):
@@ -67,14 +67,14 @@ class MemoryStorage:
 
     async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
         async for entry in self.entries():
-            if owner(entry.key) in names:
+            if image_name_of(entry.key) in names:
                 yield entry
 
     async def check(self) -> None:
         """Memory is always there."""
 
-    async def leftovers(self) -> list[str]:
+    async def unfinished_writes(self) -> list[str]:
         return []
 
-    async def tidy(self) -> None:
+    async def remove_unfinished_writes(self) -> None:
         """Nothing is ever left behind."""

@@ -98,9 +98,9 @@ async def v5_database() -> AsyncIterator[V5Database]:
     """A fresh database, which goes with all that is in it."""
     name = f"test_{uuid4().hex[:12]}"
     base = server()
-    owner = await asyncpg.connect(f"{base}/postgres")
+    image_name_of = await asyncpg.connect(f"{base}/postgres")
     try:
-        await owner.execute(f"CREATE DATABASE {name}")
+        await image_name_of.execute(f"CREATE DATABASE {name}")
         try:
             connection = await asyncpg.connect(f"{base}/{name}")
             try:
@@ -109,6 +109,6 @@ async def v5_database() -> AsyncIterator[V5Database]:
             finally:
                 await connection.close()
         finally:
-            await owner.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            await image_name_of.execute(f"DROP DATABASE {name} WITH (FORCE)")
     finally:
-        await owner.close()
+        await image_name_of.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.test_utils import TestServer
-from tests.support.bus import connected
+from tests.support.bus import wait_for_broker
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
@@ -21,7 +21,7 @@ from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from ingest.bootstrap import ingest
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 from publisher.bootstrap import publisher
 from resizer.bootstrap import resizer
 from standalone.settings import StandaloneSettings
@@ -104,7 +104,7 @@ class Backend:
         subscriptions = [subscription for service in wired for subscription in service.subscriptions]
         await self.bus.consume(subscriptions, wired[0].news)
         if isinstance(self.bus, RabbitBus):
-            await connected(self.bus)
+            await wait_for_broker(self.bus)
         routes = [route for service in wired for route in service.routes]
         app = make_app("test", routes, Health(self.buckets.check, self.bus.trouble, lambda: None), settings)
         server = await self._stack.enter_async_context(TestServer(app))
@@ -151,9 +151,9 @@ class Backend:
         await eventually(lambda: bucket.stat(key), f"{key} in its bucket", 20)
 
     @property
-    def activation(self) -> Activation:
+    def activation(self) -> PublisherContext:
         """For what is done by a reconciler, a sweep or a command; the time to activate is over for all images."""
-        return Activation(self.buckets, self.bus, Outbox(self.bus), self.settings.plan, ttl=0)
+        return PublisherContext(self.buckets, self.bus, Outbox(self.bus), self.settings.plan, ttl=0)
 
     async def public_by_hand(self, name: str) -> None:
         """What an activation leaves that is killed after its first two steps."""

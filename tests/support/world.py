@@ -29,14 +29,14 @@ from common.messaging.events import (
 from common.messaging.outbox import Outbox
 from common.messaging.topology import WorkQueue
 from common.sandbox.protocol import Limits
-from common.storage.base import Buckets, Entry, Storage, Stranger
-from publisher.activation import Activation
-from publisher.deletion import bury, delete
-from publisher.errors import Expired, Unknown
+from common.storage.base import AnonymousAccess, Buckets, Entry, Storage
+from publisher.activation import PublisherContext
+from publisher.deletion import delete, write_tombstone
+from publisher.errors import ImageExpired, ImageUnknown
 from publisher.handlers import activate, activation_requested, thumbnails_settled
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
-from resizer.handlers import Resizing, make_thumbnails
+from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.operations.render import Made, Rendered, RenderJob
 from resizer.rendering import Renderer
 
@@ -131,9 +131,9 @@ class SteppedStorage:
         await self._step()
         await self.inner.delete(key)
 
-    async def as_stranger(self, key: str) -> Stranger:
+    async def anonymous_access(self, key: str) -> AnonymousAccess:
         await self._step()
-        return await self.inner.as_stranger(key)
+        return await self.inner.anonymous_access(key)
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         await self._step()
@@ -148,11 +148,11 @@ class SteppedStorage:
     async def check(self) -> None:
         await self._step()
 
-    async def leftovers(self) -> list[str]:
+    async def unfinished_writes(self) -> list[str]:
         await self._step()
-        return await self.inner.leftovers()
+        return await self.inner.unfinished_writes()
 
-    async def tidy(self) -> None:
+    async def remove_unfinished_writes(self) -> None:
         await self._step()
 
 
@@ -203,8 +203,8 @@ class World:
         self.buckets = Buckets(incoming, active)
         bus: Any = self  # a World is all that the handlers need of a bus
         pool: Any = InstantPool()
-        self._resizers = [Resizing(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
-        self._publishers = [Activation(self.buckets, bus, Outbox(bus), plan, TTL) for plan in publishing]
+        self._resizers = [ResizerContext(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
+        self._publishers = [PublisherContext(self.buckets, bus, Outbox(bus), plan, TTL) for plan in publishing]
         self._running: dict[asyncio.Task[None], Handler] = {}
         self._ends: dict[asyncio.Task[None], float] = {}
         self._of_requests: set[asyncio.Task[None]] = set()
@@ -218,16 +218,16 @@ class World:
         assert self._events <= _MOST, "events without end"
         if isinstance(event, ThumbnailsReady | ThumbnailsFailed):
             told = self._as_an_old_one_tells(event) if self._old and self.scheduler.random.random() < 0.5 else event
-            self.start(lambda: thumbnails_settled(told, activation=self._activation))
+            self.start(lambda: thumbnails_settled(told, context=self._activation))
         elif isinstance(event, ThumbnailsRequested):
-            self.start(lambda: make_thumbnails(event, resizing=self._resizing))
+            self.start(lambda: make_thumbnails(event, context=self._resizing))
 
     @property
-    def _resizing(self) -> Resizing:
+    def _resizing(self) -> ResizerContext:
         return self.scheduler.random.choice(self._resizers)
 
     @property
-    def _activation(self) -> Activation:
+    def _activation(self) -> PublisherContext:
         return self.scheduler.random.choice(self._publishers)
 
     @staticmethod
@@ -252,39 +252,39 @@ class World:
 
     def resize(self) -> None:
         event = ImageUploaded(source="/test", subject=IMAGE)
-        self.start(lambda: make_thumbnails(event, resizing=self._resizing))
+        self.start(lambda: make_thumbnails(event, context=self._resizing))
 
     def activate(self) -> None:
         event = ActivationRequested(source="/test", subject=IMAGE)
 
         async def activate_and_answer() -> None:
-            await activation_requested(event, activation=self._activation)
+            await activation_requested(event, context=self._activation)
             self.published = True
 
         self.start(activate_and_answer)
 
     def crop_one(self) -> None:
-        self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[0]))
+        self.start(lambda: activate(IMAGE, context=self._activation, crop=CROPS[0]))
 
     def crop_other(self) -> None:
-        self.start(lambda: activate(IMAGE, activation=self._activation, crop=CROPS[1]))
+        self.start(lambda: activate(IMAGE, context=self._activation, crop=CROPS[1]))
 
     def crop_once(self) -> None:
         """A request with a crop, whose process may die."""
         crop = CROPS[0]
 
         async def crop_and_answer() -> None:
-            await activate(IMAGE, activation=self._activation, crop=crop)
+            await activate(IMAGE, context=self._activation, crop=crop)
             self.answered.add(crop.geometry.text)
 
         self.start(crop_and_answer, request=True)
 
     def publish_once(self) -> None:
-        self.start(lambda: activate(IMAGE, activation=self._activation), request=True)
+        self.start(lambda: activate(IMAGE, context=self._activation), request=True)
 
     def delete_once(self) -> None:
         """A deletion whose process dies after the tombstone."""
-        self.start(lambda: bury(IMAGE, buckets=self.buckets))
+        self.start(lambda: write_tombstone(IMAGE, buckets=self.buckets))
 
     def delete(self) -> None:
         self.start(lambda: delete(IMAGE, buckets=self.buckets, plan=PLAN, outbox=self._activation.outbox))
@@ -297,16 +297,16 @@ class World:
             over = False
             while not over:
                 over = self.scheduler.now > TTL + self._grace
-                async for due in sweep.due(thorough=True):
-                    await sweep.settle(due)
+                async for candidates in sweep.candidates(thorough=True):
+                    await sweep.settle(candidates)
                 self.scheduler.now += self.scheduler.random.random() * _PAUSE
 
         self.start(sweep_on, deadline=float("inf"))
 
     def reconcile(self) -> None:
         """Settle what *incoming* owes, however young."""
-        reconciler = Reconciler(self._activation, after=0, interval=1, settle_all=False, temporary=Path())
-        self.start(reconciler.settle_incoming, deadline=float("inf"))
+        reconciler = Reconciler(self._activation, after=0, interval=1, repair_all_at_start=False, temporary=Path())
+        self.start(reconciler.repair_incoming, deadline=float("inf"))
 
     async def stop(self) -> None:
         """All processes die, and every event is lost: what the embedded default's bus holds dies with it."""
@@ -317,10 +317,10 @@ class World:
 
     def start_embedded(self) -> None:
         """Settle what both buckets owe, as the embedded default does when it starts."""
-        reconciler = Reconciler(self._activation, after=0, interval=1, settle_all=True, temporary=Path())
+        reconciler = Reconciler(self._activation, after=0, interval=1, repair_all_at_start=True, temporary=Path())
 
         async def settle() -> None:
-            assert await reconciler.settle_everything()
+            assert await reconciler.repair_everything()
 
         self.start(settle, deadline=float("inf"))
 
@@ -348,9 +348,9 @@ class World:
                 task.result()
             except Transient:
                 self.start(handler)
-            except Expired:
+            except ImageExpired:
                 assert self.scheduler.now > TTL
-            except Unknown:
+            except ImageUnknown:
                 gone = str(IMAGE) not in self.incoming and str(IMAGE) not in self.active
                 assert IMAGE.tombstone in self.incoming or gone, "an image that is there is not unknown"
 

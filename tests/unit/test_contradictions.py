@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from common.images.names import ImageKey, owner
+from common.images.names import ImageKey, image_name_of
 from common.images.plan import Output, Plan
 from common.images.records import Stage, record_key
 from common.images.sizes import parse_sizes
@@ -191,4 +191,4 @@ def test_no_suffix_meets_what_else_an_image_has(suffix: str) -> None:
         variants = {key for stage in Stage for key in plan.variants(image, stage)}
         others = {str(image), image.crop, *(record_key(image, stage) for stage in Stage)}
         assert not variants & others
-        assert {owner(key) for key in variants} == {image.name}
+        assert {image_name_of(key) for key in variants} == {image.name}

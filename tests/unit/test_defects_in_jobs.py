@@ -7,7 +7,7 @@ import pytest
 from common.errors import Defect
 from common.jobs import Result
 from migrator import migration as handlers
-from migrator.index import Listed
+from migrator.index import ArchivedImage
 
 
 async def test_the_migration_reports_the_image_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,6 +16,6 @@ async def test_the_migration_reports_the_image_and_goes_on(monkeypatch: pytest.M
 
     monkeypatch.setattr(handlers, "_migrate", fails)
     nothing: Any = None
-    outcome = await handlers.migrate(Listed(1, "1475660224_1", "1475660224_1.jpg", svg=False), migration=nothing)
+    outcome = await handlers.migrate(ArchivedImage(1, "1475660224_1", "1475660224_1.jpg", svg=False), migration=nothing)
     assert (outcome.result, outcome.error) == (Result.ERROR, "defect")
     assert "log" in str(outcome.reason)

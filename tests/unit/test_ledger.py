@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from migrator.database import Row
-from migrator.index import Ledger
+from migrator.index import MigrationIndex
 
 
 async def test_stopping_in_the_middle_of_a_statement_ends_it(tmp_path: Path) -> None:
     rows = [Row(number, f"{number}_1.jpg", has_svg=False) for number in range(200_000)]
-    async with Ledger.open(tmp_path) as ledger:
+    async with MigrationIndex.open(tmp_path) as ledger:
         adding = asyncio.create_task(ledger.add_rows(rows))
         await asyncio.sleep(0.1)
         adding.cancel()
@@ -21,7 +21,7 @@ async def test_stopping_in_the_middle_of_a_statement_ends_it(tmp_path: Path) -> 
 
 
 async def test_a_row_that_is_no_image_hides_none(tmp_path: Path) -> None:
-    async with Ledger.open(tmp_path) as ledger:
+    async with MigrationIndex.open(tmp_path) as ledger:
         await ledger.add_rows([Row(1, "123_45", has_svg=False), Row(2, "123_45.jpg", has_svg=True)])
         assert [str(listed) for page in [page async for page in ledger.pages("ASC")] for listed in page] == [
             "123_45",

@@ -1,6 +1,6 @@
 import pytest
 
-from common.images.names import BadName, Format, ImageKey, content_type, owner
+from common.images.names import BadName, Format, ImageKey, content_type, image_name_of
 
 
 @pytest.mark.parametrize("text", ["1475660224_0882910455.jpg", "1_1.svg", "1475660224_1234567.gif", "0_0.png"])
@@ -45,12 +45,12 @@ def test_keys_of_variants() -> None:
 
 
 def test_an_object_belongs_to_the_image_whose_whole_name_it_begins_with() -> None:
-    assert owner("123_45.jpg") == "123_45"
-    assert owner("123_45BI.jpg") == "123_45"
-    assert owner("123_45.json") == "123_45"
-    assert owner("123_456BI.jpg") == "123_456"
+    assert image_name_of("123_45.jpg") == "123_45"
+    assert image_name_of("123_45BI.jpg") == "123_45"
+    assert image_name_of("123_45.json") == "123_45"
+    assert image_name_of("123_456BI.jpg") == "123_456"
     for stranger in ("123_45", "123_45.exe", "notes.txt", "tombstones/123_45", "123_45BI/x.jpg", ".tmp"):
-        assert owner(stranger) is None
+        assert image_name_of(stranger) is None
 
 
 def test_content_types_come_from_the_key() -> None:

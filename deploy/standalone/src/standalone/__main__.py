@@ -45,7 +45,7 @@ async def start() -> None:
         services = [
             await stack.enter_async_context(ingest(settings, bus=bus, buckets=buckets)),
             await stack.enter_async_context(resizer(settings, bus=bus, buckets=buckets)),
-            await stack.enter_async_context(publisher(settings, bus=bus, buckets=buckets, settle_all=True)),
+            await stack.enter_async_context(publisher(settings, bus=bus, buckets=buckets, repair_all_at_start=True)),
         ]
         await run(_together(services), bus=bus, buckets=buckets, settings=settings)
 

@@ -39,7 +39,7 @@ class Defect(Exception):
     """An error of ours, such as an operation that was called wrongly: no image is to blame for it."""
 
 
-class ImageFault(StrEnum):
+class FailureClass(StrEnum):
     """Why an image cannot be used, as records, events and metrics spell it."""
 
     UNSUPPORTED = "unsupported"
@@ -54,7 +54,7 @@ class ImageFault(StrEnum):
 class ImageError(Permanent):
     """The image itself is at fault, and will be next time too."""
 
-    def __init__(self, fault: ImageFault, reason: str) -> None:
+    def __init__(self, fault: FailureClass, reason: str) -> None:
         super().__init__(reason)
         self.fault = fault
         self.reason = reason

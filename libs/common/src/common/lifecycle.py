@@ -20,7 +20,7 @@ from common.messaging.bus import Bus, Subscription, no_trouble
 from common.messaging.events import Event
 from common.settings.base import Settings
 from common.storage.base import Buckets
-from common.storage.temporary import clear_temporary
+from common.storage.temporary import remove_stale_files
 
 log = structlog.get_logger()
 
@@ -62,10 +62,10 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
     async with AsyncExitStack() as http:
         app = make_app(service.name, service.routes, health, settings)
         connections = most_connections()
-        runner = await http.enter_async_context(_served(app, "SERVICE_PORT", settings.service_port, connections))
+        runner = await http.enter_async_context(_serve(app, "SERVICE_PORT", settings.service_port, connections))
         if not settings.disable_prometheus_metrics:
             numbers = make_metrics_app(settings.metrics_path)
-            await http.enter_async_context(_served(numbers, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
+            await http.enter_async_context(_serve(numbers, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
         temporary = str(settings.temp_folder)
         log.info("started", port=settings.service_port, temp_folder=temporary, most_connections=connections)
         work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
@@ -106,7 +106,9 @@ async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -
     async with asyncio.TaskGroup() as tasks:
         for task in service.background:
             tasks.create_task(_endless(task.__qualname__, task()))
-        tasks.create_task(_endless(_tidy.__qualname__, _tidy(buckets, temporary)))
+        tasks.create_task(
+            _endless(_remove_unfinished_writes.__qualname__, _remove_unfinished_writes(buckets, temporary))
+        )
 
 
 async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
@@ -126,12 +128,12 @@ def _reason(fault: BaseException) -> str:
     return str(fault) or type(fault).__name__
 
 
-async def _tidy(buckets: Buckets, temporary: Path) -> None:
+async def _remove_unfinished_writes(buckets: Buckets, temporary: Path) -> None:
     """Clear now and then what crashes of this or other services left."""
     while True:
         try:
-            await asyncio.to_thread(clear_temporary, temporary)
-            await buckets.tidy()
+            await asyncio.to_thread(remove_stale_files, temporary)
+            await buckets.remove_unfinished_writes()
         except (OSError, StorageFault) as fault:
             log.warning("what crashes left cannot be cleared now", reason=str(fault))
         await asyncio.sleep(_TIDY_INTERVAL)
@@ -153,7 +155,7 @@ async def _wait_for_storage(buckets: Buckets) -> None:
 
 
 @asynccontextmanager
-async def _served(app: web.Application, setting: str, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
+async def _serve(app: web.Application, setting: str, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
     """The application on the port of the setting. Raises OSError that names both, where it cannot be had."""
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()

@@ -11,7 +11,7 @@ from common.settings.base import Backend, BrokerSettings, Settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from common.storage.s3 import S3Account, S3Storage, connect
-from common.storage.temporary import prepare_temporary
+from common.storage.temporary import prepare_temporary_folder
 
 _CONNECT_PATIENCE = 10.0  # seconds
 
@@ -19,7 +19,7 @@ _CONNECT_PATIENCE = 10.0  # seconds
 @asynccontextmanager
 async def open_buckets(settings: Settings) -> AsyncIterator[Buckets]:
     """The two buckets that the settings name. Raises StorageFault for folders that cannot be made."""
-    prepare_temporary(settings.temp_folder)
+    prepare_temporary_folder(settings.temp_folder)
     if settings.storage_backend is Backend.LOCAL:
         assert settings.incoming_folder is not None
         assert settings.active_folder is not None
@@ -54,7 +54,7 @@ async def open_bus(settings: BrokerSettings, service: str) -> AsyncIterator[Rabb
         await bus.close()
 
 
-async def connected(bus: RabbitBus) -> None:
+async def wait_for_broker(bus: RabbitBus) -> None:
     """Return once the broker can be used. A command must not wait for one as a service does: raises BusFault."""
     try:
         async with asyncio.timeout(_CONNECT_PATIENCE):

@@ -24,7 +24,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Uploads:
+class UploadContext:
     """What taking an upload needs. `turning` is the pool that turns originals upright, or None to leave them.
 
     `strip_location` says whether originals are stored without the position.
@@ -37,7 +37,7 @@ class Uploads:
     strip_location: bool = False
 
 
-async def accept(path: Path, *, uploads: Uploads) -> ImageKey:
+async def accept(path: Path, *, uploads: UploadContext) -> ImageKey:
     """Store the image in the file `path` under a fresh key and announce it.
 
     Returns once the original is stored. Raises ImageError when the file is no image that is accepted, and

@@ -1,6 +1,6 @@
 """What the endpoints of ingest take and answer."""
 
-from common.http.openapi import TEXT, Operation, obj
+from common.http.openapi import TEXT, Operation, object_schema
 from common.images.names import KEY_SCHEMA as KEY
 
 _STATUS = {
@@ -20,7 +20,7 @@ UPLOAD = Operation(
     "Store an image; its name is needed for everything else. Once it is published, everybody can fetch the original as "
     "it was uploaded: its EXIF tells where it was taken, unless the service removes that (STRIP_LOCATION), and it "
     "shows all of the picture, also where a crop shows a part",
-    {"application/json": obj(success={"const": True}, filename=KEY)},
+    {"application/json": object_schema(success={"const": True}, filename=KEY)},
     fields={"file": {"type": "string", "format": "binary"}},
     required=("file",),
     forms=("multipart/form-data",),
@@ -42,7 +42,7 @@ EVENTS = Operation(
 CAPABILITIES = Operation(
     "Formats that were seen to be read and written, limits and sizes",
     {
-        "application/json": obj(
+        "application/json": object_schema(
             reads=_LIST, writes=_LIST, modern=_LIST, limits={"type": "object"}, sizes={"type": "array"}
         )
     },

@@ -13,7 +13,7 @@ from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets
 from ingest import api
-from ingest.accept import Uploads
+from ingest.accept import UploadContext
 from ingest.routes import capabilities_route, events_route, status_route, upload_route
 from ingest.settings import IngestSettings
 from ingest.watch import Watchers
@@ -69,7 +69,7 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
             return pool.trouble() or (turning.trouble() if turning else None)
 
         watchers = Watchers(buckets, settings.plan)
-        uploads = Uploads(
+        uploads = UploadContext(
             incoming=buckets.incoming,
             outbox=outbox,
             pool=pool,

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from os import statvfs
 from pathlib import Path
 
-from common.http import Refused
+from common.http import RequestRefused
 
 _ENDED = "others need the room that this upload has taken for long: try again"
 _NONE_LEFT = "uploads have taken all the room there is: try again"
@@ -44,7 +44,7 @@ class Room:
             arriving = [one for one in self._shares if one.is_arriving]
             worst = max(arriving, key=lambda one: one.taken_for_seconds)
             if worst is share:
-                raise Refused(503, _NONE_LEFT)
+                raise RequestRefused(503, _NONE_LEFT)
             worst.end()
             self._shares.discard(worst)
 
@@ -82,7 +82,7 @@ class Share:
             async with asyncio.timeout(None) as self._arrival:
                 yield
         except TimeoutError as error:
-            raise Refused(503, _ENDED) from error
+            raise RequestRefused(503, _ENDED) from error
         finally:
             self._arrival = None
 

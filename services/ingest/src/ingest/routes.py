@@ -8,16 +8,16 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from common.errors import ImageError, ImageFault, StorageFault
-from common.http import Refused
+from common.errors import FailureClass, ImageError, StorageFault
+from common.http import RequestRefused
 from common.http.bodies import BodyLimits
 from common.images.names import BadName, ImageKey
 from common.images.plan import Plan
 from common.storage.base import Buckets
-from ingest.accept import Uploads, accept
+from ingest.accept import UploadContext, accept
 from ingest.room import Room
 from ingest.status import Status, status_of
-from ingest.upload import received
+from ingest.upload import receive_file
 from ingest.watch import Watchers
 
 _MOST_STREAMS = 1000
@@ -26,17 +26,17 @@ LONGEST_STREAM = 3600.0  # seconds; a browser opens another one by itself
 _SETTLED = "settled"
 
 
-def upload_route(uploads: Uploads, limits: BodyLimits, folder: Path) -> Handler:
+def upload_route(uploads: UploadContext, limits: BodyLimits, folder: Path) -> Handler:
     """The handler of `POST /upload`: 200 with the new name once the original is stored."""
     room = Room(folder, limits.bytes)
 
     async def upload(request: web.Request) -> web.Response:
-        async with received(request, limits, room) as path:
+        async with receive_file(request, limits, room) as path:
             try:
                 key = await accept(path, uploads=uploads)
             except ImageError as error:
-                status = 413 if error.fault is ImageFault.TOO_LARGE else 400
-                raise Refused(status, f"the image is refused: {error.reason}") from error
+                status = 413 if error.fault is FailureClass.TOO_LARGE else 400
+                raise RequestRefused(status, f"the image is refused: {error.reason}") from error
         request["image"] = str(key)
         return web.json_response({"success": True, "filename": str(key)})
 
@@ -61,7 +61,7 @@ def events_route(watchers: Watchers) -> Handler:
         if request.headers.get("Last-Event-ID") == _SETTLED:
             return web.Response(status=204)  # which tells the browser not to ask again
         if watchers.count >= _MOST_STREAMS or watchers.of(image) >= _MOST_OF_ONE:
-            raise Refused(503, "too many streams are open here: ask for the status instead, or try again")
+            raise RequestRefused(503, "too many streams are open here: ask for the status instead, or try again")
         stream = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         stream.content_type = "text/event-stream"
         await stream.prepare(request)
@@ -99,7 +99,7 @@ def _image(request: web.Request) -> ImageKey:
     try:
         return ImageKey.parse(request.match_info["key"])
     except BadName as error:
-        raise Refused(400, str(error)) from error
+        raise RequestRefused(400, str(error)) from error
 
 
 def _json(status: Status) -> str:

@@ -8,25 +8,25 @@ from aiohttp import web
 from aiohttp.multipart import BodyPartReader
 
 from common.cancellation import in_thread
-from common.http import Refused
-from common.http.bodies import BodyLimits, chunks, guarded, parts
-from common.storage.temporary import temporary_fault, temporary_file
+from common.http import RequestRefused
+from common.http.bodies import BodyLimits, enforce_limits, multipart_parts, part_chunks
+from common.storage.temporary import temporary_fault, temporary_path
 from ingest.room import Room, Share
 
 _CHUNK = 256 * 1024
 
 
 @asynccontextmanager
-async def received(request: web.Request, limits: BodyLimits, room: Room) -> AsyncIterator[Path]:
+async def receive_file(request: web.Request, limits: BodyLimits, room: Room) -> AsyncIterator[Path]:
     """The body's one file part `file`, as a file in the room's folder that goes with the context. Raises Refused."""
     if not request.content_type.startswith("multipart/"):
-        raise Refused(
+        raise RequestRefused(
             400, f"a body of type {request.content_type}: expected multipart/form-data with a file part 'file'"
         )
-    path = temporary_file(room.folder)
+    path = temporary_path(room.folder)
     with room.share() as share:
         try:
-            async with share.arriving(), guarded(limits):
+            async with share.arriving(), enforce_limits(limits):
                 await _receive(request, limits, path, share)
             yield path
         finally:
@@ -35,24 +35,24 @@ async def received(request: web.Request, limits: BodyLimits, room: Room) -> Asyn
 
 async def _receive(request: web.Request, limits: BodyLimits, path: Path, share: Share) -> None:
     found = False
-    async for part in parts(request, limits):
+    async for part in multipart_parts(request, limits):
         if part.name != "file":
             continue
         if part.filename is None:
-            raise Refused(400, "the field 'file' holds text: expected a file part")
+            raise RequestRefused(400, "the field 'file' holds text: expected a file part")
         if found:
-            raise Refused(400, "the body has two file parts 'file': expected one")
+            raise RequestRefused(400, "the body has two file parts 'file': expected one")
         found = True
         await _write(part, limits, path, share)
     if not found:
-        raise Refused(400, "no file: expected multipart/form-data with a file part 'file'")
+        raise RequestRefused(400, "no file: expected multipart/form-data with a file part 'file'")
 
 
 async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, share: Share) -> None:
     empty = True
     try:
         with path.open("wb") as file:
-            async for chunk in chunks(part, limits, _CHUNK):
+            async for chunk in part_chunks(part, limits, _CHUNK):
                 empty = False
                 share.take(len(chunk))
                 await in_thread(file.write, chunk)
@@ -61,4 +61,4 @@ async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, share: Sh
     except OSError as error:
         raise temporary_fault(path.parent, error) from error
     if empty:
-        raise Refused(400, "the file is empty: expected a JPEG, PNG, GIF or SVG image")
+        raise RequestRefused(400, "the file is empty: expected a JPEG, PNG, GIF or SVG image")

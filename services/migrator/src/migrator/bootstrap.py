@@ -7,16 +7,16 @@ from functools import partial
 from common.errors import JobFault
 from common.images.names import TOMBSTONES
 from common.images.plan import Plan
-from common.jobs import Options, Outcome, Result, Tally, Thumbnails, tallied, work_through
+from common.jobs import Options, Outcome, Result, Tally, Thumbnails, open_tally, process_all
 from common.sandbox.pool import Pool
 from common.storage.base import Buckets
-from common.wiring import connected, open_buckets, open_bus
+from common.wiring import open_buckets, open_bus, wait_for_broker
 from migrator.checkpoint import DELETED, Checkpoint
 from migrator.database import TABLE, pages
-from migrator.estimate import Foresight
-from migrator.index import Ledger, Listed
+from migrator.estimate import Estimate
+from migrator.index import ArchivedImage, MigrationIndex
 from migrator.migration import Migration, migrate
-from migrator.rate_limit import Pace
+from migrator.rate_limit import RateLimit
 from migrator.settings import MigratorSettings
 from migrator.source import open_source
 
@@ -30,7 +30,7 @@ async def run(settings: MigratorSettings, options: Options, *, rate: float | Non
     """Migrate; returns 0 when every image ended well, else 1. Raises JobFault when it cannot run, or go on."""
     async with (
         open_buckets(settings) as buckets,
-        Ledger.open(settings.temp_folder) as ledger,
+        MigrationIndex.open(settings.temp_folder) as ledger,
         open_source(settings) as source,
         open_bus(settings, "migrator") as bus,
         Pool.open(_DECODERS, settings.limits) as pool,
@@ -38,7 +38,7 @@ async def run(settings: MigratorSettings, options: Options, *, rate: float | Non
         await buckets.check()
         thumbnails = Thumbnails(buckets, bus, settings.plan, "/migrator")
         await bus.consume((), thumbnails.news)
-        await connected(bus)
+        await wait_for_broker(bus)
         checkpoint = Checkpoint(buckets.incoming, "migrate")
         await _list(ledger, settings, buckets, checkpoint)
         migration = Migration(
@@ -51,24 +51,24 @@ async def run(settings: MigratorSettings, options: Options, *, rate: float | Non
             state=_state(settings.plan),
             temporary=settings.temp_folder,
             fetching=asyncio.Semaphore(options.jobs),
-            pace=Pace(rate),
+            pace=RateLimit(rate),
             force=options.force,
         )
-        with tallied(await _count(ledger, options), options) as tally:
+        with open_tally(await _count(ledger, options), options) as tally:
             items = _unfinished(ledger, settings, migration, options, tally)
             if options.dry_run:
-                foresight = Foresight(migration, options.jobs)
-                await work_through(items, foresight.look, tally.add, at_once=_IN_FLIGHT)
-                tally.say(foresight.said())
+                foresight = Estimate(migration, options.jobs)
+                await process_all(items, foresight.look, tally.add, at_once=_IN_FLIGHT)
+                tally.print_line(foresight.summary())
                 return 0
             try:
-                await work_through(items, partial(migrate, migration=migration), tally.add, at_once=_IN_FLIGHT)
+                await process_all(items, partial(migrate, migration=migration), tally.add, at_once=_IN_FLIGHT)
             finally:
                 await checkpoint.write()
     return 1 if tally.results[Result.ERROR] else 0
 
 
-async def _list(ledger: Ledger, settings: MigratorSettings, buckets: Buckets, checkpoint: Checkpoint) -> None:
+async def _list(ledger: MigrationIndex, settings: MigratorSettings, buckets: Buckets, checkpoint: Checkpoint) -> None:
     async for page in pages(settings.v5_database_url):
         await ledger.add_rows(page)
     await checkpoint.load(ledger)
@@ -81,7 +81,7 @@ async def _list(ledger: Ledger, settings: MigratorSettings, buckets: Buckets, ch
     await ledger.add_deleted(batch)
 
 
-async def _count(ledger: Ledger, options: Options) -> int:
+async def _count(ledger: MigrationIndex, options: Options) -> int:
     if options.key is None:
         return await ledger.count()
     if await ledger.of_name(options.key.name) is None:
@@ -90,8 +90,8 @@ async def _count(ledger: Ledger, options: Options) -> int:
 
 
 async def _unfinished(
-    ledger: Ledger, settings: MigratorSettings, migration: Migration, options: Options, tally: Tally
-) -> AsyncIterator[Listed]:
+    ledger: MigrationIndex, settings: MigratorSettings, migration: Migration, options: Options, tally: Tally
+) -> AsyncIterator[ArchivedImage]:
     """What an earlier run has not finished; the rest is counted at once."""
     taken = 0
     if options.key is not None:

@@ -4,25 +4,25 @@ from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 from common.images.names import BadName, ImageKey
-from common.storage.check import Failed, Found, tried
-from common.storage.temporary import temporary_file
+from common.storage.check import CheckFailed, CheckResult, try_step
+from common.storage.temporary import temporary_path
 from migrator.database import TABLE, Row, pages
-from migrator.index import Listed
+from migrator.index import ArchivedImage
 from migrator.settings import MigratorSettings
-from migrator.source import Faulty, Missing, Refused, Source, open_source
+from migrator.source import OriginalMissing, OriginalRefused, Source, SourceFault, open_source
 
 _SAMPLE = 5  # originals that are asked for, until the source has one
 _SECONDS = 60.0
 
 
-async def check_v5(settings: MigratorSettings) -> AsyncIterator[Found]:
+async def check_v5(settings: MigratorSettings) -> AsyncIterator[CheckResult]:
     """Read the first rows, reach the source, and fetch an original that the rows name."""
     rows: list[Row] = []
-    yield await tried(f"the table {TABLE} of the v5 database can be read", partial(_read, settings, rows), _SECONDS)
-    reached = await tried("the source of the originals can be reached", partial(_reach, settings), _SECONDS)
+    yield await try_step(f"the table {TABLE} of the v5 database can be read", partial(_read, settings, rows), _SECONDS)
+    reached = await try_step("the source of the originals can be reached", partial(_reach, settings), _SECONDS)
     yield reached
     if reached[1] is None and (images := _sample(rows)):
-        yield await tried("it has an original that the table names", partial(_fetch, settings, images), _SECONDS)
+        yield await try_step("it has an original that the table names", partial(_fetch, settings, images), _SECONDS)
 
 
 async def _read(settings: MigratorSettings, rows: list[Row]) -> None:
@@ -41,7 +41,7 @@ def _sample(rows: Sequence[Row]) -> list[ImageKey]:
     keys = []
     for row in rows:
         try:
-            keys.append(Listed(row.id, "", row.filename, row.has_svg).key())
+            keys.append(ArchivedImage(row.id, "", row.filename, row.has_svg).key())
         except BadName:
             continue
     return keys[:: max(1, len(keys) // _SAMPLE)][:_SAMPLE]
@@ -51,14 +51,14 @@ async def _fetch(settings: MigratorSettings, images: list[ImageKey]) -> None:
     async with open_source(settings) as source:
         reasons = [reason for image in images if (reason := await _refusal(source, image, settings)) is not None]
     if len(reasons) == len(images):
-        raise Failed(f"of {len(images)} that were asked for, none could be fetched: {reasons[-1]}")
+        raise CheckFailed(f"of {len(images)} that were asked for, none could be fetched: {reasons[-1]}")
 
 
 async def _refusal(source: Source, image: ImageKey, settings: MigratorSettings) -> str | None:
-    path = temporary_file(settings.temp_folder)
+    path = temporary_path(settings.temp_folder)
     try:
         await source.fetch(str(image), path)
-    except (Missing, Refused, Faulty) as fault:
+    except (OriginalMissing, OriginalRefused, SourceFault) as fault:
         return f"{image}: {fault}"
     finally:
         path.unlink(missing_ok=True)

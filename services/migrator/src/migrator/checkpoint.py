@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from common.cancellation import together
 from common.storage.base import Storage
-from migrator.index import Ledger
+from migrator.index import MigrationIndex
 
 FOLDER = "checkpoints"
 DELETED = "deleted"  # the state of what was deleted since, and stays so when its tombstone has been removed
@@ -29,7 +29,7 @@ class Checkpoint:
     _written: float = field(default_factory=time.monotonic)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def load(self, ledger: Ledger) -> None:
+    async def load(self, ledger: MigrationIndex) -> None:
         """Tell the ledger what is done. Raises StorageFault."""
         keys = sorted([entry.key async for entry in self.bucket.entries(f"{FOLDER}/{self.job}-")])
         for start in range(0, len(keys), _AT_ONCE):

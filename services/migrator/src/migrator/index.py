@@ -32,7 +32,7 @@ _READ = """
 
 
 @dataclass(frozen=True)
-class Listed:
+class ArchivedImage:
     """One image as v5 lists it, under the smallest id of its rows.
 
     `filename` is that row's; `svg` whether any row says that the original is the SVG of this name; `other` another
@@ -60,7 +60,7 @@ class Listed:
         return ImageKey(key.name, Format.SVG) if self.svg else key
 
 
-class Ledger(jobs.Ledger):
+class MigrationIndex(jobs.TemporaryIndex):
     """The list of images, and what is known of each."""
 
     schema = _SCHEMA
@@ -82,12 +82,12 @@ class Ledger(jobs.Ledger):
         ((count,),) = await self._all("SELECT count(*) FROM image")
         return int(str(count))
 
-    async def of_name(self, name: str) -> Listed | None:
+    async def of_name(self, name: str) -> ArchivedImage | None:
         """The image of this name, if v5 has it."""
         found = await self._all(f"{_READ} WHERE image.name = ?", name)
         return _listed(found[0]) if found else None
 
-    async def pages(self, order: str) -> AsyncIterator[list[Listed]]:
+    async def pages(self, order: str) -> AsyncIterator[list[ArchivedImage]]:
         """All images by their smallest id, `ASC` or `DESC`, a page at a time."""
         beyond, start = (">", -(2**31)) if order == "ASC" else ("<", 2**31)
         query = f"{_READ} WHERE id {beyond} ? ORDER BY id {order} LIMIT {_PAGE}"
@@ -106,6 +106,6 @@ def _name(row: Row) -> str:
         return f"row {row.id}" if row.filename is None else f"row of {row.filename}"
 
 
-def _listed(row: tuple[object, ...]) -> Listed:
+def _listed(row: tuple[object, ...]) -> ArchivedImage:
     identity, name, filename, svg, other, state, deleted = row
-    return Listed(identity, name, filename, bool(svg), other, state, bool(deleted))  # type: ignore[arg-type]
+    return ArchivedImage(identity, name, filename, bool(svg), other, state, bool(deleted))  # type: ignore[arg-type]

@@ -16,15 +16,15 @@ from common.images.names import BadName, Format, ImageKey
 from common.images.records import Stage
 from common.imaging.probe import Header, probe
 from common.jobs import Outcome, Result, Thumbnails
-from common.jobs.thumbnails import Gone
+from common.jobs.thumbnails import ImageGone
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
 from common.storage.base import Buckets
-from common.storage.temporary import temporary_file
+from common.storage.temporary import temporary_path
 from migrator.checkpoint import DELETED, Checkpoint
-from migrator.index import Listed
-from migrator.rate_limit import Pace
-from migrator.source import Faulty, Missing, Refused, Source
+from migrator.index import ArchivedImage
+from migrator.rate_limit import RateLimit
+from migrator.source import OriginalMissing, OriginalRefused, Source, SourceFault
 
 log = structlog.get_logger()
 
@@ -45,38 +45,38 @@ class Migration:
     state: str
     temporary: Path
     fetching: asyncio.Semaphore
-    pace: Pace
+    pace: RateLimit
     force: bool = False
 
-    def finished(self, listed: Listed) -> str:
+    def finished(self, listed: ArchivedImage) -> str:
         """What the checkpoint says of this image when nothing is left to do: it may have become an SVG since."""
         return f"{_SVG}{self.state}" if listed.svg else self.state
 
 
-async def migrate(listed: Listed, *, migration: Migration) -> Outcome:
+async def migrate(listed: ArchivedImage, *, migration: Migration) -> Outcome:
     """Bring the image over, and wait for its thumbnails. Raises StorageFault, BusFault, JobFault."""
     try:
         image = listed.key()
         return await _migrate(image, listed, migration)
-    except Gone:
+    except ImageGone:
         # An earlier attempt may have died just after it had brought what was being deleted.
         await migration.buckets.active.delete(str(image))
         await migration.checkpoint.add(listed.name, DELETED)
         return Outcome(str(listed), Result.SKIPPED, "deleted")
-    except (BadName, Missing, Refused, Faulty) as error:
-        return Outcome(str(listed), Result.ERROR, class_of(error), str(error))
+    except (BadName, OriginalMissing, OriginalRefused, SourceFault) as error:
+        return Outcome(str(listed), Result.ERROR, failure_class(error), str(error))
     except ImageError as error:
         return Outcome(str(listed), Result.ERROR, error.fault, f"it is not taken over: {error.reason}")
     except Defect as error:
         return Outcome(str(listed), Result.ERROR, "defect", f"it is not taken over: {error}; the log has its trace")
 
 
-async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Outcome:
-    await refuse_deleted(image, migration.buckets)
+async def _migrate(image: ImageKey, listed: ArchivedImage, migration: Migration) -> Outcome:
+    await raise_if_deleted(image, migration.buckets)
     thumbnails, size, remark = migration.thumbnails, None, None
     found = await migration.buckets.active.stat(str(image))
     if found is None:
-        refuse_vanished(listed)
+        raise_if_vanished(listed)
         size, remark = await _bring(image, migration)
         stages = migration.stages
     else:
@@ -97,30 +97,30 @@ async def _migrate(image: ImageKey, listed: Listed, migration: Migration) -> Out
     return Outcome(str(image), result, "mismatch" if remark else None, remark, size)
 
 
-async def refuse_deleted(image: ImageKey, buckets: Buckets) -> None:
+async def raise_if_deleted(image: ImageKey, buckets: Buckets) -> None:
     """Raises Gone when the image has a tombstone."""
     if await buckets.incoming.stat(image.tombstone) is not None:
-        raise Gone(f"{image} was deleted")
+        raise ImageGone(f"{image} was deleted")
 
 
-def refuse_vanished(listed: Listed) -> None:
+def raise_if_vanished(listed: ArchivedImage) -> None:
     """Raises Gone for an original that an earlier run had made public: its tombstone may have been removed since."""
     if listed.state is not None and listed.state.startswith(_SVG) == listed.svg:
-        raise Gone(f"{listed} was public once")
+        raise ImageGone(f"{listed} was public once")
 
 
 async def _bring(image: ImageKey, migration: Migration) -> tuple[int, str | None]:
     """Store the original in *active*. Returns its bytes, and what is odd about it."""
     active = migration.buckets.active
-    async with fetched(image, migration) as (path, size):
+    async with fetch_original(image, migration) as (path, size):
         header, _ = await migration.pool.run(probe, Job(path=path, limits=migration.pool.limits), Header)
         try:
             await active.put_file(str(image), path, exclusive=True)
         except KeyTaken:
             log.info("the original is there already", image=str(image))
     try:
-        await refuse_deleted(image, migration.buckets)
-    except Gone:
+        await raise_if_deleted(image, migration.buckets)
+    except ImageGone:
         await active.delete(str(image))
         raise
     odd = header.format is not image.format
@@ -128,20 +128,20 @@ async def _bring(image: ImageKey, migration: Migration) -> tuple[int, str | None
 
 
 @asynccontextmanager
-async def fetched(image: ImageKey, migration: Migration) -> AsyncIterator[tuple[Path, int]]:
+async def fetch_original(image: ImageKey, migration: Migration) -> AsyncIterator[tuple[Path, int]]:
     """The original from the source, as a file that goes with the context, and its bytes.
 
     Raises Missing, Refused, Faulty.
     """
-    path = temporary_file(migration.temporary)
+    path = temporary_path(migration.temporary)
     try:
         async with migration.fetching:
             for delay in (*_RETRIES, None):
-                await migration.pace.turn()
+                await migration.pace.wait_turn()
                 try:
                     size = await migration.source.fetch(str(image), path)
                     break
-                except Faulty as fault:
+                except SourceFault as fault:
                     if delay is None:
                         raise
                     log.info("asking the source again", image=str(image), seconds=delay, reason=str(fault))
@@ -163,6 +163,8 @@ async def _remove_rasterised(image: ImageKey, buckets: Buckets) -> None:
                 await buckets.active.delete(leftover)
 
 
-def class_of(error: Exception) -> str:
+def failure_class(error: Exception) -> str:
     """What the report calls it."""
-    return {BadName: "bad-name", Missing: "missing", Refused: "refused", Faulty: "source"}[type(error)]
+    return {BadName: "bad-name", OriginalMissing: "missing", OriginalRefused: "refused", SourceFault: "source"}[
+        type(error)
+    ]

@@ -27,15 +27,15 @@ _GONE = frozenset({404, 410})
 _PASSING = frozenset({408, 425, 429})
 
 
-class Missing(Exception):
+class OriginalMissing(Exception):
     """The source answered, and has no such image."""
 
 
-class Refused(Exception):
+class OriginalRefused(Exception):
     """The source does not give this image away, and will not next time."""
 
 
-class Faulty(Exception):
+class SourceFault(Exception):
     """The source did not give the image this time."""
 
 
@@ -69,12 +69,12 @@ class WebSource:
         """`GET BASE/KEY`. Raises Faulty also for an answer that does not say where it ends: one cut off looks whole."""
         async with self._asked("GET", key) as answer:
             if answer.content_length is None and "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
-                raise Faulty("the source does not say how long its answer is: expected Content-Length, or chunks")
+                raise SourceFault("the source does not say how long its answer is: expected Content-Length, or chunks")
             with _room(path), path.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(_CHUNK):
                     await in_thread(file.write, chunk)
                     if file.tell() > _MOST_BYTES:
-                        raise Refused(f"it has more than {_MOST_BYTES >> 20} MiB")
+                        raise OriginalRefused(f"it has more than {_MOST_BYTES >> 20} MiB")
                 return file.tell()
 
     async def size(self, key: str) -> int | None:
@@ -87,18 +87,18 @@ class WebSource:
         try:
             async with self._http.request(method, f"{self._base}/{key}") as answer:
                 if answer.status in _GONE:
-                    raise Missing(f"the source answers {answer.status}")
+                    raise OriginalMissing(f"the source answers {answer.status}")
                 if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004 - the server's own faults
-                    raise Faulty(f"the source answers {answer.status}")
+                    raise SourceFault(f"the source answers {answer.status}")
                 if answer.status != 200:  # noqa: PLR2004 - OK
-                    raise Refused(f"the source answers {answer.status}")
+                    raise OriginalRefused(f"the source answers {answer.status}")
                 if "Content-Encoding" in answer.headers:
-                    raise Refused("the source compresses it: expected it as it is")
+                    raise OriginalRefused("the source compresses it: expected it as it is")
                 yield answer
         except TimeoutError as error:
-            raise Faulty("the source took too long") from error
+            raise SourceFault("the source took too long") from error
         except (aiohttp.ClientError, ConnectionError) as error:
-            raise Faulty(f"the source broke off: {_short(error)}") from error
+            raise SourceFault(f"the source broke off: {_short(error)}") from error
 
 
 class FolderSource:
@@ -116,20 +116,20 @@ class FolderSource:
                 await in_thread(shutil.copyfile, self._folder / key, path)
                 return path.stat().st_size  # noqa: ASYNC240 - it has just been written
             except FileNotFoundError as error:
-                raise Missing("the folder has no such file") from error
+                raise OriginalMissing("the folder has no such file") from error
             except OSError as error:
                 if error.errno in _FULL:
                     raise
-                raise Refused(error.strerror or str(error)) from error
+                raise OriginalRefused(error.strerror or str(error)) from error
 
     async def size(self, key: str) -> int | None:
         """The file's size."""
         try:
             return (await asyncio.to_thread((self._folder / key).stat)).st_size
         except FileNotFoundError as error:
-            raise Missing("the folder has no such file") from error
+            raise OriginalMissing("the folder has no such file") from error
         except OSError as error:
-            raise Refused(error.strerror or type(error).__name__) from error
+            raise OriginalRefused(error.strerror or type(error).__name__) from error
 
 
 class BucketSource:
@@ -146,20 +146,20 @@ class BucketSource:
                 found.rename(path)
                 return path.stat().st_size  # noqa: ASYNC240
         except NoSuchKey as error:
-            raise Missing("the bucket has no such object") from error
+            raise OriginalMissing("the bucket has no such object") from error
         except StorageFull:
             raise
         except StorageFault as error:
-            raise Faulty(str(error)) from error
+            raise SourceFault(str(error)) from error
 
     async def size(self, key: str) -> int | None:
         """The object's size."""
         try:
             found = await self._bucket.stat(f"{self._prefix}{key}")
         except StorageFault as error:
-            raise Faulty(str(error)) from error
+            raise SourceFault(str(error)) from error
         if found is None:
-            raise Missing("the bucket has no such object")
+            raise OriginalMissing("the bucket has no such object")
         return found.bytes
 
 

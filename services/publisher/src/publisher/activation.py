@@ -20,13 +20,13 @@ from common.messaging.events import ActivatedData, ThumbnailsActivated, Thumbnai
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.image_store import read_crop, read_record
-from publisher.removal import known_keys, remove_whole
+from publisher.removal import delete_everywhere, known_keys
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Activation:
+class PublisherContext:
     """What activating needs. `ttl` is how many seconds after the upload an image can be activated."""
 
     buckets: Buckets
@@ -54,33 +54,33 @@ async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
     await buckets.incoming.delete(key)
 
 
-async def move_thumbnails(image: ImageKey, *, activation: Activation, listed: Collection[str] = ()) -> set[str]:
+async def move_thumbnails(image: ImageKey, *, context: PublisherContext, listed: Collection[str] = ()) -> set[str]:
     """Move what is there of each stage, its record last, and only one that was seen before its thumbnails.
 
     Of a cropped image there is nothing to move: its versions are made where they belong, and what was made before it
     was cropped is removed. `listed` are keys that a listing has shown in *incoming*, also of other settings than
     today's. Returns the keys that were looked for, also those of earlier sizes that a record listed.
     """
-    buckets = activation.buckets
+    buckets = context.buckets
     others = set(listed) - {image.crop}
     if await read_crop(buckets.active, image) is not None:
-        await together(*(buckets.incoming.delete(key) for key in activation.plan.keys(image) | others))
+        await together(*(buckets.incoming.delete(key) for key in context.plan.keys(image) | others))
         return others
-    moved = set().union(*await together(*(_move_stage(image, stage, activation) for stage in Stage)))
+    moved = set().union(*await together(*(_move_stage(image, stage, context) for stage in Stage)))
     for key in sorted(others, key=lambda key: key.endswith(RECORD_ENDINGS[Stage.BASE])):  # records last
         await _move(key, buckets)
     return moved | others
 
 
-async def is_anything_left(image: ImageKey, *, activation: Activation) -> bool:
+async def is_anything_left(image: ImageKey, *, context: PublisherContext) -> bool:
     """Whether versions or records wait in *incoming*."""
-    incoming = activation.buckets.incoming
-    return any(await together(*(incoming.stat(key) for key in activation.plan.keys(image))))
+    incoming = context.buckets.incoming
+    return any(await together(*(incoming.stat(key) for key in context.plan.keys(image))))
 
 
-async def cropped_again(image: ImageKey, *, activation: Activation) -> ThumbnailsRequested | None:
+async def request_cropped(image: ImageKey, *, context: PublisherContext) -> ThumbnailsRequested | None:
     """After moving: the request to render anew, if the image has a crop by now. What was moved shows all of it."""
-    if await read_crop(activation.buckets.active, image) is None:
+    if await read_crop(context.buckets.active, image) is None:
         return None
     return ThumbnailsRequested(source="/publisher", subject=image)
 
@@ -109,11 +109,11 @@ async def crop_asked_for(image: ImageKey, owed: bytes, *, buckets: Buckets) -> N
         await buckets.incoming.delete(image.crop)
 
 
-async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> set[str]:
-    buckets = activation.buckets
+async def _move_stage(image: ImageKey, stage: Stage, context: PublisherContext) -> set[str]:
+    buckets = context.buckets
     record = await read_record(buckets.incoming, image, stage)
     known = record or await read_record(buckets.active, image, stage)
-    keys = activation.plan.variants(image, stage)
+    keys = context.plan.variants(image, stage)
     keys |= {variant.key for variant in known.variants} if known else set()
     await together(*(_move(key, buckets) for key in keys))
     if record is not None:
@@ -121,26 +121,26 @@ async def _move_stage(image: ImageKey, stage: Stage, activation: Activation) -> 
     return keys
 
 
-async def take_back_if_deleted(image: ImageKey, *, activation: Activation, moved: Iterable[str] = ()) -> bool:
+async def remove_if_deleted(image: ImageKey, *, context: PublisherContext, moved: Iterable[str] = ()) -> bool:
     """After writing: if a tombstone is there by now, remove all of the image that this service may have moved.
 
     `moved` are the keys that it has: the record that listed them may be gone by now.
     """
-    if not await is_deleted(image, buckets=activation.buckets):
+    if not await is_deleted(image, buckets=context.buckets):
         return False
     log.info("image was deleted meanwhile: taking it back")
-    known = await known_keys(image, buckets=activation.buckets, plan=activation.plan)
-    await remove_whole({*moved, *known}, buckets=activation.buckets)
+    known = await known_keys(image, buckets=context.buckets, plan=context.plan)
+    await delete_everywhere({*moved, *known}, buckets=context.buckets)
     return True
 
 
-async def announce_thumbnails(image: ImageKey, data: ActivatedData, *, activation: Activation) -> None:
+async def announce_thumbnails(image: ImageKey, data: ActivatedData, *, context: PublisherContext) -> None:
     """Say that a stage of a public image is public, too.
 
     By the outbox, because it has happened already: a broker that is away is no reason to do all of it again. A process
     that dies in between tells nobody, and whoever waits for it looks for himself now and then.
     """
-    await activation.outbox.send(ThumbnailsActivated(source="/publisher", subject=image, data=data))
+    await context.outbox.send(ThumbnailsActivated(source="/publisher", subject=image, data=data))
 
 
 async def _move(key: str, buckets: Buckets) -> None:

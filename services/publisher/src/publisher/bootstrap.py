@@ -13,7 +13,7 @@ from common.messaging.topology import PUBLISHER
 from common.sandbox.pool import Pool
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 from publisher.edits import Edits
 from publisher.handlers import activation_requested, thumbnails_settled
 from publisher.http import api
@@ -30,25 +30,25 @@ _DEADLINE = 300.0  # seconds; well below the hour of grace that follows INCOMING
 
 @asynccontextmanager
 async def publisher(
-    settings: PublisherSettings, *, bus: Bus, buckets: Buckets, settle_all: bool = False
+    settings: PublisherSettings, *, bus: Bus, buckets: Buckets, repair_all_at_start: bool = False
 ) -> AsyncIterator[Service]:
     """The service, ready to be run. With `settle_all` it first settles whatever both buckets owe."""
     outbox = Outbox(bus)
-    activation = Activation(buckets=buckets, bus=bus, outbox=outbox, plan=settings.plan, ttl=settings.incoming_ttl)
+    context = PublisherContext(buckets=buckets, bus=bus, outbox=outbox, plan=settings.plan, ttl=settings.incoming_ttl)
     reconciler = Reconciler(
-        activation,
+        context,
         after=settings.reconcile_after,
         interval=settings.reconcile_interval,
-        settle_all=settle_all,
+        repair_all_at_start=repair_all_at_start,
         temporary=settings.temp_folder,
     )
-    sweeper = Sweeper(activation, interval=settings.clean_interval, temporary=settings.temp_folder)
+    sweeper = Sweeper(context, interval=settings.clean_interval, temporary=settings.temp_folder)
     subscription = Subscription(
         PUBLISHER,
         {
-            ActivationRequested: partial(activation_requested, activation=activation),
-            ThumbnailsReady: partial(thumbnails_settled, activation=activation),
-            ThumbnailsFailed: partial(thumbnails_settled, activation=activation),
+            ActivationRequested: partial(activation_requested, context=context),
+            ThumbnailsReady: partial(thumbnails_settled, context=context),
+            ThumbnailsFailed: partial(thumbnails_settled, context=context),
         },
         slots=_SLOTS,
         deadline=_DEADLINE,
@@ -65,10 +65,10 @@ async def publisher(
         )
         secret = settings.api_secret_key
         routes = [
-            Route("POST", "/publish", publish_route(activation, edits, secret, settings.activation_wait), api.PUBLISH),
+            Route("POST", "/publish", publish_route(context, edits, secret, settings.activation_wait), api.PUBLISH),
             Route("POST", "/recrop", recrop_route(edits, secret), api.RECROP),
             Route("POST", "/rotate", rotate_route(edits, secret), api.ROTATE),
-            Route("POST", "/delete", delete_route(activation, secret), api.DELETE),
+            Route("POST", "/delete", delete_route(context, secret), api.DELETE),
         ]
         if isinstance(buckets.active, LocalStorage):
             handler = active_route(buckets.active, settings.cache_control)

@@ -17,7 +17,7 @@ from common.images.plan import Plan
 from common.messaging.events import ImageDeleted
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
-from publisher.removal import known_keys, remove_whole, some_at_once
+from publisher.removal import delete_everywhere, known_keys, run_limited
 
 log = structlog.get_logger()
 
@@ -27,15 +27,15 @@ async def delete(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox
 
     Raises StorageFault where something could not be removed; the sweep goes on with it where the tombstone was written.
     """
-    await some_at_once(partial(bury, image, buckets=buckets) for image in images)
+    await run_limited(partial(write_tombstone, image, buckets=buckets) for image in images)
     try:
-        await remove_buried(*images, buckets=buckets, plan=plan)
+        await remove_deleted(*images, buckets=buckets, plan=plan)
     finally:
         # What has a tombstone does not exist any more, whatever is left of it.
         await announce_deleted(*images, outbox=outbox)
 
 
-async def bury(image: ImageKey, *, buckets: Buckets) -> None:
+async def write_tombstone(image: ImageKey, *, buckets: Buckets) -> None:
     """Write the tombstone: from now on the image does not exist, whatever is left of it."""
     await buckets.incoming.put(image.tombstone, b"")
 
@@ -46,7 +46,7 @@ async def announce_deleted(*images: ImageKey, outbox: Outbox) -> None:
     await together(*(outbox.send(event) for event in events))
 
 
-async def remove_buried(*images: ImageKey, buckets: Buckets, plan: Plan, listed: Iterable[str] = ()) -> None:
+async def remove_deleted(*images: ImageKey, buckets: Buckets, plan: Plan, listed: Iterable[str] = ()) -> None:
     """Remove what is left of images that have a tombstone; `listed` are keys of theirs that a listing has shown.
 
     Raises StorageFault naming what could not be removed.
@@ -56,7 +56,7 @@ async def remove_buried(*images: ImageKey, buckets: Buckets, plan: Plan, listed:
     async def find(image: ImageKey) -> None:
         keys.update(await known_keys(image, buckets=buckets, plan=plan))
 
-    await some_at_once(partial(find, image) for image in images)
-    await remove_whole(keys, buckets=buckets)
+    await run_limited(partial(find, image) for image in images)
+    await delete_everywhere(keys, buckets=buckets)
     for image in images:
         log.info("image deleted", image=str(image))

@@ -15,7 +15,7 @@ import structlog
 
 from common.cancellation import to_the_end
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
-from common.images.geometry import turned_box
+from common.images.geometry import rotate_box
 from common.images.names import Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
@@ -31,8 +31,8 @@ from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_crop, read_record
 from common.storage.temporary import temporary_copy
 from publisher.activation import is_deleted
-from publisher.deletion import announce_deleted, bury, delete, remove_buried
-from publisher.errors import Failed, Impossible, Unknown
+from publisher.deletion import announce_deleted, delete, remove_deleted, write_tombstone
+from publisher.errors import EditImpossible, ImageFailed, ImageUnknown
 
 log = structlog.get_logger()
 
@@ -56,28 +56,28 @@ class Edits:
     patience: float
 
 
-async def rotated(image: ImageKey, rotation: Rotation, *, edits: Edits) -> tuple[ImageKey, str | None]:
+async def rotate_image(image: ImageKey, rotation: Rotation, *, edits: Edits) -> tuple[ImageKey, str | None]:
     """The key of the image turned clockwise, all of it public; the old one is deleted.
 
     And what of the old one could not be removed yet, if something could not: the next sweep removes it.
     Raises Unknown, Failed, Impossible, Transient.
     """
     if image.format is Format.SVG:
-        raise Impossible("an SVG cannot be rotated: expected a JPEG, PNG or GIF")
+        raise EditImpossible("an SVG cannot be rotated: expected a JPEG, PNG or GIF")
     async with _all_or_nothing(edits) as made:
-        async with _original(image, edits) as path:
+        async with _open_original(image, edits) as path:
             job = RotateJob(path=path, limits=edits.pool.limits, rotation=rotation)
             found, (data,) = await _imaging(edits.pool.run(rotate, job, Rotated))
             crop = await read_crop(edits.buckets.active, image)
             if crop is not None:
-                box = turned_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
+                box = rotate_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
                 crop = Crop.parse("{2}x{3}+{0}+{1}".format(*box))
             async with temporary_copy(data, edits.temporary) as turned:
-                new = await _published(image, turned, crop, edits, made)
+                new = await _publish_copy(image, turned, crop, edits, made)
         if await is_deleted(image, buckets=edits.buckets):
-            raise Unknown(f"{image} was deleted")
+            raise ImageUnknown(f"{image} was deleted")
     # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.
-    await bury(image, buckets=edits.buckets)
+    await write_tombstone(image, buckets=edits.buckets)
     left = await _remove_patiently(image, edits)
     await announce_deleted(image, outbox=edits.outbox)
     return new, left
@@ -93,7 +93,7 @@ async def _remove_patiently(image: ImageKey, edits: Edits) -> str | None:
     for attempt in range(_ATTEMPTS):
         await asyncio.sleep(attempt)
         try:
-            await remove_buried(image, buckets=edits.buckets, plan=edits.plan)
+            await remove_deleted(image, buckets=edits.buckets, plan=edits.plan)
         except StorageFault as fault:
             reason = str(fault)
             log.warning("a rotated image's old versions cannot be removed", image=str(image), reason=reason)
@@ -103,43 +103,43 @@ async def _remove_patiently(image: ImageKey, edits: Edits) -> str | None:
     return f"{image} is deleted, and something of it stays until the next sweep"
 
 
-async def recropped(image: ImageKey, crop: Crop | None, *, edits: Edits) -> ImageKey:
+async def recrop_image(image: ImageKey, crop: Crop | None, *, edits: Edits) -> ImageKey:
     """The key of a copy that shows this part of the image, or all of it, public; the old one stays.
 
     Raises Unknown, Failed, Impossible, Transient.
     """
-    async with _all_or_nothing(edits) as made, _original(image, edits) as path:
+    async with _all_or_nothing(edits) as made, _open_original(image, edits) as path:
         if crop is not None:
-            await check_fits(path, crop, edits.pool)
-        return await _published(image, path, crop, edits, made)
+            await check_crop(path, crop, edits.pool)
+        return await _publish_copy(image, path, crop, edits, made)
 
 
-async def check_fits(path: Path, crop: Crop, pool: Pool) -> None:
+async def check_crop(path: Path, crop: Crop, pool: Pool) -> None:
     """Raises Impossible for a crop that lies outside of the image."""
     header, _ = await _imaging(pool.run(probe, Job(path=path, limits=pool.limits), Header))
     width, height = (header.height, header.width) if header.sideways else (header.width, header.height)
     try:
         crop.box(width, height)
     except ImageError as error:
-        raise Impossible(f"crop {crop.geometry.text}: {error.reason}") from error
+        raise EditImpossible(f"crop {crop.geometry.text}: {error.reason}") from error
 
 
 async def _imaging(work: Awaitable[T]) -> T:
     try:
         return await work
     except ImageError as error:
-        raise Failed(f"the original cannot be used: {error.reason}") from error
+        raise ImageFailed(f"the original cannot be used: {error.reason}") from error
 
 
 @asynccontextmanager
-async def _original(image: ImageKey, edits: Edits) -> AsyncIterator[Path]:
+async def _open_original(image: ImageKey, edits: Edits) -> AsyncIterator[Path]:
     if await is_deleted(image, buckets=edits.buckets):
-        raise Unknown(f"{image} was deleted")
+        raise ImageUnknown(f"{image} was deleted")
     try:
         async with edits.buckets.active.as_file(str(image)) as path:
             yield path
     except NoSuchKey as error:
-        raise Unknown(f"{image} is not public: expected the name of a published image") from error
+        raise ImageUnknown(f"{image} is not public: expected the name of a published image") from error
 
 
 @asynccontextmanager
@@ -156,10 +156,10 @@ async def _all_or_nothing(edits: Edits) -> AsyncIterator[list[ImageKey]]:
         raise
 
 
-async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edits, made: list[ImageKey]) -> ImageKey:
+async def _publish_copy(image: ImageKey, path: Path, crop: Crop | None, edits: Edits, made: list[ImageKey]) -> ImageKey:
     """Store the file under a new key, which is `made` from then on, and wait for its thumbnails."""
     active = edits.buckets.active
-    new = await _stored(image.format, path, active)
+    new = await _store_original(image.format, path, active)
     made.append(new)
     try:
         if crop is not None:
@@ -167,13 +167,13 @@ async def _published(image: ImageKey, path: Path, crop: Crop | None, edits: Edit
         async with asyncio.timeout(_CONFIRM):
             await edits.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
         async with asyncio.timeout(edits.patience):
-            await _thumbnails(new, crop, edits)
+            await _wait_for_record(new, crop, edits)
     except TimeoutError as error:
         raise Transient("its thumbnails were not made in time") from error
     return new
 
 
-async def _stored(image_format: Format, path: Path, active: Storage) -> ImageKey:
+async def _store_original(image_format: Format, path: Path, active: Storage) -> ImageKey:
     while True:
         new = ImageKey.new(image_format)
         with suppress(KeyTaken):  # by another image of this very second that drew the same ten digits
@@ -181,12 +181,12 @@ async def _stored(image_format: Format, path: Path, active: Storage) -> ImageKey
             return new
 
 
-async def _thumbnails(image: ImageKey, crop: Crop | None, edits: Edits) -> None:
+async def _wait_for_record(image: ImageKey, crop: Crop | None, edits: Edits) -> None:
     shown = None if crop is None else crop.geometry.text
     while True:
         record = await read_record(edits.buckets.active, image, Stage.BASE)
         if record is not None and record.failed is not None:
-            raise Failed(f"{image} cannot be shown: {record.failed.reason}")
+            raise ImageFailed(f"{image} cannot be shown: {record.failed.reason}")
         if record is not None and record.crop == shown:
             return  # whatever the resizer's settings: they may be newer than ours
         await asyncio.sleep(_POLL)

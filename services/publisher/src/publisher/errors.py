@@ -3,17 +3,17 @@
 from common.errors import Permanent
 
 
-class Unknown(Permanent):
+class ImageUnknown(Permanent):
     """There is no such image, or it was deleted."""
 
 
-class Expired(Permanent):
+class ImageExpired(Permanent):
     """The image was not activated in time."""
 
 
-class Failed(Permanent):
+class ImageFailed(Permanent):
     """The image cannot be shown; the message is the record's reason."""
 
 
-class Impossible(Permanent):
+class EditImpossible(Permanent):
     """The image is not of a kind with which this can be done."""

@@ -14,28 +14,28 @@ from common.jobs import (
     Outcome,
     Result,
     add_look_options,
+    open_tally,
     options_from,
-    tallied,
-    work_through,
+    process_all,
 )
 from common.messaging.bus import Bus
 from common.messaging.outbox import Outbox
 from common.settings.base import read_settings
 from common.storage.base import Buckets
-from common.wiring import connected, open_buckets, open_bus
-from publisher.activation import Activation
-from publisher.audit.findings import Suspicion, suspicions
-from publisher.audit.index import Ledger
+from common.wiring import open_buckets, open_bus, wait_for_broker
+from publisher.activation import PublisherContext
+from publisher.audit.findings import PossibleFinding, possible_findings
+from publisher.audit.index import BucketIndex
 from publisher.audit.scan import read_names, walk
-from publisher.audit.verification import Inspection
-from publisher.maintenance.sweep import Due, Sweep
+from publisher.audit.verification import Verification
+from publisher.maintenance.sweep import Candidate, Sweep
 from publisher.settings import ProtocolBrokerSettings, ProtocolSettings
 
 _AT_ONCE = 16  # images
 
 
-def _activation(settings: ProtocolSettings, bus: Bus, buckets: Buckets) -> Activation:
-    return Activation(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=settings.plan, ttl=settings.incoming_ttl)
+def _context(settings: ProtocolSettings, bus: Bus, buckets: Buckets) -> PublisherContext:
+    return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=settings.plan, ttl=settings.incoming_ttl)
 
 
 async def clean(options: Options) -> int:
@@ -43,23 +43,23 @@ async def clean(options: Options) -> int:
     settings = read_settings(ProtocolBrokerSettings)
     async with open_buckets(settings) as buckets, open_bus(settings, "publisher") as bus:
         await buckets.check()
-        activation = _activation(settings, bus, buckets)
-        sweep = Sweep(activation, settings.temp_folder)
+        context = _context(settings, bus, buckets)
+        sweep = Sweep(context, settings.temp_folder)
         name = options.key.name if options.key else None
         total = 0
-        async for _ in sweep.due(thorough=True, name=name):
+        async for _ in sweep.candidates(thorough=True, name=name):
             total += 1
-        with tallied(min(total, options.limit or total), options) as tally:
+        with open_tally(min(total, options.limit or total), options) as tally:
             settle = partial(sweep.settle, dry_run=options.dry_run)
-            due = _at_most(options.limit, sweep.due(thorough=True, name=name))
-            await work_through(due, settle, tally.add, at_once=_AT_ONCE)
-        await activation.outbox.flush()
+            candidates = _at_most(options.limit, sweep.candidates(thorough=True, name=name))
+            await process_all(candidates, settle, tally.add, at_once=_AT_ONCE)
+        await context.outbox.flush()
     return 0
 
 
-async def _at_most(limit: int | None, due: AsyncIterator[Due]) -> AsyncIterator[Due]:
+async def _at_most(limit: int | None, candidates: AsyncIterator[Candidate]) -> AsyncIterator[Candidate]:
     taken = 0
-    async for item in due:
+    async for item in candidates:
         yield item
         taken += 1
         if taken == limit:
@@ -87,7 +87,7 @@ class Findings:
         """How many are not settled."""
         return self.found.total() - self.settled.total()
 
-    def said(self, images: int) -> str:
+    def summary(self, images: int) -> str:
         """The totals, as a whole and by class."""
         totals = f"Images: {images}, findings: {self.found.total()}, settled: {self.settled.total()}, left: {self.left}"
         classes = [f"  {kind}: {self.found[kind]}, settled: {self.settled[kind]}" for kind in sorted(self.found)]
@@ -100,32 +100,32 @@ async def reconcile(*, repair: bool, names: Path | None) -> int:
     findings = Findings()
     async with AsyncExitStack() as stack:
         buckets = await stack.enter_async_context(open_buckets(settings))
-        ledger = await stack.enter_async_context(Ledger.open(settings.temp_folder))
+        ledger = await stack.enter_async_context(BucketIndex.open(settings.temp_folder))
         if names is not None:
             await read_names(names, ledger, findings.add)
         await buckets.check()
-        activation = None
+        context = None
         if isinstance(settings, ProtocolBrokerSettings):
             bus = await stack.enter_async_context(open_bus(settings, "publisher"))
-            await connected(bus)
-            activation = _activation(settings, bus, buckets)
-        inspection = Inspection(buckets, settings.plan, activation)
+            await wait_for_broker(bus)
+            context = _context(settings, bus, buckets)
+        inspection = Verification(buckets, settings.plan, context)
         await walk(buckets, ledger, findings.add, after=settings.reconcile_after)
-        for outcome in await inspection.leftovers():
+        for outcome in await inspection.unfinished_writes():
             findings.add(outcome)
         suspects = _suspects(ledger, settings, named=names is not None)
-        await work_through(suspects, inspection.look, findings.add, at_once=_AT_ONCE)
-        if activation is not None:
-            await activation.outbox.flush()
-        print(findings.said(await ledger.count()), flush=True)
+        await process_all(suspects, inspection.verify, findings.add, at_once=_AT_ONCE)
+        if context is not None:
+            await context.outbox.flush()
+        print(findings.summary(await ledger.count()), flush=True)
     return 1 if findings.left else 0
 
 
-async def _suspects(ledger: Ledger, settings: ProtocolSettings, *, named: bool) -> AsyncIterator[Suspicion]:
+async def _suspects(ledger: BucketIndex, settings: ProtocolSettings, *, named: bool) -> AsyncIterator[PossibleFinding]:
     async for page in ledger.pages():
         for listed in page:
             if listed.age >= settings.reconcile_after:  # what is younger is in hand
-                for suspicion in suspicions(listed, settings.plan, named=named):
+                for suspicion in possible_findings(listed, settings.plan, named=named):
                     yield suspicion
 
 

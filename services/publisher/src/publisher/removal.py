@@ -5,7 +5,7 @@ from functools import partial
 
 from common.cancellation import together
 from common.errors import StorageFault
-from common.images.names import ImageKey, is_original, owner
+from common.images.names import ImageKey, image_name_of, is_original
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.storage.base import Buckets, Storage
@@ -23,10 +23,10 @@ async def known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[st
     both = (buckets.incoming, buckets.active)
     records = await together(*(read_record(bucket, image, stage) for bucket in both for stage in Stage))
     recorded = {variant.key for record in records if record is not None for variant in record.variants}
-    return plan.every_key(image) | {key for key in recorded if owner(key) == image.name}
+    return plan.all_known_keys(image) | {key for key in recorded if image_name_of(key) == image.name}
 
 
-async def remove_whole(keys: Collection[str], *, buckets: Buckets) -> None:
+async def delete_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:
     """Delete these keys in both buckets, originals first: what makes or moves the others looks for them.
 
     One that cannot be removed keeps no other. Raises StorageFault naming what is left.
@@ -34,7 +34,7 @@ async def remove_whole(keys: Collection[str], *, buckets: Buckets) -> None:
     originals = {key for key in keys if is_original(key)}
     left: dict[str, StorageFault] = {}
     for some in (originals, set(keys) - originals):
-        await some_at_once(_removals(some, buckets, left))
+        await run_limited(_removals(some, buckets, left))
     if left:
         names = sorted(left)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
@@ -59,7 +59,7 @@ def _removals(
             yield partial(remove, place, bucket, key)
 
 
-async def some_at_once(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
+async def run_limited(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
     """Take all the steps, some at a time. Raises what the first that fails raises, and takes no more then."""
     waiting = iter(steps)
 

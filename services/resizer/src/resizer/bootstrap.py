@@ -5,17 +5,17 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from common.errors import JobFault
-from common.jobs import Options, Result, Thumbnails, tallied, work_through
+from common.jobs import Options, Result, Thumbnails, open_tally, process_all
 from common.lifecycle import Service
 from common.messaging.bus import Bus, Subscription
 from common.messaging.events import ImageUploaded, ThumbnailsRequested
 from common.messaging.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE, WorkQueue
 from common.sandbox.pool import Pool
 from common.storage.base import Buckets
-from common.wiring import connected, open_buckets, open_bus
-from resizer.estimate import Pricing
-from resizer.handlers import Resizing, gave_up, make_thumbnails
-from resizer.regeneration import Regeneration, Selection, owed, regenerate, selected
+from common.wiring import open_buckets, open_bus, wait_for_broker
+from resizer.estimate import Estimate
+from resizer.handlers import ResizerContext, make_thumbnails, retries_exhausted
+from resizer.regeneration import Regeneration, Selection, pending_images, regenerate, selected
 from resizer.rendering import Renderer
 from resizer.settings import ResizerServiceSettings, ResizerSettings
 
@@ -54,14 +54,14 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
         second = Renderer(background_pool, settings.plan, patience=_BACKGROUND_TURN)
 
         def subscription(queue: WorkQueue, renderer: Renderer) -> Subscription:
-            resizing = Resizing(buckets=buckets, bus=bus, renderer=renderer)
-            handler = partial(make_thumbnails, resizing=resizing)
+            context = ResizerContext(buckets=buckets, bus=bus, renderer=renderer)
+            handler = partial(make_thumbnails, context=context)
             return Subscription(
                 queue,
                 {ImageUploaded: handler, ThumbnailsRequested: handler},
                 slots=workers,
                 deadline=_RENDERINGS * renderer.pool.limits.wall_seconds + _STORAGE_SECONDS + (renderer.patience or 0),
-                gave_up=partial(gave_up, resizing=resizing),
+                retries_exhausted=partial(retries_exhausted, context=context),
                 trouble=renderer.pool.trouble,
             )
 
@@ -93,15 +93,15 @@ async def resize(settings: ResizerServiceSettings, options: Options, selection: 
             total += 1
         if selection.key is not None and not total:
             raise JobFault(f"{selection.key} is not public: expected the name of an image in the public bucket")
-        with tallied(total, options) as tally:
-            found = owed(tally, options.limit, regeneration=regeneration)
+        with open_tally(total, options) as tally:
+            found = pending_images(tally, options.limit, regeneration=regeneration)
             if options.dry_run:
-                pricing = Pricing()
-                await work_through(found, pricing.count, tally.add, at_once=1)
+                pricing = Estimate()
+                await process_all(found, pricing.count, tally.add, at_once=1)
                 async with Pool.open(1, settings.limits) as pool:
-                    tally.say(await pricing.said(Renderer(pool, settings.plan), buckets.active))
+                    tally.print_line(await pricing.summary(Renderer(pool, settings.plan), buckets.active))
                 return 0
             await bus.consume((), thumbnails.news)
-            await connected(bus)
-            await work_through(found, partial(regenerate, regeneration=regeneration), tally.add, at_once=_IN_FLIGHT)
+            await wait_for_broker(bus)
+            await process_all(found, partial(regenerate, regeneration=regeneration), tally.add, at_once=_IN_FLIGHT)
     return 1 if tally.results[Result.ERROR] else 0

@@ -10,20 +10,20 @@ from common.images.records import Stage
 from common.jobs import Outcome, Result
 from common.storage.base import Storage
 from common.storage.image_store import read_crop
-from resizer.regeneration import Owed
+from resizer.regeneration import PendingImage
 from resizer.rendering import Renderer
 
 _SAMPLE = 16  # images of each stage that are rendered
 
 
 @dataclass
-class Pricing:
+class Estimate:
     """Counts what is to be made, and keeps a fair sample of it."""
 
     counted: Counter[Stage] = field(default_factory=Counter)
     _sample: dict[Stage, list[ImageKey]] = field(default_factory=dict)
 
-    async def count(self, owed: Owed) -> Outcome:
+    async def count(self, owed: PendingImage) -> Outcome:
         """Take one more."""
         for stage in owed.stages:
             self._take(owed.image, stage)
@@ -39,7 +39,7 @@ class Pricing:
         elif place < _SAMPLE:
             sample[place] = image
 
-    async def said(self, renderer: Renderer, active: Storage) -> str:
+    async def summary(self, renderer: Renderer, active: Storage) -> str:
         """CPU hours for each stage, by rendering the sample. Writes nothing. Raises StorageFault, NoSuchKey."""
         lines = []
         for stage, sample in self._sample.items():

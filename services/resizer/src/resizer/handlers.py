@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import structlog
 
 from common.cancellation import together
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.images.names import ImageKey
 from common.images.records import Failure, Record, Stage, encode_record, record_key
 from common.images.sizes import Crop
@@ -21,7 +21,7 @@ from common.messaging.events import (
     ThumbnailsRequested,
 )
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import original_of, read_crop, read_record
+from common.storage.image_store import find_original, read_crop, read_record
 from resizer.rendering import Renderer
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ Request = ImageUploaded | ThumbnailsRequested
 
 
 @dataclass(frozen=True)
-class Resizing:
+class ResizerContext:
     """What making thumbnails needs."""
 
     buckets: Buckets
@@ -41,47 +41,47 @@ class Resizing:
     renderer: Renderer
 
 
-async def make_thumbnails(event: Request, *, resizing: Resizing) -> None:
+async def make_thumbnails(event: Request, *, context: ResizerContext) -> None:
     """Render the stage's variants, write them where the original is, then their record, then tell.
 
     An image that cannot be rendered ends as a record of the failure; it is not tried again.
     """
     image, stage = event.subject, _stage(event)
-    if stage not in resizing.renderer.plan.stages:
+    if stage not in context.renderer.plan.stages:
         log.info("there is no such stage by today's settings: nothing to do", stage=stage)
         # Whoever waits for it learns that it will not come.
         failure = Failure(fault="no-such-stage", reason="the resizers' settings have no such stage")
-        crop = await read_crop(resizing.buckets.active, image)
-        await _tell(image, _failed(stage, crop, failure, resizing), resizing)
+        crop = await read_crop(context.buckets.active, image)
+        await _tell(image, _failed(stage, crop, failure, context), context)
         return
     while True:
-        bucket = await _bucket_of(image, resizing.buckets)
+        bucket = await _bucket_of(image, context.buckets)
         if bucket is None:
             log.info("the original is in neither bucket: nothing to do")
             # Versions and records have the image's name alone: they may be those of an original of another format.
-            if await original_of(image.name, buckets=resizing.buckets) is None:
-                await _take_back(image, resizing)
+            if await find_original(image.name, buckets=context.buckets) is None:
+                await _remove_rendered(image, context)
             return
-        crop = await read_crop(resizing.buckets.active, image)
-        record = await _present_record(image, stage, bucket, crop, resizing) if crop is None else None
+        crop = await read_crop(context.buckets.active, image)
+        record = await _present_record(image, stage, bucket, crop, context) if crop is None else None
         if record is None:
-            record = await _render(image, stage, bucket, crop, resizing)
-        if await read_crop(resizing.buckets.active, image) == crop:
+            record = await _render(image, stage, bucket, crop, context)
+        if await read_crop(context.buckets.active, image) == crop:
             break
         log.info("the crop changed meanwhile: starting over")
-    await _tell(image, record, resizing)
-    if await resizing.buckets.incoming.stat(image.tombstone) is not None:
+    await _tell(image, record, context)
+    if await context.buckets.incoming.stat(image.tombstone) is not None:
         log.info("image was deleted meanwhile: taking its thumbnails back")
-        await _take_back(image, resizing)
+        await _remove_rendered(image, context)
         return
-    if stage is Stage.BASE and record.failed is None and Stage.MODERN in resizing.renderer.plan.stages:
+    if stage is Stage.BASE and record.failed is None and Stage.MODERN in context.renderer.plan.stages:
         # The modern formats of a live image wait in a lane of their own; those of a bulk image stay with the bulk.
         lane = Lane.BULK if event.data.lane is Lane.BULK else Lane.FOLLOW_UP
         data = RequestData(lane=lane, stage=Stage.MODERN)
-        await resizing.bus.publish(ThumbnailsRequested(source=_SOURCE, subject=image, data=data))
+        await context.bus.publish(ThumbnailsRequested(source=_SOURCE, subject=image, data=data))
 
 
-async def gave_up(event: Request, error: Exception, *, resizing: Resizing) -> None:
+async def retries_exhausted(event: Request, error: Exception, *, context: ResizerContext) -> None:
     """The attempts are used up: write the failure down, so that whoever waits for the image learns of it.
 
     What was rendered stays: it may only be that nobody could be told, or that what comes next could not be asked for.
@@ -89,20 +89,20 @@ async def gave_up(event: Request, error: Exception, *, resizing: Resizing) -> No
     Records are public, and the error may name hosts, buckets and folders: it is in the log, and with the dead letter.
     """
     image, stage = event.subject, _stage(event)
-    bucket = await _bucket_of(image, resizing.buckets)
-    if bucket is None or stage not in resizing.renderer.plan.stages:
+    bucket = await _bucket_of(image, context.buckets)
+    if bucket is None or stage not in context.renderer.plan.stages:
         return
-    crop = await read_crop(resizing.buckets.active, image)
+    crop = await read_crop(context.buckets.active, image)
     reason = str(error) or type(error).__name__
-    target = bucket if crop is None else resizing.buckets.active
-    record = await _present_record(image, stage, target, crop, resizing)
+    target = bucket if crop is None else context.buckets.active
+    record = await _present_record(image, stage, target, crop, context)
     if record is None:
         log.error("the image could not be rendered", stage=stage, reason=reason)
-        record = _failed(stage, crop, Failure(fault=ImageFault.GAVE_UP, reason=_GAVE_UP), resizing)
+        record = _failed(stage, crop, Failure(fault=FailureClass.GAVE_UP, reason=_GAVE_UP), context)
         await target.put(record_key(image, stage), encode_record(record))
     else:  # it was what comes after the record that failed: what is owed then is found without it, or replayed
         log.error("the image was rendered, and that could not be told", stage=stage, reason=reason)
-    await _tell(image, record, resizing)
+    await _tell(image, record, context)
 
 
 def _stage(event: Request) -> Stage:
@@ -118,28 +118,28 @@ async def _bucket_of(image: ImageKey, buckets: Buckets) -> Storage | None:
 
 
 async def _present_record(
-    image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, resizing: Resizing
+    image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, context: ResizerContext
 ) -> Record | None:
     """The record, if there is nothing left to do: of this configuration, and not given up for a passing fault."""
     record = await read_record(bucket, image, stage)
-    configuration = resizing.renderer.plan.configuration(stage, crop)
+    configuration = context.renderer.plan.configuration(stage, crop)
     if record is None or record.configuration != configuration or not record.settled:
         return None
     # Of an SVG that took the place of its rasterised version, the record may still be that one's.
     return record if record.original is None or record.original.key == image else None
 
 
-async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, resizing: Resizing) -> Record:
+async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, context: ResizerContext) -> Record:
     # Only what is public can be cropped. And as those who move late, uncropped variants ask for another render
     # afterwards, a cropped image is rendered at every event: what is there may have been written over.
-    target = bucket if crop is None else resizing.buckets.active
+    target = bucket if crop is None else context.buckets.active
     try:
-        resizing.renderer.check_turn(image)
+        context.renderer.check_turn(image)
         async with bucket.as_file(str(image)) as path:
-            record, blobs = await resizing.renderer.render(path, image, stage, crop)
+            record, blobs = await context.renderer.render(path, image, stage, crop)
     except ImageError as error:
         log.warning("the image cannot be rendered", stage=stage, fault=error.fault, reason=error.reason)
-        record = _failed(stage, crop, Failure(fault=error.fault, reason=error.reason), resizing)
+        record = _failed(stage, crop, Failure(fault=error.fault, reason=error.reason), context)
     else:
         pairs = zip(record.variants, blobs, strict=True)
         await together(*(target.put(variant.key, blob) for variant, blob in pairs))
@@ -149,24 +149,24 @@ async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | N
     return record
 
 
-def _failed(stage: Stage, crop: Crop | None, failure: Failure, resizing: Resizing) -> Record:
-    configuration = resizing.renderer.plan.configuration(stage, crop)
+def _failed(stage: Stage, crop: Crop | None, failure: Failure, context: ResizerContext) -> Record:
+    configuration = context.renderer.plan.configuration(stage, crop)
     shown = None if crop is None else crop.geometry.text
     return Record(stage=stage, configuration=configuration, crop=shown, failed=failure)
 
 
-async def _tell(image: ImageKey, record: Record, resizing: Resizing) -> None:
+async def _tell(image: ImageKey, record: Record, context: ResizerContext) -> None:
     stage, configuration = record.stage, record.configuration
     if record.failed is None:
         data = StageData(stage=stage, configuration=configuration, crop=record.crop)
-        await resizing.bus.publish(ThumbnailsReady(source=_SOURCE, subject=image, data=data))
+        await context.bus.publish(ThumbnailsReady(source=_SOURCE, subject=image, data=data))
     else:
         failed = FailureData(stage=stage, configuration=configuration, crop=record.crop, failed=record.failed)
-        await resizing.bus.publish(ThumbnailsFailed(source=_SOURCE, subject=image, data=failed))
+        await context.bus.publish(ThumbnailsFailed(source=_SOURCE, subject=image, data=failed))
 
 
-async def _take_back(image: ImageKey, resizing: Resizing) -> None:
+async def _remove_rendered(image: ImageKey, context: ResizerContext) -> None:
     """Remove thumbnails and records from both buckets; the original is not the resizer's to touch."""
-    keys = resizing.renderer.plan.keys(image)
-    buckets = (resizing.buckets.incoming, resizing.buckets.active)
+    keys = context.renderer.plan.keys(image)
+    buckets = (context.buckets.incoming, context.buckets.active)
     await together(*(bucket.delete(key) for key in keys for bucket in buckets))

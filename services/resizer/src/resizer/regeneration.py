@@ -8,8 +8,8 @@ from functools import partial
 from common.cancellation import together
 from common.images.names import BadName, ImageKey
 from common.images.records import Stage
-from common.jobs import Outcome, Result, Tally, Thumbnails, patiently
-from common.jobs.thumbnails import Gone
+from common.jobs import Outcome, Result, Tally, Thumbnails, retry_transient
+from common.jobs.thumbnails import ImageGone
 from common.storage.base import Buckets, Storage
 
 
@@ -55,7 +55,7 @@ class Regeneration:
 
 
 @dataclass(frozen=True)
-class Owed:
+class PendingImage:
     """An image, and the stages of it that have to be made, `anew` also where there are thumbnails already."""
 
     image: ImageKey
@@ -78,7 +78,7 @@ async def selected(active: Storage, selection: Selection) -> AsyncIterator[Image
             yield image
 
 
-async def owed(tally: Tally, limit: int | None, *, regeneration: Regeneration) -> AsyncIterator[Owed]:
+async def pending_images(tally: Tally, limit: int | None, *, regeneration: Regeneration) -> AsyncIterator[PendingImage]:
     """What has to be made of the selected images, at most `limit` of them; the others are counted at once.
 
     Raises StorageFault, JobFault.
@@ -86,7 +86,7 @@ async def owed(tally: Tally, limit: int | None, *, regeneration: Regeneration) -
     taken = 0
     images = selected(regeneration.buckets.active, regeneration.selection)
     while batch := [image async for image in _some(images, regeneration.jobs)]:
-        looks = (patiently(partial(_look, image, regeneration), str(image)) for image in batch)
+        looks = (retry_transient(partial(_look, image, regeneration), str(image)) for image in batch)
         for found in await together(*looks):
             if isinstance(found, Outcome):
                 tally.add(found)
@@ -97,16 +97,16 @@ async def owed(tally: Tally, limit: int | None, *, regeneration: Regeneration) -
                 return
 
 
-async def regenerate(owed: Owed, *, regeneration: Regeneration) -> Outcome:
+async def regenerate(pending_images: PendingImage, *, regeneration: Regeneration) -> Outcome:
     """Have the image's stages made. Raises StorageFault, BusFault."""
     try:
-        await regeneration.thumbnails.forget(owed.image, owed.stages, made=owed.anew)
-        failure = await regeneration.thumbnails.make(owed.image, owed.stages)
-    except Gone:
-        return Outcome(str(owed), Result.SKIPPED, "deleted")
+        await regeneration.thumbnails.forget(pending_images.image, pending_images.stages, made=pending_images.anew)
+        failure = await regeneration.thumbnails.make(pending_images.image, pending_images.stages)
+    except ImageGone:
+        return Outcome(str(pending_images), Result.SKIPPED, "deleted")
     if failure is not None:
-        return Outcome(str(owed), Result.ERROR, failure.fault, failure.reason)
-    return Outcome(str(owed), Result.PROCESSED)
+        return Outcome(str(pending_images), Result.ERROR, failure.fault, failure.reason)
+    return Outcome(str(pending_images), Result.PROCESSED)
 
 
 async def _some(images: AsyncIterator[ImageKey], count: int) -> AsyncIterator[ImageKey]:
@@ -117,7 +117,7 @@ async def _some(images: AsyncIterator[ImageKey], count: int) -> AsyncIterator[Im
             return
 
 
-async def _look(image: ImageKey, regeneration: Regeneration) -> Owed | Outcome:
+async def _look(image: ImageKey, regeneration: Regeneration) -> PendingImage | Outcome:
     buckets, stages, selection = regeneration.buckets, regeneration.stages, regeneration.selection
     if await buckets.incoming.stat(image.tombstone) is not None:
         return Outcome(str(image), Result.SKIPPED, "deleted")
@@ -125,5 +125,5 @@ async def _look(image: ImageKey, regeneration: Regeneration) -> Owed | Outcome:
         missing = await regeneration.thumbnails.missing(image, stages)
         failed = selection.failed and await regeneration.thumbnails.failure(image, stages) is not None
         if not failed:
-            return Owed(image, tuple(missing), anew=False) if missing else Outcome(str(image), Result.SKIPPED)
-    return Owed(image, stages, anew=True)
+            return PendingImage(image, tuple(missing), anew=False) if missing else Outcome(str(image), Result.SKIPPED)
+    return PendingImage(image, stages, anew=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from common.errors import Postponed
 from common.images.names import ImageKey
 from common.images.plan import Plan
-from common.images.records import Original, Record, Stage, Variant
+from common.images.records import OriginalInfo, Record, Stage, Variant
 from common.images.sizes import Crop
 from common.imaging.probe import Header, probe
 from common.sandbox.pool import Pool
@@ -63,7 +63,7 @@ class Renderer:
         record = Record(
             stage=stage,
             configuration=self.plan.configuration(stage, crop),
-            original=Original(
+            original=OriginalInfo(
                 key=image, width=rendered.width, height=rendered.height, frames=rendered.frames, bytes=size
             ),
             variants=variants,

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import TypeVar
 
-from common.cli.help import describe
+from common.cli.help import describe_command
 from common.errors import StorageFault
 from common.jobs.command import Command, job_command
 from common.lifecycle import main
 from common.messaging.topology import QUEUES, WorkQueue
 from common.sandbox.undumpable import become_undumpable
 from common.settings.base import BrokerSettings, Settings, read_settings
-from common.storage.check import Found, check_buckets, tried
-from common.storage.temporary import prepare_temporary
-from common.wiring import connected, open_buckets, open_bus
+from common.storage.check import CheckResult, check_buckets, try_step
+from common.storage.temporary import prepare_temporary_folder
+from common.wiring import open_buckets, open_bus, wait_for_broker
 
 _MOST = 1000  # letters shown
 _BROKER_SECONDS = 20.0
@@ -35,7 +35,7 @@ def command_line(
     serve: Callable[[], Coroutine[None, None, None]] | None = None,
     queues: tuple[WorkQueue, ...] = (),
     jobs: tuple[Command, ...] = (),
-    more: Callable[[S], AsyncIterator[Found]] | None = None,
+    more: Callable[[S], AsyncIterator[CheckResult]] | None = None,
 ) -> None:
     """Run what the command line asks for; without a command, `serve`.
 
@@ -69,31 +69,33 @@ def _parser(
         1: "it cannot start, or a task in its background has ended, for the reason that it says",
     }
     example = f"SERVICE_PORT=8001 python -m {name}" if serves else f"python -m {name} {jobs[0].name}"
-    describe(parser, about, kind, (exits if serves else {0: "the command says what"}) | {2: _NO_SETTING}, example)
+    describe_command(
+        parser, about, kind, (exits if serves else {0: "the command says what"}) | {2: _NO_SETTING}, example
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=not serves)
     for job in jobs:
         command = commands.add_parser(job.name, help=job.help)
-        describe(command, f"{job.help[0].upper()}{job.help[1:]}.", job.settings, job.exits, job.example)
+        describe_command(command, f"{job.help[0].upper()}{job.help[1:]}.", job.settings, job.exits, job.example)
         job.arguments(command)
     check = commands.add_parser("check", help="try the settings, the broker and the store, a line each")
     exits = {0: "all is well", 1: "something is not, and its line says FAILED", 2: _NO_SETTING}
-    describe(check, _CHECK, kind, exits, f"python -m {name} check")
+    describe_command(check, _CHECK, kind, exits, f"python -m {name} check")
     if queues:
         letters = commands.add_parser("dead-letters", help="show the events that were put aside, a line of JSON each")
         exits = {0: "they were shown, or sent", 1: "the broker cannot be used", 2: _NO_SETTING}
-        describe(letters, _LETTERS, BrokerSettings, exits, f"python -m {name} dead-letters --replay")
+        describe_command(letters, _LETTERS, BrokerSettings, exits, f"python -m {name} dead-letters --replay")
         letters.add_argument("--replay", action="store_true", help="send them back to be handled again, instead")
     return parser
 
 
-async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIterator[Found]] | None) -> None:
+async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIterator[CheckResult]] | None) -> None:
     settings = read()
-    prepare_temporary(settings.temp_folder)
+    prepare_temporary_folder(settings.temp_folder)
     failures = 0
     _say("the settings", None)
     if isinstance(settings, BrokerSettings):
         what = "the broker can be reached, and has all queues"
-        failures += _say(*await tried(what, partial(_broker, settings, name), _BROKER_SECONDS))
+        failures += _say(*await try_step(what, partial(_broker, settings, name), _BROKER_SECONDS))
     async for found in _store(settings):
         failures += _say(*found)
     if more is not None:
@@ -103,7 +105,7 @@ async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIter
         raise SystemExit(1)
 
 
-async def _store(settings: Settings) -> AsyncIterator[Found]:
+async def _store(settings: Settings) -> AsyncIterator[CheckResult]:
     try:
         async with open_buckets(settings) as buckets:
             async for found in check_buckets(buckets):
@@ -119,14 +121,14 @@ def _say(what: str, wrong: str | None) -> bool:
 
 async def _broker(settings: BrokerSettings, name: str) -> None:
     async with open_bus(settings, name) as bus:
-        await connected(bus)
+        await wait_for_broker(bus)
         for queue in QUEUES:
             await bus.depth(queue)
 
 
 async def _dead_letters(name: str, queues: tuple[WorkQueue, ...], *, replay: bool) -> None:
     async with open_bus(read_settings(BrokerSettings), name) as bus:
-        await connected(bus)
+        await wait_for_broker(bus)
         for queue in queues:
             if replay:
                 print(json.dumps({"queue": queue.name, "replayed": await bus.replay(queue)}))

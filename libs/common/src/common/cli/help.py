@@ -11,7 +11,7 @@ _ALL = 'README.md has all settings in a table, under "Settings", with what they 
 _ACCOUNTS = "A bucket's account on S3 is in variables that begin with what its PREFIX says: PREFIX_ENDPOINT and so on."
 
 
-def describe(
+def describe_command(
     parser: argparse.ArgumentParser, about: str, kind: type[BaseModel], exits: Mapping[int, str], example: str
 ) -> None:
     """Have the parser's help say all of it. `kind` are the settings that the command reads."""

@@ -2,8 +2,17 @@
 
 from common.http.answers import fields
 from common.http.app import Health, make_app, make_metrics_app
-from common.http.bodies import Refused
+from common.http.bodies import RequestRefused
 from common.http.openapi import Route
 from common.http.server import BoundedSite, most_connections
 
-__all__ = ["BoundedSite", "Health", "Refused", "Route", "fields", "make_app", "make_metrics_app", "most_connections"]
+__all__ = [
+    "BoundedSite",
+    "Health",
+    "RequestRefused",
+    "Route",
+    "fields",
+    "make_app",
+    "make_metrics_app",
+    "most_connections",
+]

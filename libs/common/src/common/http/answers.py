@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from common.http.bodies import BodyLimits, Refused, chunks, guarded, parts
+from common.http.bodies import BodyLimits, RequestRefused, enforce_limits, multipart_parts, part_chunks
 
 # For everything but uploads.
 LIMITS = BodyLimits(bytes=64 * 1024, seconds=30, idle_seconds=10)
@@ -14,7 +14,7 @@ RETRY = {"Retry-After": "5"}  # seconds
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-def failure(status: int, message: str) -> web.Response:
+def error_response(status: int, message: str) -> web.Response:
     """An error as clients get it. They are told when to repeat a request that others or the network have kept back."""
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
@@ -29,34 +29,36 @@ def failure(status: int, message: str) -> web.Response:
 
 async def fields(request: web.Request) -> dict[str, object]:
     """The fields of a form-encoded, multipart or JSON body. A field that stands twice is a list. Raises Refused."""
-    async with guarded(LIMITS):
+    async with enforce_limits(LIMITS):
         if request.content_type == "application/json":
             return _json(await request.read())
         if request.content_type == "multipart/form-data":
             return _form([field async for field in _multipart(request)])
         if request.content_type == "application/x-www-form-urlencoded" or not request.can_read_body:
             return _form((await request.post()).items())
-    raise Refused(400, f"a body of type {request.content_type}: expected application/json, {' or '.join(_FORMS)}")
+    raise RequestRefused(
+        400, f"a body of type {request.content_type}: expected application/json, {' or '.join(_FORMS)}"
+    )
 
 
 def _json(text: bytes) -> dict[str, object]:
     try:
         body = json.loads(text)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refused(400, f"the body is not JSON: {error}") from error
+        raise RequestRefused(400, f"the body is not JSON: {error}") from error
     except ValueError as error:
-        raise Refused(400, "the body is not JSON: a number is too long") from error
+        raise RequestRefused(400, "the body is not JSON: a number is too long") from error
     if not isinstance(body, dict):
-        raise Refused(400, f"the body is a JSON {type(body).__name__}: expected an object")
+        raise RequestRefused(400, f"the body is a JSON {type(body).__name__}: expected an object")
     return body
 
 
 async def _multipart(request: web.Request) -> AsyncIterator[tuple[str, str]]:
-    async for part in parts(request, LIMITS):
+    async for part in multipart_parts(request, LIMITS):
         if part.name is None:
-            raise Refused(400, "a multipart body with a part that has no name: expected form fields")
+            raise RequestRefused(400, "a multipart body with a part that has no name: expected form fields")
         value = bytearray()
-        async for chunk in chunks(part, LIMITS):
+        async for chunk in part_chunks(part, LIMITS):
             value += chunk
         yield part.name, value.decode()
 

@@ -12,10 +12,10 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import metrics
 from common.errors import StorageFault, Transient
-from common.http.answers import LIMITS, RETRY, failure
-from common.http.bodies import Refused
+from common.http.answers import LIMITS, RETRY, error_response
+from common.http.bodies import RequestRefused
 from common.http.cors import cors, preflight
-from common.http.openapi import TEXT, Operation, Route, document, obj, page
+from common.http.openapi import TEXT, Operation, Route, document, object_schema, page
 from common.http.server import HEALTH, refuse_excess
 from common.messaging import asyncapi
 from common.settings.base import HttpSettings, Settings
@@ -115,7 +115,7 @@ def _common_routes(health: Health) -> list[Route]:
         is_ready, body = await health.report()
         return web.json_response(body) if is_ready else web.json_response(body, status=503, headers=RETRY)
 
-    states = {"application/json": obj(ready={"type": "boolean"}, storage=TEXT, broker=TEXT, decoders=TEXT)}
+    states = {"application/json": object_schema(ready={"type": "boolean"}, storage=TEXT, broker=TEXT, decoders=TEXT)}
     return [
         Route("GET", "/ping", ping, Operation("Whether something answers", {"text/plain": {"const": "Pong!"}})),
         Route("GET", "/livez", alive, Operation("Whether the process lives", {"application/json": {}})),
@@ -128,32 +128,34 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ConnectionError:
-        return failure(400, "the connection was lost before the body was complete")  # for the log: nobody is there
+        return error_response(
+            400, "the connection was lost before the body was complete"
+        )  # for the log: nobody is there
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
         return _not_served(request, error)
-    except Refused as error:
+    except RequestRefused as error:
         request["reason"] = str(error)
-        return failure(error.status, str(error))
+        return error_response(error.status, str(error))
     except Transient as error:
         log.exception("a request failed for now", path=request.path)
-        return failure(503, f"not possible just now, try again: {type(error).__name__}")
+        return error_response(503, f"not possible just now, try again: {type(error).__name__}")
     except Exception:
         # A client must get an answer, and never a stack trace.
         log.exception("a request met a defect", path=request.path)
-        return failure(500, "internal error")
+        return error_response(500, "internal error")
 
 
 def _not_served(request: web.Request, error: web.HTTPException) -> web.Response:
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return failure(413, str(LIMITS.too_large()))
+        return error_response(413, str(LIMITS.too_large()))
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
-        answer = failure(405, f"{request.method} {request.path}: expected {allowed}")
+        answer = error_response(405, f"{request.method} {request.path}: expected {allowed}")
         answer.headers["Allow"] = allowed
         return answer
-    return failure(error.status, f"{request.method} {request.path}: {error.reason}")
+    return error_response(error.status, f"{request.method} {request.path}: {error.reason}")
 
 
 def _observed(service: str, health: Health) -> Middleware:

@@ -26,7 +26,7 @@ MALFORMED = (
 )
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The request ends with this status, and this message for whoever sent it."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -42,9 +42,9 @@ class BodyLimits:
     seconds: float
     idle_seconds: float
 
-    def too_large(self) -> Refused:
+    def too_large(self) -> RequestRefused:
         """The answer to a body over the limit."""
-        return Refused(413, f"the body is larger than {self.bytes} bytes, which is the most")
+        return RequestRefused(413, f"the body is larger than {self.bytes} bytes, which is the most")
 
 
 class _Guarded:
@@ -80,7 +80,7 @@ class _Guarded:
                 return await reading
         except TimeoutError as error:
             why = f"nothing was sent for {idle:g} s" if idle <= slow else f"slower than {_SLOWEST} bytes a second"
-            raise Refused(408, why) from error
+            raise RequestRefused(408, why) from error
 
     def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
@@ -95,18 +95,18 @@ class _Guarded:
 
 
 @asynccontextmanager
-async def guarded(limits: BodyLimits) -> AsyncIterator[None]:
+async def enforce_limits(limits: BodyLimits) -> AsyncIterator[None]:
     """Around the reading of a body: raises Refused when it takes too long or is malformed."""
     try:
         async with asyncio.timeout(limits.seconds):
             yield
     except TimeoutError as error:
-        raise Refused(408, f"the body took longer than {limits.seconds:g} s") from error
+        raise RequestRefused(408, f"the body took longer than {limits.seconds:g} s") from error
     except MALFORMED as error:
-        raise Refused(400, f"the body cannot be read: {error}") from error
+        raise RequestRefused(400, f"the body cannot be read: {error}") from error
 
 
-async def parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[BodyPartReader]:
+async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[BodyPartReader]:
     """The parts of a multipart body, each to be read before the next is asked for. Raises Refused."""
     if request.content_length is not None and request.content_length > limits.bytes + _OVERHEAD:
         raise limits.too_large()
@@ -115,12 +115,12 @@ async def parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[BodyP
     while (part := await reader.next()) is not None:
         count += 1
         if count > MAX_PARTS:
-            raise Refused(400, f"the body has more than {MAX_PARTS} parts")
+            raise RequestRefused(400, f"the body has more than {MAX_PARTS} parts")
         if isinstance(part, BodyPartReader):
             yield part
 
 
-async def chunks(part: BodyPartReader, limits: BodyLimits, size: int = 64 * 1024) -> AsyncIterator[bytes]:
+async def part_chunks(part: BodyPartReader, limits: BodyLimits, size: int = 64 * 1024) -> AsyncIterator[bytes]:
     """The part's content in pieces. Raises Refused when it is more than the limit."""
     total = 0
     while chunk := await part.read_chunk(size):

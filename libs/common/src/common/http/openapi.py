@@ -51,7 +51,7 @@ class Route:
     operation: Operation
 
 
-def obj(**properties: Schema) -> Schema:
+def object_schema(**properties: Schema) -> Schema:
     """An object with exactly these properties, all of them there."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
@@ -107,18 +107,20 @@ def _errors(answers: Mapping[int, str]) -> dict[str, Any]:
 def page(described: dict[str, Any]) -> str:
     """The document for people, without anything from elsewhere."""
     prefix = described["servers"][0]["url"].rstrip("/")
-    parts = [f"<!doctype html><meta charset=utf-8><title>{html.escape(described['info']['title'])}</title>{_STYLE}"]
-    parts.append(f"<h1>{html.escape(described['info']['title'])}</h1>")
+    multipart_parts = [
+        f"<!doctype html><meta charset=utf-8><title>{html.escape(described['info']['title'])}</title>{_STYLE}"
+    ]
+    multipart_parts.append(f"<h1>{html.escape(described['info']['title'])}</h1>")
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            parts.append(f"<h2><code>{method.upper()} {html.escape(prefix + path)}</code></h2>")
-            parts.append(f"<p>{html.escape(operation['summary'])}</p>{_takes(operation)}<table>")
-            parts += [
+            multipart_parts.append(f"<h2><code>{method.upper()} {html.escape(prefix + path)}</code></h2>")
+            multipart_parts.append(f"<p>{html.escape(operation['summary'])}</p>{_takes(operation)}<table>")
+            multipart_parts += [
                 f"<tr><td><code>{status}</code><td>{html.escape(answer['description'])}"
                 for status, answer in operation["responses"].items()
             ]
-            parts.append("</table>")
-    return "\n".join(parts)
+            multipart_parts.append("</table>")
+    return "\n".join(multipart_parts)
 
 
 def _takes(operation: dict[str, Any]) -> str:

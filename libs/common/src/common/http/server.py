@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common import metrics
-from common.http.answers import failure
+from common.http.answers import error_response
 
 log = structlog.get_logger()
 
@@ -136,6 +136,8 @@ async def refuse_excess(request: web.Request, handler: Handler) -> web.StreamRes
     if not (isinstance(connection, Connection) and connection.in_excess):
         return await handler(request)
     is_health = request.path.endswith(HEALTH)
-    answer = await handler(request) if is_health else failure(503, "too many connections are open here: try again")
+    answer = (
+        await handler(request) if is_health else error_response(503, "too many connections are open here: try again")
+    )
     answer.force_close()
     return answer

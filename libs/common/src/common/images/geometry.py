@@ -110,7 +110,9 @@ class Geometry:
         return across, down
 
 
-def placed(gravity: Gravity, outer: tuple[int, int], box: tuple[int, int], offset: tuple[int, int]) -> tuple[int, int]:
+def place_box(
+    gravity: Gravity, outer: tuple[int, int], box: tuple[int, int], offset: tuple[int, int]
+) -> tuple[int, int]:
     """The left and top of a box of these dimensions in the outer ones, in pixels; it may lie outside."""
     return (
         _along(gravity.value, ("west", "east"), outer[0], box[0], offset[0]),
@@ -118,7 +120,7 @@ def placed(gravity: Gravity, outer: tuple[int, int], box: tuple[int, int], offse
     )
 
 
-def turned_box(box: Box, degrees: int, whole: tuple[int, int]) -> Box:
+def rotate_box(box: Box, degrees: int, whole: tuple[int, int]) -> Box:
     """Where a box of an image of these dimensions lies after the image was turned clockwise by 90, -90 or 180."""
     left, top, width, height = box
     right, bottom = whole[0] - left - width, whole[1] - top - height

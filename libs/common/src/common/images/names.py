@@ -142,7 +142,7 @@ def is_original(key: str) -> bool:
     return len(key) <= MAX_KEY_LENGTH and _KEY.fullmatch(key) is not None
 
 
-def owner(key: str) -> str | None:
+def image_name_of(key: str) -> str | None:
     """The NAME of the image that an object belongs to, or None: `123_45BI.jpg` is of `123_45`, not of `123_4`."""
     match = _OBJECT.fullmatch(key)
     return match["name"] if match and match["ending"].lower() in CONTENT_TYPES else None

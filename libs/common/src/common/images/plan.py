@@ -68,7 +68,7 @@ class Plan:
         variants = {image.variant(size.suffix, ending) for size in self.sizes for ending in endings}
         return variants | {record_key(image, stage) for stage in Stage}
 
-    def every_key(self, image: ImageKey) -> set[str]:
+    def all_known_keys(self, image: ImageKey) -> set[str]:
         """All keys that can be told from the image's name alone: its originals, versions, records and crop.
 
         Of every format, because an SVG and what was once rasterised of it have one name; with the suffixes of today's

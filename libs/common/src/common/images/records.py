@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.errors import ImageFault
+from common.errors import FailureClass
 from common.images.names import ImageKey
 
 
@@ -35,7 +35,7 @@ class Failure(_Model):
     model_config = ConfigDict(frozen=True, extra="ignore", validate_by_name=True, serialize_by_alias=True)
 
 
-class Original(_Model):
+class OriginalInfo(_Model):
     """What was uploaded, in pixels as they are shown (EXIF orientation applied), and bytes."""
 
     key: ImageKey
@@ -66,7 +66,7 @@ class Record(_Model):
     version: int = 1
     stage: Stage = Stage.BASE
     configuration: str
-    original: Original | None = None
+    original: OriginalInfo | None = None
     variants: tuple[Variant, ...] = ()
     failed: Failure | None = None
     damaged: bool = False
@@ -77,7 +77,7 @@ class Record(_Model):
     @property
     def settled(self) -> bool:
         """Whether there is nothing left to try: made, or failed for a reason that lies in the image."""
-        return self.failed is None or self.failed.fault != ImageFault.GAVE_UP
+        return self.failed is None or self.failed.fault != FailureClass.GAVE_UP
 
 
 def record_key(image: ImageKey, stage: Stage) -> str:

@@ -11,8 +11,8 @@ from typing import Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.errors import ImageError, ImageFault
-from common.images.geometry import Box, Geometry, Gravity, placed
+from common.errors import FailureClass, ImageError
+from common.images.geometry import Box, Geometry, Gravity, place_box
 
 DEFAULT = (
     ("BI", ["-resize", "1500x1500>", "-quality", "90"]),
@@ -71,11 +71,11 @@ class Crop(_Step):
         """Left, top, width and height of what is kept, in pixels. Raises ImageError when that is nothing."""
         across, down = self.geometry.box(width, height)
         offset = self.geometry.x or 0, self.geometry.y or 0
-        left, top = placed(self.gravity, (width, height), (across, down), offset)
+        left, top = place_box(self.gravity, (width, height), (across, down), offset)
         right, bottom = min(left + across, width), min(top + down, height)
         left, top = max(left, 0), max(top, 0)
         if right <= left or bottom <= top:
-            raise ImageError(ImageFault.UNSUPPORTED, f"a crop lies outside of its {width} × {height} pixels")
+            raise ImageError(FailureClass.UNSUPPORTED, f"a crop lies outside of its {width} × {height} pixels")
         return left, top, right - left, bottom - top
 
 
@@ -90,7 +90,7 @@ class Extent(_Step):
         """Left, top, width and height of the box in the image's coordinates, in pixels; it may reach outside."""
         across, down = self.geometry.box(width, height)
         offset = self.geometry.x or 0, self.geometry.y or 0
-        return *placed(self.gravity, (width, height), (across, down), offset), across, down
+        return *place_box(self.gravity, (width, height), (across, down), offset), across, down
 
 
 Step = Resize | Crop | Extent

@@ -14,11 +14,11 @@ _ENTRY, _POINTER = 12, 4  # bytes
 _LARGEST_SEGMENT = 0xFFFF  # bytes, its length field included
 
 
-class Unwritable(ValueError):
+class OrientationNotWritable(ValueError):
     """The metadata is broken, or has no room for an orientation."""
 
 
-def with_orientation(jpeg: bytes, orientation: int) -> bytes:
+def set_orientation(jpeg: bytes, orientation: int) -> bytes:
     """The same file with this orientation, 1 to 8; its pixels are not touched. Raises Unwritable."""
     start, end = 2, 2  # where a new segment goes: behind the start of the image, or its JFIF header
     for marker, begin, after in _segments(jpeg):
@@ -31,9 +31,9 @@ def with_orientation(jpeg: bytes, orientation: int) -> bytes:
     try:
         payload = _EXIF + _tiff_with(bytearray(tiff), orientation)
     except struct.error as error:
-        raise Unwritable("its EXIF is cut off") from error
+        raise OrientationNotWritable("its EXIF is cut off") from error
     if len(payload) + 2 > _LARGEST_SEGMENT:
-        raise Unwritable("its EXIF is full")
+        raise OrientationNotWritable("its EXIF is full")
     return jpeg[:start] + struct.pack(">HH", _APP1, len(payload) + 2) + payload + jpeg[end:]
 
 
@@ -52,14 +52,14 @@ def _segments(jpeg: bytes) -> list[tuple[int, int, int]]:
 def _tiff_with(tiff: bytearray, orientation: int) -> bytes:
     order = {b"II": "<", b"MM": ">"}.get(bytes(tiff[:2]))
     if order is None:
-        raise Unwritable("its EXIF is no TIFF")
+        raise OrientationNotWritable("its EXIF is no TIFF")
     (directory,) = struct.unpack_from(order + "I", tiff, 4)
     (count,) = struct.unpack_from(order + "H", tiff, directory)
     value = struct.pack(order + "HHIHH", _ORIENTATION, _SHORT, 1, orientation, 0)
     first = directory + 2
     after = first + _ENTRY * count
     if after + _POINTER > len(tiff):
-        raise Unwritable("its EXIF is cut off")
+        raise OrientationNotWritable("its EXIF is cut off")
     entries = [bytes(tiff[at : at + _ENTRY]) for at in range(first, after, _ENTRY)]
     tags = [struct.unpack_from(order + "H", entry)[0] for entry in entries]
     if _ORIENTATION in tags:

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.probe import header
 from common.sandbox.protocol import Job
@@ -28,7 +28,7 @@ def orient(job: Job) -> tuple[Upright, list[bytes]]:
     """
     found, image = header(job.path, job.limits)
     if found.format not in (Format.JPG, Format.PNG):
-        raise ImageError(ImageFault.UNSUPPORTED, f"{found.format} images carry no orientation")
+        raise ImageError(FailureClass.UNSUPPORTED, f"{found.format} images carry no orientation")
     upright = image.copy_memory().autorot().copy()
     for name in STALE:
         if upright.get_typeof(name):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyvips
 from pydantic import BaseModel
 
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.sandbox.protocol import Job, Limits
 
@@ -60,7 +60,7 @@ def load(path: Path, image_format: Format, **options: object) -> pyvips.Image:
     """Open the image with its own format's loader and no other. Raises pyvips.Error, ImageError."""
     if image_format is Format.SVG:
         if path.stat().st_size > _MAX_SVG:
-            raise ImageError(ImageFault.TOO_LARGE, f"an SVG may have {_MAX_SVG >> 20} MiB at most")
+            raise ImageError(FailureClass.TOO_LARGE, f"an SVG may have {_MAX_SVG >> 20} MiB at most")
         # From a buffer only: with a file name, an SVG can draw in its neighbours and include other files.
         return pyvips.Image.svgload_buffer(path.read_bytes(), **options)
     loader = {Format.JPG: "jpegload", Format.PNG: "pngload", Format.GIF: "gifload"}[image_format]
@@ -72,7 +72,7 @@ def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
     with path.open("rb") as file:
         found = sniff(file.read(SNIFF_BYTES))
     if found is None:
-        raise ImageError(ImageFault.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
+        raise ImageError(FailureClass.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
     options = {"n": -1} if found is Format.GIF else {}
     image = load(path, found, access="sequential", **options)
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
@@ -96,7 +96,7 @@ def _check(width: int, height: int, frames: int, limits: Limits) -> None:
         size = " × ".join(f"{n:,}" for n in ((width, height, frames) if frames > 1 else (width, height)))
         what = "pixels and frames" if frames > 1 else "pixels"
         most = math.floor(limits.pixels / 1e4) / 100
-        raise ImageError(ImageFault.TOO_LARGE, f"it has {size} {what}; {most:,g} megapixels are the most")
+        raise ImageError(FailureClass.TOO_LARGE, f"it has {size} {what}; {most:,g} megapixels are the most")
 
 
 def probe(job: Job) -> tuple[Header, list[bytes]]:

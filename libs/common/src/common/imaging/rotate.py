@@ -5,9 +5,9 @@ from typing import Literal
 import pyvips
 from pydantic import BaseModel
 
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.images.names import Format
-from common.imaging.exif import Unwritable, with_orientation
+from common.imaging.exif import OrientationNotWritable, set_orientation
 from common.imaging.orient import STALE
 from common.imaging.probe import Header, header, load
 from common.sandbox.protocol import Job
@@ -51,16 +51,18 @@ def rotate(job: RotateJob) -> tuple[Rotated, list[bytes]]:
     width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
     shown = Rotated(width=width, height=height)
     if found.format is Format.SVG:
-        raise ImageError(ImageFault.UNSUPPORTED, "an SVG cannot be rotated")
+        raise ImageError(FailureClass.UNSUPPORTED, "an SVG cannot be rotated")
     if found.format is Format.JPG:
         try:
-            return shown, [with_orientation(job.path.read_bytes(), turned(found.orientation, job.rotation))]
-        except Unwritable:
+            return shown, [
+                set_orientation(job.path.read_bytes(), orientation_after_rotation(found.orientation, job.rotation))
+            ]
+        except OrientationNotWritable:
             pass  # its metadata has no place for it: the pixels have to be turned
     return shown, [_turned_pixels(job, found)]
 
 
-def turned(orientation: int, rotation: int) -> int:
+def orientation_after_rotation(orientation: int, rotation: int) -> int:
     """The EXIF orientation of an image with this one after a rotation clockwise, in degrees."""
     mirrored, degrees = _ORIENTATIONS[orientation]
     after = mirrored, (degrees + rotation) % 360

@@ -1,29 +1,29 @@
 """What commands that go through very many images share: options, outcomes, progress, and going on after a kill."""
 
 from common.jobs.command import NOT_POSSIBLE, Command, job_command
-from common.jobs.ledger import Ledger
-from common.jobs.options import Options, add_look_options, add_options, options_from, positive
+from common.jobs.ledger import TemporaryIndex
+from common.jobs.options import Options, add_look_options, add_options, options_from, positive_int
 from common.jobs.outcome import Outcome, Result
-from common.jobs.run import Job, patiently, work_through
-from common.jobs.tally import Tally, tallied
+from common.jobs.run import Job, process_all, retry_transient
+from common.jobs.tally import Tally, open_tally
 from common.jobs.thumbnails import Thumbnails
 
 __all__ = [
     "NOT_POSSIBLE",
     "Command",
     "Job",
-    "Ledger",
     "Options",
     "Outcome",
     "Result",
     "Tally",
+    "TemporaryIndex",
     "Thumbnails",
     "add_look_options",
     "add_options",
     "job_command",
+    "open_tally",
     "options_from",
-    "patiently",
-    "positive",
-    "tallied",
-    "work_through",
+    "positive_int",
+    "process_all",
+    "retry_transient",
 ]

@@ -9,14 +9,14 @@ from typing import ClassVar, Self, TypeVar
 
 from common.cancellation import to_the_end
 from common.errors import JobFault
-from common.storage.temporary import temporary_file
+from common.storage.temporary import temporary_path
 
 _FAST = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"  # what a crash leaves of it is of no use
 
 T = TypeVar("T")
 
 
-class Ledger:
+class TemporaryIndex:
     """A database of one run. A subclass says in `schema` what its tables are. Every method raises JobFault."""
 
     schema: ClassVar[str]
@@ -30,7 +30,7 @@ class Ledger:
     @asynccontextmanager
     async def open(cls, folder: Path) -> AsyncIterator[Self]:
         """An empty ledger in `folder`."""
-        path = temporary_file(folder)
+        path = temporary_path(folder)
         with _translated():
             ledger = cls(path)
         try:

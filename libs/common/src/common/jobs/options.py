@@ -21,7 +21,7 @@ class Options:
     report: Path | None = None
 
 
-def positive(text: str) -> int:
+def positive_int(text: str) -> int:
     """The number in `text`. Raises ArgumentTypeError for all but whole numbers from 1 on."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number from 1 on")
@@ -40,7 +40,14 @@ def add_options(parser: argparse.ArgumentParser, *, force: str) -> None:
     """Declare all the options; `force` says what that one does here."""
     add = parser.add_argument
     add("-f", "--force", action="store_true", help=force)
-    add("-j", "--jobs", type=positive, default=Options.jobs, metavar="N", help="images in hand at once (%(default)s)")
+    add(
+        "-j",
+        "--jobs",
+        type=positive_int,
+        default=Options.jobs,
+        metavar="N",
+        help="images in hand at once (%(default)s)",
+    )
     add_look_options(parser)
 
 
@@ -48,8 +55,14 @@ def add_look_options(parser: argparse.ArgumentParser) -> None:
     """Declare those that say which images to look at, and what to tell of them."""
     add = parser.add_argument
     add("-k", "--key", type=image_key, metavar="KEY", help="this image alone, such as 1475660224_0882910455.jpg")
-    add("-l", "--limit", type=positive, metavar="N", help="end after N images that were not skipped at a glance")
-    add("--progress", type=positive, default=Options.progress, metavar="N", help="a line every N images (%(default)s)")
+    add("-l", "--limit", type=positive_int, metavar="N", help="end after N images that were not skipped at a glance")
+    add(
+        "--progress",
+        type=positive_int,
+        default=Options.progress,
+        metavar="N",
+        help="a line every N images (%(default)s)",
+    )
     add("-v", "--verbose", action="store_true", help="a line for each image")
     add("--dry-run", action="store_true", help="say what would be done, and do nothing")
     add("--report", type=Path, metavar="FILE", help="write a line of JSON for each image")

@@ -22,6 +22,6 @@ class Outcome:
     reason: str | None = None
     bytes: int | None = None
 
-    def described(self) -> dict[str, object]:
+    def to_report(self) -> dict[str, object]:
         """The line of the report."""
         return {name: value for name, value in vars(self).items() if value is not None}

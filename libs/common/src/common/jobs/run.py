@@ -19,9 +19,7 @@ T = TypeVar("T")
 Job = Callable[[T], Awaitable[Outcome]]
 
 
-async def work_through(
-    items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome], None], *, at_once: int
-) -> None:
+async def process_all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome], None], *, at_once: int) -> None:
     """Call `work` with each item, `at_once` at a time, and `ended` with what it returns.
 
     `work` may be called again for the same item after a Transient fault. Raises JobFault when such a fault lasts, or
@@ -43,7 +41,7 @@ async def _all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome],
 
     async def one(item: T) -> None:
         try:
-            ended(await patiently(partial(work, item), str(item)))
+            ended(await retry_transient(partial(work, item), str(item)))
         finally:
             slots.release()
 
@@ -53,7 +51,7 @@ async def _all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome],
             tasks.create_task(one(item))
 
 
-async def patiently(work: Callable[[], Awaitable[T]], image: str) -> T:
+async def retry_transient(work: Callable[[], Awaitable[T]], image: str) -> T:
     """What `work` returns, once it does not meet a Transient fault. Raises JobFault when that lasts."""
     for delay in _PATIENCE:
         try:

@@ -44,12 +44,12 @@ class Tally:
             counted[outcome.error] += 1
         if self._report is not None:
             try:
-                self._report.write(json.dumps(outcome.described()) + "\n")
+                self._report.write(json.dumps(outcome.to_report()) + "\n")
             except OSError as error:
                 raise JobFault(f"the report {self._options.report}: {error.strerror}") from error
         self._show(outcome)
 
-    def said(self, *, dry_run: bool = False) -> str:
+    def summary(self, *, dry_run: bool = False) -> str:
         """The totals, as the scripts did that these commands replace, and by class what failed and what is odd."""
         counted = {result: self.results[result] for result in Result}
         done = "to process" if dry_run else "processed"
@@ -59,7 +59,7 @@ class Tally:
         lines += [f"  {name}, and no error: {count}" for name, count in self.remarks.most_common()]
         return "\n".join(lines)
 
-    def say(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         """Print something, and leave the bar below it as it is."""
         tqdm.write(text, file=sys.stdout)
 
@@ -76,7 +76,7 @@ class Tally:
         self._bar.update()
         if self._options.verbose or (outcome.result is Result.ERROR and not self._bar.disable):
             why = " ".join(filter(None, (outcome.error, outcome.reason)))
-            self.say(f"{outcome.image} {outcome.result}{': ' if why else ''}{why}")
+            self.print_line(f"{outcome.image} {outcome.result}{': ' if why else ''}{why}")
         if self._bar.disable and self.seen % self._options.progress == 0:
             seconds = max(time.monotonic() - self._began, 1e-6)
             rate = self.seen / seconds
@@ -86,7 +86,7 @@ class Tally:
 
 
 @contextmanager
-def tallied(total: int, options: Options) -> Iterator[Tally]:
+def open_tally(total: int, options: Options) -> Iterator[Tally]:
     """A tally that prints its totals in the end, also of a run that could not go on. Raises JobFault."""
     try:
         report = options.report.open("w", buffering=1) if options.report else None
@@ -100,4 +100,4 @@ def tallied(total: int, options: Options) -> Iterator[Tally]:
         tally.close()
         if report is not None:
             report.close()
-        print(tally.said(dry_run=options.dry_run), flush=True)
+        print(tally.summary(dry_run=options.dry_run), flush=True)

@@ -31,7 +31,7 @@ _LOOK = 5.0  # seconds between looks at an image of which nothing is heard
 _SILENCE, _LONGEST = 120.0, 7200.0
 
 
-class Gone(Exception):
+class ImageGone(Exception):
     """The image was deleted meanwhile."""
 
 
@@ -128,7 +128,7 @@ class Thumbnails:
             if all(records):
                 return None
             if await self._buckets.active.stat(str(image)) is None:
-                raise Gone(f"{image} was deleted")
+                raise ImageGone(f"{image} was deleted")
             await self._compare_settings(image)
             if time.monotonic() - asked > silence and not await self._bus.depth(RESIZER_BULK):
                 await self._ask(image, [stage for stage, record in zip(stages, records, strict=True) if record is None])

@@ -22,10 +22,10 @@ from common.messaging.topology import WorkQueue
 log = structlog.get_logger()
 
 Handler = Callable[[Any], Awaitable[None]]
-News = Callable[[Event], None]
+Listener = Callable[[Event], None]
 
 
-async def _no_last_words(event: Event, error: Exception) -> None:
+async def _ignore_exhausted(event: Event, error: Exception) -> None:
     """For subscriptions that have nothing to write down when an event's attempts are used up."""
 
 
@@ -47,12 +47,12 @@ class Subscription:
     handlers: Mapping[type[Event], Handler]
     slots: int
     deadline: float
-    gave_up: Callable[[Event, Exception], Awaitable[None]] = _no_last_words
+    retries_exhausted: Callable[[Event, Exception], Awaitable[None]] = _ignore_exhausted
     trouble: Callable[[], str | None] = no_trouble
 
 
 @dataclass(frozen=True)
-class Done:
+class Acknowledge:
     """Acknowledge the message."""
 
 
@@ -66,17 +66,20 @@ class Retry:
 
 
 @dataclass(frozen=True)
-class Dead:
+class DeadLetter:
     """Send a copy to the dead-letter queue, then acknowledge."""
 
     reason: str
 
 
-Verdict = Done | Retry | Dead
+Decision = Acknowledge | Retry | DeadLetter
+
+# As the metrics have always called them.
+_OUTCOMES: dict[type[Decision], str] = {Acknowledge: "done", Retry: "retry", DeadLetter: "dead"}
 
 
 @dataclass(frozen=True)
-class DeadLetter:
+class DeadMessage:
     """A message that was put aside: its body as it came, and why."""
 
     body: str
@@ -89,7 +92,7 @@ class Bus(Protocol):
     async def publish(self, event: Event) -> None:
         """Send the event and wait until the broker has it. Raises BusFault when that is not known."""
 
-    async def consume(self, subscriptions: Sequence[Subscription], news: News | None = None) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], news: Listener | None = None) -> None:
         """Start handling the queues' messages, once; goes on, also over outages, until `drain`.
 
         `news` is called with every event that is published from now on, as far as the bus keeps up.
@@ -101,7 +104,7 @@ class Bus(Protocol):
     async def depth(self, queue: WorkQueue) -> int:
         """How many messages wait in the queue. Raises BusFault."""
 
-    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadLetter]:
+    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
         """Up to `limit` of the messages that were put aside, oldest first; they stay. Raises BusFault."""
 
     async def replay(self, queue: WorkQueue) -> int:
@@ -111,7 +114,7 @@ class Bus(Protocol):
         """Why the bus cannot be used just now, or None."""
 
 
-async def settle(body: bytes, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Verdict:
+async def dispatch(body: bytes, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Decision:
     """Handle one message and decide what becomes of it. `attempt` counts from 0; raises only CancelledError."""
     queue = subscription.queue.name
     try:
@@ -119,19 +122,19 @@ async def settle(body: bytes, attempt: int, subscription: Subscription, delays: 
     except Permanent as error:
         log.error("event put aside", queue=queue, reason=str(error))
         metrics.EVENTS.labels(queue, "unknown", "dead").inc()
-        return Dead(str(error))
+        return DeadLetter(str(error))
     with structlog.contextvars.bound_contextvars(image=str(event.subject), event_id=event.id):
-        verdict = await _handle(event, attempt, subscription, delays)
-    metrics.EVENTS.labels(queue, event.type, type(verdict).__name__.lower()).inc()
-    return verdict
+        decision = await _handle(event, attempt, subscription, delays)
+    metrics.EVENTS.labels(queue, event.type, _OUTCOMES[type(decision)]).inc()
+    return decision
 
 
-async def _handle(event: Event, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Verdict:
+async def _handle(event: Event, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Decision:
     handler = subscription.handlers.get(type(event))
     queue = subscription.queue.name
     if handler is None:
         log.error("event put aside", queue=queue, type=event.type, reason="nothing here handles it")
-        return Dead(f"nothing here handles {event.type}")
+        return DeadLetter(f"nothing here handles {event.type}")
     try:
         with metrics.EVENT_SECONDS.labels(queue, event.type).time():
             async with asyncio.timeout(subscription.deadline):
@@ -140,7 +143,7 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
         return Retry(delays[0], str(error), attempt)
     except Permanent as error:
         log.warning("event put aside", queue=queue, type=event.type, reason=str(error))
-        return Dead(str(error))
+        return DeadLetter(str(error))
     except Exception as error:
         reason = str(error) or type(error).__name__
         foreseen = isinstance(error, Transient | TimeoutError)
@@ -150,7 +153,7 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
             return Retry(wait, reason, attempt + 1)
         log.error("event put aside: its attempts are used up", queue=queue, reason=reason, exc_info=not foreseen)
         return await _give_up(event, error, subscription)
-    return Done()
+    return Acknowledge()
 
 
 async def _handled(work: Awaitable[None]) -> None:
@@ -163,11 +166,11 @@ async def _handled(work: Awaitable[None]) -> None:
         raise Transient("something that the handler waited for was given up") from error
 
 
-async def _give_up(event: Event, error: Exception, subscription: Subscription) -> Verdict:
+async def _give_up(event: Event, error: Exception, subscription: Subscription) -> Decision:
     reason = str(error) or type(error).__name__
     try:
         async with asyncio.timeout(subscription.deadline):
-            await _handled(subscription.gave_up(event, error))
+            await _handled(subscription.retries_exhausted(event, error))
     except Exception:
         log.exception("the end of an event could not be written down", queue=subscription.queue.name)
-    return Dead(reason)
+    return DeadLetter(reason)

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from common.messaging.bus import Dead, DeadLetter, News, Retry, Subscription, settle
+from common.messaging.bus import DeadLetter, DeadMessage, Listener, Retry, Subscription, dispatch
 from common.messaging.events import Event, encode
 from common.messaging.topology import QUEUES, RETRY_DELAYS, WorkQueue, routing_key
 
@@ -27,7 +27,7 @@ class EmbeddedBus:
 
     def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
         self._delays = retry_delays
-        self._news: News | None = None
+        self._news: Listener | None = None
         self._waiting: dict[str, asyncio.Queue[_Message]] = defaultdict(asyncio.Queue)
         self._dead: dict[str, list[tuple[_Message, str]]] = defaultdict(list)
         self._timers: set[asyncio.TimerHandle] = set()
@@ -43,7 +43,7 @@ class EmbeddedBus:
             if key in queue.routing_keys:
                 self._waiting[queue.name].put_nowait(_Message(encode(event)))
 
-    async def consume(self, subscriptions: Sequence[Subscription], news: News | None = None) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], news: Listener | None = None) -> None:
         """Start handling the queues' messages, as many at once as each subscription has slots."""
         self._news = news
         self._consumers = [asyncio.create_task(self._take(subscription)) for subscription in subscriptions]
@@ -64,9 +64,9 @@ class EmbeddedBus:
         """How many messages wait in the queue."""
         return self._waiting[queue.name].qsize()
 
-    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadLetter]:
+    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
         """Up to `limit` of the messages that were put aside, oldest first."""
-        return [DeadLetter(m.body.decode(errors="replace"), reason) for m, reason in self._dead[queue.name][:limit]]
+        return [DeadMessage(m.body.decode(errors="replace"), reason) for m, reason in self._dead[queue.name][:limit]]
 
     async def replay(self, queue: WorkQueue) -> int:
         """Send everything that was put aside back to the queue, with a new count of attempts."""
@@ -87,19 +87,19 @@ class EmbeddedBus:
             message = await waiting.get()
             while subscription.trouble() is not None:  # noqa: ASYNC110 - all there is to look at
                 await asyncio.sleep(_TROUBLE_INTERVAL)
-            task = asyncio.create_task(self._settle(message, subscription))
+            task = asyncio.create_task(self._dispatch(message, subscription))
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)
             task.add_done_callback(lambda _: slots.release())
 
-    async def _settle(self, message: _Message, subscription: Subscription) -> None:
-        verdict = await settle(message.body, message.attempt, subscription, self._delays)
+    async def _dispatch(self, message: _Message, subscription: Subscription) -> None:
+        decision = await dispatch(message.body, message.attempt, subscription, self._delays)
         queue = subscription.queue.name
-        if isinstance(verdict, Retry):
-            again = _Message(message.body, verdict.attempt)
-            self._after(verdict.delay, queue, again)
-        elif isinstance(verdict, Dead):
-            self._dead[queue].append((message, verdict.reason))
+        if isinstance(decision, Retry):
+            again = _Message(message.body, decision.attempt)
+            self._after(decision.delay, queue, again)
+        elif isinstance(decision, DeadLetter):
+            self._dead[queue].append((message, decision.reason))
 
     def _after(self, delay: float, queue: str, message: _Message) -> None:
         def back() -> None:

@@ -2,7 +2,7 @@
 
 import pyvips
 
-from common.errors import ImageFault
+from common.errors import FailureClass
 
 # Whose errors are about the file: the loaders that `load` calls, and what reads for them (librsvg's errors come as
 # glib's, lcms reads colour profiles, libexif EXIF). All others are about how an operation was called. The names are
@@ -19,17 +19,17 @@ def explain(error: pyvips.Error) -> str:
     return lines[-1] if lines else "it cannot be decoded"
 
 
-def fault_of(error: pyvips.Error) -> ImageFault | None:
+def fault_of(error: pyvips.Error) -> FailureClass | None:
     """Whether the image is broken, or needs more memory than there is: the library says both in words only.
 
     None when the image is not at fault: an operation was called wrongly, or the machine failed it.
     """
     detail = str(error.detail or "")
     if "memory" in detail.lower():
-        return ImageFault.MEMORY
+        return FailureClass.MEMORY
     lines = [line for line in detail.splitlines() if line.strip()]
     if not lines:
         # The PNG loader fails without a word where libpng gives up. pyvips' own refusals do not begin like this.
-        return ImageFault.BROKEN if str(error.message).startswith("unable to ") else None
+        return FailureClass.BROKEN if str(error.message).startswith("unable to ") else None
     about_the_file = all(line.partition(":")[0] in LOADERS and not line.startswith(_NO_THREAD) for line in lines)
-    return ImageFault.BROKEN if about_the_file else None
+    return FailureClass.BROKEN if about_the_file else None

@@ -17,7 +17,7 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from common import metrics
-from common.errors import Defect, ImageError, ImageFault, Transient
+from common.errors import Defect, FailureClass, ImageError, Transient
 from common.sandbox.process import CannotStart, DecodingProcess, Died, cause
 from common.sandbox.protocol import Call, Job, Limits, Reply
 
@@ -100,8 +100,8 @@ class Pool:
             metrics.IMAGING_JOBS.labels(name, type(error).__name__.lower()).inc()
             raise
         except ValidationError as error:
-            metrics.IMAGING_JOBS.labels(name, ImageFault.CRASHED).inc()
-            raise ImageError(ImageFault.CRASHED, "its decoder gave an answer that makes no sense") from error
+            metrics.IMAGING_JOBS.labels(name, FailureClass.CRASHED).inc()
+            raise ImageError(FailureClass.CRASHED, "its decoder gave an answer that makes no sense") from error
         metrics.IMAGING_JOBS.labels(name, "ok").inc()
         metrics.IMAGING_CPU.labels(name).inc(reply.cpu_seconds)
         self.cpu_seconds += reply.cpu_seconds
@@ -126,7 +126,7 @@ class Pool:
             if second.code == -signal.SIGKILL:
                 # No image can bring that about under the limits: a machine or a container that has no memory left can.
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
-            raise ImageError(ImageFault.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
+            raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
 
     async def _once(self, call: Call) -> tuple[Reply, list[bytes]]:
         process = await self._idle.get()
@@ -139,7 +139,7 @@ class Pool:
                     reply, blobs = await process.call(call)
             except TimeoutError as error:
                 raise self._out_of_time(process.cpu_seconds() - before) from error
-            healthy = reply.fault is not ImageFault.MEMORY
+            healthy = reply.fault is not FailureClass.MEMORY
             return reply, blobs
         finally:
             # Nothing is awaited here: a second cancellation would find the slot in nobody's hands.
@@ -223,4 +223,4 @@ def _raise_fault(reply: Reply, operation: str) -> None:
 
 
 def _too_slow(seconds: float, of_what: str) -> ImageError:
-    return ImageError(ImageFault.TIMEOUT, f"it took longer than {seconds:g} s {of_what}")
+    return ImageError(FailureClass.TIMEOUT, f"it took longer than {seconds:g} s {of_what}")

@@ -10,7 +10,7 @@ from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.errors import ImageFault
+from common.errors import FailureClass
 
 HELLO = b"ready"  # what a process says first, once it can be given work
 MAX_HEAD = 1 << 20  # bytes
@@ -55,7 +55,7 @@ class Reply(BaseModel):
     """
 
     result: str | None = None
-    fault: ImageFault | None = None
+    fault: FailureClass | None = None
     reason: str = ""
     system_error: str = ""
     trace: str = ""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 import pyvips
 
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import HELLO, LENGTH, Call, Reply, pack, read_exactly
 
@@ -70,7 +70,7 @@ def _perform(call: Call) -> tuple[Reply, list[bytes]]:
     except ImageError as error:
         return Reply(fault=error.fault, reason=error.reason), []
     except MemoryError:
-        return Reply(fault=ImageFault.MEMORY, reason="it needs more memory than an image may take"), []
+        return Reply(fault=FailureClass.MEMORY, reason="it needs more memory than an image may take"), []
     except OSError as error:
         return Reply(system_error=str(error)), []
     except Exception as error:  # noqa: BLE001 - the pool logs it: what this process prints may be lost

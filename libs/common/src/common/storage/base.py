@@ -23,7 +23,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Stranger:
+class AnonymousAccess:
     """What somebody without credentials gets. None: that is not for this store to say."""
 
     readable: bool | None
@@ -61,7 +61,7 @@ class Storage(Protocol):
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
 
-    async def as_stranger(self, key: str) -> Stranger:
+    async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Whether somebody without credentials can read the object."""
 
     def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
@@ -73,10 +73,10 @@ class Storage(Protocol):
     async def check(self) -> None:
         """Return if the bucket can be reached."""
 
-    async def leftovers(self) -> list[str]:
+    async def unfinished_writes(self) -> list[str]:
         """What crashed writes have left behind, outside of any key."""
 
-    async def tidy(self) -> None:
+    async def remove_unfinished_writes(self) -> None:
         """Remove the leftovers."""
 
 
@@ -92,7 +92,7 @@ class Buckets:
         await self.incoming.check()
         await self.active.check()
 
-    async def tidy(self) -> None:
+    async def remove_unfinished_writes(self) -> None:
         """Remove what crashed writes have left behind in both."""
-        await self.incoming.tidy()
-        await self.active.tidy()
+        await self.incoming.remove_unfinished_writes()
+        await self.active.remove_unfinished_writes()

@@ -16,33 +16,33 @@ _ACTIVE = "an object can be put into active"
 _COPY = "it can be copied from incoming to active"
 _APART = "incoming and active are two places"
 
-Found = tuple[str, str | None]  # what was tried, and what is wrong with it or None
+CheckResult = tuple[str, str | None]  # what was tried, and what is wrong with it or None
 
 
-class Failed(Exception):
+class CheckFailed(Exception):
     """What was looked at is not as it has to be; the message says how it is."""
 
 
-async def tried(what: str, step: Callable[[], Awaitable[object]], seconds: float = _PATIENCE) -> Found:
+async def try_step(what: str, step: Callable[[], Awaitable[object]], seconds: float = _PATIENCE) -> CheckResult:
     """Try one thing."""
     try:
         async with asyncio.timeout(seconds):
             await step()
     except TimeoutError:
         return what, f"no answer within {seconds:g} s"
-    except (Failed, StorageFault, NoSuchKey, BusFault, JobFault) as fault:
+    except (CheckFailed, StorageFault, NoSuchKey, BusFault, JobFault) as fault:
         return what, str(fault) or type(fault).__name__
     return what, None
 
 
-async def check_buckets(buckets: Buckets) -> AsyncIterator[Found]:
+async def check_buckets(buckets: Buckets) -> AsyncIterator[CheckResult]:
     """Try what the services do with the buckets, one after another.
 
     What needs something that has failed is not tried: nothing is said of it. Leaves nothing behind.
     """
     key = f"0000000000_{uuid4().int % 10**10:010d}check.jpg"
     for name, bucket in (("incoming", buckets.incoming), ("active", buckets.active)):
-        reached = await tried(f"{name} can be reached", bucket.check)
+        reached = await try_step(f"{name} can be reached", bucket.check)
         yield reached
         if reached[1] is not None:
             return
@@ -50,14 +50,14 @@ async def check_buckets(buckets: Buckets) -> AsyncIterator[Found]:
     try:
         for what, step, needs in _steps(buckets, key):
             if failed.isdisjoint(needs):
-                found = await tried(what, step)
+                found = await try_step(what, step)
                 yield found
                 if found[1] is None:
                     continue
             failed.add(what)
     finally:
         for bucket in (buckets.incoming, buckets.active):
-            await tried("", partial(bucket.delete, key))  # whether that works has been said
+            await try_step("", partial(bucket.delete, key))  # whether that works has been said
 
 
 def _steps(buckets: Buckets, key: str) -> list[tuple[str, Callable[[], Awaitable[object]], set[str]]]:
@@ -80,38 +80,40 @@ def _steps(buckets: Buckets, key: str) -> list[tuple[str, Callable[[], Awaitable
 async def _put(bucket: Storage, key: str) -> None:
     await bucket.put(key, b"check")
     if await bucket.get(key) != b"check":
-        raise Failed("what is read is not what was put")
+        raise CheckFailed("what is read is not what was put")
 
 
 async def _apart(active: Storage, key: str) -> None:
     if await active.stat(key) is not None:
-        raise Failed("what is put into incoming is in active, too, and so public: expected two buckets, or two folders")
+        raise CheckFailed(
+            "what is put into incoming is in active, too, and so public: expected two buckets, or two folders"
+        )
 
 
 async def _private(bucket: Storage, key: str) -> None:
-    found = await bucket.as_stranger(key)
+    found = await bucket.anonymous_access(key)
     if found.readable:
-        raise Failed("anybody can read it without credentials")
+        raise CheckFailed("anybody can read it without credentials")
 
 
 async def _copy(buckets: Buckets, key: str) -> None:
     await buckets.active.copy_from(buckets.incoming, key)
     if await buckets.active.get(key) != b"check":
-        raise Failed("the copy is not what was copied")
+        raise CheckFailed("the copy is not what was copied")
 
 
 async def _public(bucket: Storage, key: str) -> None:
-    found = await bucket.as_stranger(key)
+    found = await bucket.anonymous_access(key)
     if found.readable is False:
-        raise Failed("it cannot be read without credentials: the site's visitors would see nothing")
+        raise CheckFailed("it cannot be read without credentials: the site's visitors would see nothing")
     if found.content_type not in (None, "image/jpeg"):
-        raise Failed(f"its content type is {found.content_type}: expected image/jpeg")
+        raise CheckFailed(f"its content type is {found.content_type}: expected image/jpeg")
 
 
 async def _listed(buckets: Buckets, key: str) -> None:
     for bucket in (buckets.incoming, buckets.active):
         if key not in [entry.key async for entry in bucket.entries(key[:-4])]:
-            raise Failed("an object that was put is not among those listed")
+            raise CheckFailed("an object that was put is not among those listed")
 
 
 async def _clock(bucket: Storage, key: str) -> None:
@@ -120,11 +122,11 @@ async def _clock(bucket: Storage, key: str) -> None:
     before = time.time()
     if found is None or abs(found.age) > _CLOCKS:
         age = "unknown" if found is None else f"{found.age:.0f} s"
-        raise Failed(f"what was put at this moment has the age {age}, at {before:.0f}")
+        raise CheckFailed(f"what was put at this moment has the age {age}, at {before:.0f}")
 
 
 async def _delete(buckets: Buckets, key: str) -> None:
     for bucket in (buckets.incoming, buckets.active):
         await bucket.delete(key)
         if await bucket.stat(key) is not None:
-            raise Failed("an object that was deleted is still there")
+            raise CheckFailed("an object that was deleted is still there")

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 
-def duplicate(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
     """Have the content under another name, too, which it does not have yet: as a hard link if possible, else a copy."""
     try:
         os.link(source, target)
@@ -15,7 +15,7 @@ def duplicate(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def claim(source: Path, target: Path) -> None:
+def claim_name(source: Path, target: Path) -> None:
     """Take the name, for one caller alone. Raises FileExistsError when another has it."""
     names = source.stat().st_nlink
     try:

@@ -38,7 +38,7 @@ async def read_record(bucket: Storage, image: ImageKey, stage: Stage) -> Record 
         return None
 
 
-async def original_of(name: str, *, buckets: Buckets) -> ImageKey | None:
+async def find_original(name: str, *, buckets: Buckets) -> ImageKey | None:
     """The original of this name, whatever its format and wherever it is, or None where it is gone from both buckets."""
     endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
     images = [ImageKey(name, ending) for ending in endings]

@@ -19,9 +19,9 @@ from uuid import uuid4
 
 from common.cancellation import in_thread
 from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
-from common.images.names import owner
-from common.storage.base import Entry, Storage, Stranger
-from common.storage.files import claim, duplicate, sync_file, sync_folder
+from common.images.names import image_name_of
+from common.storage.base import AnonymousAccess, Entry, Storage
+from common.storage.files import claim_name, link_or_copy, sync_file, sync_folder
 
 TEMPORARY = ".tmp"
 _STALE = 3600  # seconds; no operation takes so long, so what is older was left by a crash
@@ -66,7 +66,7 @@ class LocalStorage:
         stored = False
 
         def write(temporary: Path) -> None:
-            duplicate(path, temporary)
+            link_or_copy(path, temporary)
 
         def store() -> None:
             nonlocal stored
@@ -96,7 +96,7 @@ class LocalStorage:
         """A second name for the object, which stays readable when the first is removed. Raises NoSuchKey."""
         held = self._temporary / uuid4().hex
         try:
-            await self._run(key, lambda: duplicate(self.path(key), held))
+            await self._run(key, lambda: link_or_copy(self.path(key), held))
             yield held
         finally:
             await self._run(key, lambda: held.unlink(missing_ok=True))
@@ -130,10 +130,10 @@ class LocalStorage:
         with suppress(NoSuchKey):
             await self._run(key, remove)
 
-    async def as_stranger(self, key: str) -> Stranger:
+    async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Files are served by whoever can read the folder."""
         self.path(key)
-        return Stranger(readable=None)
+        return AnonymousAccess(readable=None)
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, read a batch at a time."""
@@ -142,7 +142,7 @@ class LocalStorage:
 
     async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
         """Entries of all objects of the images of these names. A folder is read as a whole: once for all of them."""
-        async for entry in self._listed("", lambda key: owner(key) in names):
+        async for entry in self._listed("", lambda key: image_name_of(key) in names):
             yield entry
 
     async def check(self) -> None:
@@ -155,11 +155,11 @@ class LocalStorage:
 
         await self._run("", touch)
 
-    async def leftovers(self) -> list[str]:
+    async def unfinished_writes(self) -> list[str]:
         """Temporary names that are too old to be in use."""
         return [f"{TEMPORARY}/{left.name}" for left in await self._run("", self._stale)]
 
-    async def tidy(self) -> None:
+    async def remove_unfinished_writes(self) -> None:
         """Remove the leftovers."""
 
         def clear() -> None:
@@ -203,7 +203,7 @@ class LocalStorage:
             if final.parent != self._folder:
                 final.parent.mkdir(exist_ok=True)
             if exclusive:
-                claim(temporary, final)
+                claim_name(temporary, final)
             temporary.rename(final)
             sync_folder(final.parent)
         except FileExistsError as error:

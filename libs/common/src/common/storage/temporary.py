@@ -16,7 +16,7 @@ _PREFIX = "image-backend-"
 _STALE = 3600  # seconds; nothing is in hand so long, so what is older was left by a crash
 
 
-def temporary_file(folder: Path) -> Path:
+def temporary_path(folder: Path) -> Path:
     """A fresh name in the folder. Whoever asks for it removes the file."""
     return folder / f"{_PREFIX}{uuid4().hex}"
 
@@ -24,7 +24,7 @@ def temporary_file(folder: Path) -> Path:
 @asynccontextmanager
 async def temporary_copy(data: bytes, folder: Path) -> AsyncIterator[Path]:
     """A file in the folder that holds the data, and goes with the context. Raises StorageFull, StorageFault."""
-    path = temporary_file(folder)
+    path = temporary_path(folder)
     try:
         try:
             await in_thread(path.write_bytes, data)
@@ -41,7 +41,7 @@ def temporary_fault(folder: Path, error: OSError) -> StorageFault:
     return fault(f"the temporary folder {folder}: {error.strerror}")
 
 
-def clear_temporary(folder: Path) -> None:
+def remove_stale_files(folder: Path) -> None:
     """Remove what a crash left. Raises OSError."""
     for left in folder.glob(f"{_PREFIX}*"):
         with suppress(FileNotFoundError):
@@ -49,7 +49,7 @@ def clear_temporary(folder: Path) -> None:
                 left.unlink()
 
 
-def prepare_temporary(folder: Path) -> None:
+def prepare_temporary_folder(folder: Path) -> None:
     """Make the folder, see that it can be written to, and clear what a crash left. Raises SettingsError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -58,10 +58,10 @@ def prepare_temporary(folder: Path) -> None:
             raise SettingsError(
                 [f"TEMP_FOLDER {folder}, the default, belongs to another user: expected a folder to be set"]
             )
-        probe = temporary_file(folder)
+        probe = temporary_path(folder)
         probe.touch()
         probe.unlink()
-        clear_temporary(folder)
+        remove_stale_files(folder)
     except OSError as error:
         expected = "expected a folder that can be written to"
         raise SettingsError([f"TEMP_FOLDER {folder} cannot be used: {error.strerror} ({expected})"]) from error

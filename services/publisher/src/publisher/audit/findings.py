@@ -7,10 +7,10 @@ from enum import StrEnum
 from common.images.names import ImageKey, is_original
 from common.images.plan import Plan
 from common.images.records import record_key
-from publisher.maintenance.repairs import any_of
+from publisher.maintenance.repairs import any_key
 
 
-class Kind(StrEnum):
+class FindingClass(StrEnum):
     """The classes of findings, as they are printed."""
 
     NO_RECORD = "no-record"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Listed:
+class ImageObjects:
     """All that was listed under one name. `age` is in seconds, of the youngest object.
 
     `documents` are the originals of this name that the site's database knows.
@@ -44,48 +44,54 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class PossibleFinding:
     """What may be wrong with the image; `keys` are the objects that it is about."""
 
-    kind: Kind
+    kind: FindingClass
     image: ImageKey
     keys: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        whole_name = self.kind in (Kind.DELETED, Kind.NO_ORIGINAL, Kind.STRAY_CROP)
+        whole_name = self.kind in (FindingClass.DELETED, FindingClass.NO_ORIGINAL, FindingClass.STRAY_CROP)
         return self.image.name if whole_name else str(self.image)
 
 
-def suspicions(listed: Listed, plan: Plan, *, named: bool) -> Iterator[Suspicion]:
+def possible_findings(listed: ImageObjects, plan: Plan, *, named: bool) -> Iterator[PossibleFinding]:
     """What is worth a second look. `named` says that the site's database was asked."""
     everything = listed.incoming | listed.active
     private, public = _originals(listed.incoming), _originals(listed.active)
     if listed.deleted:
         if everything:
-            yield Suspicion(Kind.DELETED, any_of(listed.name), everything)
+            yield PossibleFinding(FindingClass.DELETED, any_key(listed.name), everything)
     elif private or public:
         yield from _of_originals(listed, private, public, plan)
     elif everything and not listed.documents:  # what a document still shows may be all that is left of a photo
-        crop_alone = everything == {any_of(listed.name).crop}
-        yield Suspicion(Kind.STRAY_CROP if crop_alone else Kind.NO_ORIGINAL, any_of(listed.name), everything)
+        crop_alone = everything == {any_key(listed.name).crop}
+        yield PossibleFinding(
+            FindingClass.STRAY_CROP if crop_alone else FindingClass.NO_ORIGINAL, any_key(listed.name), everything
+        )
     if named and not listed.deleted:
-        yield from (Suspicion(Kind.UNLISTED, image) for image in public if str(image) not in listed.documents)
+        yield from (
+            PossibleFinding(FindingClass.UNLISTED, image) for image in public if str(image) not in listed.documents
+        )
     for image in _originals(listed.documents):
         if listed.deleted or image not in public:
-            yield Suspicion(Kind.NOT_PUBLIC if image in private else Kind.GONE, image)
+            yield PossibleFinding(FindingClass.NOT_PUBLIC if image in private else FindingClass.GONE, image)
 
 
-def _of_originals(listed: Listed, private: list[ImageKey], public: list[ImageKey], plan: Plan) -> Iterator[Suspicion]:
+def _of_originals(
+    listed: ImageObjects, private: list[ImageKey], public: list[ImageKey], plan: Plan
+) -> Iterator[PossibleFinding]:
     for image in public:
         if image in private:
-            yield Suspicion(Kind.IN_BOTH, image, listed.incoming)
+            yield PossibleFinding(FindingClass.IN_BOTH, image, listed.incoming)
         elif listed.incoming and not private:
-            yield Suspicion(Kind.NOT_MOVED, image, listed.incoming)
+            yield PossibleFinding(FindingClass.NOT_MOVED, image, listed.incoming)
     for image in sorted({*private, *public}):
         if not {record_key(image, stage) for stage in plan.stages} <= listed.incoming | listed.active:
-            yield Suspicion(Kind.NO_RECORD, image)
+            yield PossibleFinding(FindingClass.NO_RECORD, image)
         if image in public and image.crop in listed.active:
-            yield Suspicion(Kind.OTHER_CROP, image)
+            yield PossibleFinding(FindingClass.OTHER_CROP, image)
 
 
 def _originals(keys: frozenset[str]) -> list[ImageKey]:

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterable
 
 from common import jobs
-from publisher.audit.findings import Listed
+from publisher.audit.findings import ImageObjects
 
 INCOMING, ACTIVE, DOCUMENTS = "incoming", "active", "documents"
 _PAGE = 5_000  # images
@@ -27,7 +27,7 @@ _READ = f"""
 """  # noqa: S608 - of constants alone
 
 
-class Ledger(jobs.Ledger):
+class BucketIndex(jobs.TemporaryIndex):
     """Keys by the names of their images, and the tombstones."""
 
     schema = _SCHEMA
@@ -45,7 +45,7 @@ class Ledger(jobs.Ledger):
         ((count,),) = await self._all("SELECT count(DISTINCT name) FROM image")
         return int(str(count))
 
-    async def pages(self) -> AsyncIterator[list[Listed]]:
+    async def pages(self) -> AsyncIterator[list[ImageObjects]]:
         """All images by their names, a page at a time."""
         last = ""
         while found := await self._all(_READ, last):
@@ -54,7 +54,7 @@ class Ledger(jobs.Ledger):
             yield page
 
 
-def _listed(row: tuple[object, ...]) -> Listed:
+def _listed(row: tuple[object, ...]) -> ImageObjects:
     name, age, deleted, *places = row
     incoming, active, documents = (frozenset(f"{name}{ending}" for ending in str(e or "").split()) for e in places)
-    return Listed(str(name), float(str(age)), bool(deleted), incoming, active, documents)
+    return ImageObjects(str(name), float(str(age)), bool(deleted), incoming, active, documents)

@@ -5,12 +5,12 @@ from itertools import islice
 from pathlib import Path
 
 from common.errors import JobFault
-from common.images.names import TOMBSTONES, BadName, ImageKey, owner
+from common.images.names import TOMBSTONES, BadName, ImageKey, image_name_of
 from common.jobs import Outcome, Result
 from common.storage.base import Buckets, Storage
-from publisher.audit.findings import Kind
-from publisher.audit.index import ACTIVE, DOCUMENTS, INCOMING, Ledger
-from publisher.maintenance.repairs import any_of
+from publisher.audit.findings import FindingClass
+from publisher.audit.index import ACTIVE, DOCUMENTS, INCOMING, BucketIndex
+from publisher.maintenance.repairs import any_key
 
 _BATCH = 5_000  # objects
 _NO_AGE = float("inf")  # a document is older than anything that may be in hand
@@ -19,7 +19,7 @@ Ended = Callable[[Outcome], None]
 Owned = tuple[str, str, float]  # the name of an image, a key and its age
 
 
-async def walk(buckets: Buckets, ledger: Ledger, ended: Ended, *, after: float) -> None:
+async def walk(buckets: Buckets, ledger: BucketIndex, ended: Ended, *, after: float) -> None:
     """Take down all images and tombstones; `ended` hears of the keys older than `after` that fit no name.
 
     Raises JobFault, StorageFault.
@@ -29,7 +29,7 @@ async def walk(buckets: Buckets, ledger: Ledger, ended: Ended, *, after: float) 
     batch: list[str] = []
     async for entry in buckets.incoming.entries(TOMBSTONES):
         name = entry.key.removeprefix(TOMBSTONES)
-        if owner(str(any_of(name))) is None:
+        if image_name_of(str(any_key(name))) is None:
             ended(_unknown(INCOMING, entry.key))
             continue
         batch.append(name)
@@ -39,10 +39,10 @@ async def walk(buckets: Buckets, ledger: Ledger, ended: Ended, *, after: float) 
     await ledger.add_deleted(batch)
 
 
-async def _walk_bucket(place: str, bucket: Storage, ledger: Ledger, ended: Ended, after: float) -> None:
+async def _walk_bucket(place: str, bucket: Storage, ledger: BucketIndex, ended: Ended, after: float) -> None:
     batch: list[Owned] = []
     async for entry in bucket.entries():
-        name = owner(entry.key)
+        name = image_name_of(entry.key)
         if name is not None:
             batch.append((name, entry.key, entry.age))
         elif entry.age >= after:
@@ -53,7 +53,7 @@ async def _walk_bucket(place: str, bucket: Storage, ledger: Ledger, ended: Ended
     await ledger.add(place, batch)
 
 
-async def read_names(path: Path, ledger: Ledger, ended: Ended) -> None:
+async def read_names(path: Path, ledger: BucketIndex, ended: Ended) -> None:
     """Take down the names in the file, one to a line; `ended` hears of lines that hold none. Raises JobFault."""
     try:
         with path.open(encoding="utf-8-sig", errors="replace") as lines:
@@ -72,10 +72,10 @@ def _names(lines: Iterator[str], path: Path, ended: Ended) -> Iterator[Owned]:
         try:
             image = ImageKey.parse(text)
         except BadName as error:
-            ended(Outcome(f"{path}:{number}", Result.ERROR, Kind.MALFORMED, str(error)))
+            ended(Outcome(f"{path}:{number}", Result.ERROR, FindingClass.MALFORMED, str(error)))
         else:
             yield image.name, str(image), _NO_AGE
 
 
 def _unknown(place: str, key: str) -> Outcome:
-    return Outcome(f"{place}/{key}", Result.ERROR, Kind.UNKNOWN_KEY, "it fits no image's name")
+    return Outcome(f"{place}/{key}", Result.ERROR, FindingClass.UNKNOWN_KEY, "it fits no image's name")

@@ -11,33 +11,33 @@ from common.images.records import Stage
 from common.jobs import Outcome, Result
 from common.messaging.events import Lane
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import original_of
-from publisher.activation import Activation, is_deleted
-from publisher.audit.findings import Kind, Suspicion
+from common.storage.image_store import find_original
+from publisher.activation import PublisherContext, is_deleted
+from publisher.audit.findings import FindingClass, PossibleFinding
 from publisher.maintenance.repairs import (
     finish_move,
-    remove_leftovers,
+    missing_stage,
+    remove_orphans,
     request_thumbnails,
     stage_of_other_crop,
-    stage_owed,
 )
-from publisher.removal import remove_whole
+from publisher.removal import delete_everywhere
 
 # Whether the bucket is wrong or the site's database is for a person to decide.
-_OF_DOCUMENTS = (Kind.UNLISTED, Kind.GONE, Kind.NOT_PUBLIC)
-_OF_STAGES = (Kind.NO_RECORD, Kind.OTHER_CROP)
-_OF_MOVES = (Kind.IN_BOTH, Kind.NOT_MOVED)
+_OF_DOCUMENTS = (FindingClass.UNLISTED, FindingClass.GONE, FindingClass.NOT_PUBLIC)
+_OF_STAGES = (FindingClass.NO_RECORD, FindingClass.OTHER_CROP)
+_OF_MOVES = (FindingClass.IN_BOTH, FindingClass.NOT_MOVED)
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Verification:
     """Looks, and where there is something to `repair` with, settles."""
 
     buckets: Buckets
     plan: Plan
-    repair: Activation | None = None
+    repair: PublisherContext | None = None
 
-    async def look(self, suspicion: Suspicion) -> Outcome:
+    async def verify(self, suspicion: PossibleFinding) -> Outcome:
         """Look afresh, and settle what can be. Raises Transient."""
         wrong = await self._wrong(suspicion)
         if wrong is None:
@@ -47,15 +47,15 @@ class Inspection:
         await self._settle(suspicion, self.repair)
         return Outcome(str(suspicion), Result.PROCESSED, suspicion.kind, wrong)
 
-    async def leftovers(self) -> list[Outcome]:
+    async def unfinished_writes(self) -> list[Outcome]:
         """What crashed writes have left outside of any key; removes it where there is something to repair with."""
-        found = [f"{place}/{left}" for place, bucket in self._places() for left in await bucket.leftovers()]
+        found = [f"{place}/{left}" for place, bucket in self._places() for left in await bucket.unfinished_writes()]
         if found and self.repair is not None:
-            await self.buckets.tidy()
+            await self.buckets.remove_unfinished_writes()
         result = Result.ERROR if self.repair is None else Result.PROCESSED
-        return [Outcome(left, result, Kind.TEMPORARY, "a write that crashed") for left in found]
+        return [Outcome(left, result, FindingClass.TEMPORARY, "a write that crashed") for left in found]
 
-    async def _wrong(self, suspicion: Suspicion) -> str | None:
+    async def _wrong(self, suspicion: PossibleFinding) -> str | None:
         """What is wrong, or None when all is well by now."""
         kind, image = suspicion.kind, suspicion.image
         if kind in _OF_STAGES:
@@ -65,47 +65,47 @@ class Inspection:
         left = await self._present(suspicion)
         if kind in _OF_MOVES:
             confirmed = await self.buckets.active.stat(str(image)) is not None
-        elif kind is Kind.DELETED:
+        elif kind is FindingClass.DELETED:
             confirmed = await is_deleted(image, buckets=self.buckets)
         else:
-            confirmed = await original_of(image.name, buckets=self.buckets) is None
+            confirmed = await find_original(image.name, buckets=self.buckets) is None
         return ", ".join(left) if left and confirmed else None
 
-    async def _wrong_document(self, kind: Kind, image: ImageKey) -> str | None:
+    async def _wrong_document(self, kind: FindingClass, image: ImageKey) -> str | None:
         private, public = [await bucket.stat(str(image)) is not None for _, bucket in self._places()]
-        if kind is Kind.UNLISTED:
+        if kind is FindingClass.UNLISTED:
             return "it is public, and no document has it" if public else None
         if public and not await is_deleted(image, buckets=self.buckets):
             return None
-        if kind is Kind.NOT_PUBLIC:
+        if kind is FindingClass.NOT_PUBLIC:
             return "a document has it, and it is only in incoming" if private else None
         return None if private else "a document has it, and no bucket"
 
-    async def _settle(self, suspicion: Suspicion, repair: Activation) -> None:
+    async def _settle(self, suspicion: PossibleFinding, repair: PublisherContext) -> None:
         kind, image, keys = suspicion.kind, suspicion.image, suspicion.keys
         if kind in _OF_STAGES:
             if (stage := await self._stage_owed(kind, image)) is not None:
                 await request_thumbnails(image, stage, Lane.BULK, bus=repair.bus)
         elif kind in _OF_MOVES:
             others = {key for key in keys if not is_original(key)}
-            await finish_move(image, others, activation=repair)
-        elif kind is Kind.DELETED:
-            await remove_whole(keys, buckets=self.buckets)
+            await finish_move(image, others, context=repair)
+        elif kind is FindingClass.DELETED:
+            await delete_everywhere(keys, buckets=self.buckets)
         else:
-            await remove_leftovers(keys, buckets=self.buckets)
+            await remove_orphans(keys, buckets=self.buckets)
 
-    async def _stage_owed(self, kind: Kind, image: ImageKey) -> Stage | None:
+    async def _stage_owed(self, kind: FindingClass, image: ImageKey) -> Stage | None:
         """The first stage without a record, or with one of another crop.
 
         Of an image that is still being moved, either bucket's records count.
         """
-        if kind is Kind.OTHER_CROP:
+        if kind is FindingClass.OTHER_CROP:
             return await stage_of_other_crop(image, buckets=self.buckets, plan=self.plan)
         beside = [bucket for _, bucket in self._places() if await bucket.stat(str(image)) is not None]
-        owed = [await stage_owed(image, bucket, plan=self.plan) for bucket in beside]
+        owed = [await missing_stage(image, bucket, plan=self.plan) for bucket in beside]
         return owed[0] if owed and None not in owed else None
 
-    async def _present(self, suspicion: Suspicion) -> list[str]:
+    async def _present(self, suspicion: PossibleFinding) -> list[str]:
         """Which of the objects are still there; of a move, which are still to be moved."""
         places = self._places()[:1] if suspicion.kind in _OF_MOVES else self._places()
         keys = sorted(suspicion.keys)

@@ -1,13 +1,13 @@
 """What the endpoints of publisher take and answer."""
 
-from common.http.openapi import TEXT, Operation, obj
+from common.http.openapi import TEXT, Operation, object_schema
 from common.images.names import KEY_SCHEMA as KEY
 
 _SECRET = {"type": "string", "minLength": 1, "description": "unless `Authorization: Bearer SECRET` carries it"}
 _CROP = {"type": "string", "description": "WxH+X+Y, in pixels, or with % for W and H", "examples": ["9x9+0+0"]}
-_DONE = {"application/json": obj(success={"const": True})}
+_DONE = {"application/json": object_schema(success={"const": True})}
 _WARNING = {"type": "string", "description": "there only if the store has not removed all of the old image yet"}
-_NAMED = obj(success={"const": True}, filename=KEY)
+_NAMED = object_schema(success={"const": True}, filename=KEY)
 _RENAMED = {"application/json": _NAMED}
 _ROTATED = {"application/json": _NAMED | {"properties": {**_NAMED["properties"], "warning": _WARNING}}}
 _REFUSED = {401: "no secret", 403: "wrong secret"}

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Iterable
 from typing import get_args
 
-from common.http import Refused
+from common.http import RequestRefused
 from common.images.names import BadName, ImageKey
 from common.images.sizes import Crop
 from common.imaging.rotate import Rotation
@@ -20,11 +20,11 @@ def check_secret(authorization: Iterable[str], given: dict[str, object], secret:
     bearers = _bearers(authorization)
     field = given.get("secret")
     if not bearers and not (isinstance(field, str) and field):
-        raise Refused(401, "no secret: expected 'Authorization: Bearer SECRET', or the field 'secret', once")
+        raise RequestRefused(401, "no secret: expected 'Authorization: Bearer SECRET', or the field 'secret', once")
     sent: list[object] = bearers if field in (None, "") else [*bearers, field]
     right = [isinstance(one, str) and _is_same(one, secret) for one in sent]
     if not all(right):
-        raise Refused(403, "wrong secret")
+        raise RequestRefused(403, "wrong secret")
 
 
 def _bearers(authorization: Iterable[str]) -> list[object]:
@@ -41,7 +41,7 @@ def image(given: dict[str, object]) -> ImageKey:
     """The image that `filename` names."""
     filename = given.get("filename")
     if not isinstance(filename, str):
-        raise Refused(400, "expected the field 'filename', once, with the name of an upload")
+        raise RequestRefused(400, "expected the field 'filename', once, with the name of an upload")
     return _parsed(filename)
 
 
@@ -50,9 +50,9 @@ def images(given: dict[str, object]) -> list[ImageKey]:
     filenames = given.get("filenames")
     names = [filenames] if isinstance(filenames, str) else filenames
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise Refused(400, "expected the field 'filenames': one name, several, or a list of names")
+        raise RequestRefused(400, "expected the field 'filenames': one name, several, or a list of names")
     if len(names) > _MOST:
-        raise Refused(400, f"{len(names)} filenames: expected {_MOST} at most")
+        raise RequestRefused(400, f"{len(names)} filenames: expected {_MOST} at most")
     return [_parsed(name) for name in names]
 
 
@@ -62,12 +62,12 @@ def crop(given: dict[str, object]) -> Crop | None:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise Refused(400, "crop: expected a geometry WxH+X+Y, once")
+        raise RequestRefused(400, "crop: expected a geometry WxH+X+Y, once")
     try:
         # A + that a form did not escape has become a space, and a geometry has no spaces of its own.
         return Crop.requested(text.strip().replace(" ", "+"))
     except ValueError as error:
-        raise Refused(400, str(error)) from error
+        raise RequestRefused(400, str(error)) from error
 
 
 def rotation(given: dict[str, object]) -> Rotation:
@@ -79,11 +79,11 @@ def rotation(given: dict[str, object]) -> Rotation:
         if (sent == known and not isinstance(sent, bool | float)) or sent == str(known):
             degrees: Rotation = known
             return degrees
-    raise Refused(400, f"rotation {str(sent)[:40]!r}: expected 90, -90 or 180")
+    raise RequestRefused(400, f"rotation {str(sent)[:40]!r}: expected 90, -90 or 180")
 
 
 def _parsed(name: str) -> ImageKey:
     try:
         return ImageKey.parse(name)
     except BadName as error:
-        raise Refused(400, str(error)) from error
+        raise RequestRefused(400, str(error)) from error

@@ -7,21 +7,21 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.errors import NoSuchKey, StorageFault
-from common.http import Refused, fields
-from common.images.names import ImageKey, content_type, owner
+from common.http import RequestRefused, fields
+from common.images.names import ImageKey, content_type, image_name_of
 from common.images.records import Stage
 from common.images.sizes import Crop
 from common.storage.image_store import read_record
 from common.storage.local import LocalStorage
-from publisher.activation import Activation, is_deleted
+from publisher.activation import PublisherContext, is_deleted
 from publisher.deletion import delete
-from publisher.edits import Edits, check_fits, recropped, rotated
-from publisher.errors import Expired, Failed, Impossible, Unknown
+from publisher.edits import Edits, check_crop, recrop_image, rotate_image
+from publisher.errors import EditImpossible, ImageExpired, ImageFailed, ImageUnknown
 from publisher.handlers import activate
 from publisher.http import requests
 
 _POLL = 0.05  # seconds between looks for a record
-_STATUS = {Unknown: 404, Expired: 410, Failed: 422, Impossible: 400}
+_STATUS = {ImageUnknown: 404, ImageExpired: 410, ImageFailed: 422, EditImpossible: 400}
 
 # What is public was uploaded by strangers, and an SVG can carry script.
 _DISTRUST = {
@@ -33,7 +33,7 @@ Given = dict[str, object]
 Call = Callable[[web.Request, Given], Awaitable[web.Response]]
 
 
-def publish_route(activation: Activation, edits: Edits, secret: str, wait: float) -> Handler:
+def publish_route(context: PublisherContext, edits: Edits, secret: str, wait: float) -> Handler:
     """The handler of `POST /publish`: 200 once the image is public.
 
     It first waits for thumbnails that are still being made, because the page that shows them comes next; `wait` is
@@ -48,12 +48,12 @@ def publish_route(activation: Activation, edits: Edits, secret: str, wait: float
         if crop is not None:
             await _check_crop(image, crop, edits)
         if patient and crop is None:
-            await _wait_for_thumbnails(image, activation, wait)
-        await activate(image, activation=activation, crop=crop)
+            await _wait_for_thumbnails(image, context, wait)
+        await activate(image, context=context, crop=crop)
         if patient and crop is not None:
-            await _wait_for_crop(image, crop, activation, wait)
-            if await is_deleted(image, buckets=activation.buckets):
-                raise Unknown(f"{image} was deleted")
+            await _wait_for_crop(image, crop, context, wait)
+            if await is_deleted(image, buckets=context.buckets):
+                raise ImageUnknown(f"{image} was deleted")
         return _done(headers=None if patient else {"Preference-Applied": "respond-async"})
 
     return _guarded(secret, publish)
@@ -65,7 +65,7 @@ def recrop_route(edits: Edits, secret: str) -> Handler:
     async def recrop(request: web.Request, given: Given) -> web.Response:
         image, crop = requests.image(given), requests.crop(given)
         request["image"] = str(image)
-        return _done(filename=str(await recropped(image, crop, edits=edits)))
+        return _done(filename=str(await recrop_image(image, crop, edits=edits)))
 
     return _guarded(secret, recrop)
 
@@ -79,13 +79,13 @@ def rotate_route(edits: Edits, secret: str) -> Handler:
     async def rotate(request: web.Request, given: Given) -> web.Response:
         image, rotation = requests.image(given), requests.rotation(given)
         request["image"] = str(image)
-        new, warning = await rotated(image, rotation, edits=edits)
+        new, warning = await rotate_image(image, rotation, edits=edits)
         return _done(filename=str(new), warning=warning)
 
     return _guarded(secret, rotate)
 
 
-def delete_route(activation: Activation, secret: str) -> Handler:
+def delete_route(context: PublisherContext, secret: str) -> Handler:
     """The handler of `POST /delete`: 200 once nothing that is known is left of the images; unknown ones are fine.
 
     503 where something could not be removed: to repeat the call, or to wait for the next sweep, goes on with it.
@@ -93,7 +93,7 @@ def delete_route(activation: Activation, secret: str) -> Handler:
 
     async def remove(_: web.Request, given: Given) -> web.Response:
         images = set(requests.images(given))
-        await delete(*images, buckets=activation.buckets, plan=activation.plan, outbox=activation.outbox)
+        await delete(*images, buckets=context.buckets, plan=context.plan, outbox=context.outbox)
         return _done()
 
     return _guarded(secret, remove)
@@ -104,8 +104,8 @@ def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
 
     async def active(request: web.Request) -> web.StreamResponse:
         key = request.match_info["key"]
-        if owner(key) is None:
-            raise Refused(404, f"{key!r} is not the name of an image's file")
+        if image_name_of(key) is None:
+            raise RequestRefused(404, f"{key!r} is not the name of an image's file")
         headers = _DISTRUST | {"Content-Type": content_type(key), "Access-Control-Allow-Origin": "*"}
         headers["Cache-Control"] = "no-cache" if key.endswith(".json") else cache_control
         if key.lower().endswith(".svg"):
@@ -113,9 +113,9 @@ def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
         try:
             path = bucket.path(key)
         except StorageFault as error:
-            raise Refused(404, f"there is no {key}") from error
+            raise RequestRefused(404, f"there is no {key}") from error
         if await bucket.stat(key) is None:
-            raise Refused(404, f"there is no {key}")
+            raise RequestRefused(404, f"there is no {key}")
         return web.FileResponse(path, headers=headers)
 
     return active
@@ -129,8 +129,8 @@ def _guarded(secret: str, call: Call) -> Handler:
         requests.check_secret(request.headers.getall("Authorization", []), given, secret)
         try:
             return await call(request, given)
-        except (Unknown, Expired, Failed, Impossible) as error:
-            raise Refused(_STATUS[type(error)], str(error)) from error
+        except (ImageUnknown, ImageExpired, ImageFailed, EditImpossible) as error:
+            raise RequestRefused(_STATUS[type(error)], str(error)) from error
 
     return handler
 
@@ -146,18 +146,18 @@ async def _check_crop(image: ImageKey, crop: Crop, edits: Edits) -> None:
     for bucket in (edits.buckets.incoming, edits.buckets.active):
         try:
             async with bucket.as_file(str(image)) as path:
-                await check_fits(path, crop, edits.pool)
+                await check_crop(path, crop, edits.pool)
         except NoSuchKey:
             continue
         return
 
 
-async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds: float) -> None:
+async def _wait_for_thumbnails(image: ImageKey, context: PublisherContext, seconds: float) -> None:
     """Return once there is a record, or the original is not in *incoming*, or it is `seconds` old, or after `seconds`.
 
     An original's age may be negative: its server's clock is not that of whoever tells the age.
     """
-    incoming = activation.buckets.incoming
+    incoming = context.buckets.incoming
     now = asyncio.get_running_loop().time
     end = now() + seconds
     while now() < end and (original := await incoming.stat(str(image))) is not None and original.age < seconds:
@@ -166,11 +166,11 @@ async def _wait_for_thumbnails(image: ImageKey, activation: Activation, seconds:
         await asyncio.sleep(_POLL)
 
 
-async def _wait_for_crop(image: ImageKey, crop: Crop, activation: Activation, seconds: float) -> None:
+async def _wait_for_crop(image: ImageKey, crop: Crop, context: PublisherContext, seconds: float) -> None:
     """Return once the thumbnails show the crop, or after `seconds`."""
     end = asyncio.get_running_loop().time() + seconds
     while asyncio.get_running_loop().time() < end:
-        record = await read_record(activation.buckets.active, image, Stage.BASE)
+        record = await read_record(context.buckets.active, image, Stage.BASE)
         if record is not None and record.crop == crop.geometry.text:
             return
         await asyncio.sleep(_POLL)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from common import jobs
 from common.errors import JobFault, StorageFault
-from common.images.names import ImageKey, is_original, owner
+from common.images.names import ImageKey, image_name_of, is_original
 from common.storage.base import Entry
 
 _BATCH = 1_000  # objects of a listing, or images read back
@@ -39,7 +39,7 @@ _READ = f"SELECT * FROM image WHERE name > ? ORDER BY name LIMIT {_BATCH}"  # no
 
 
 @dataclass
-class Found:
+class ListedImage:
     """What a listing showed of one image. `age` is that of its youngest object, in seconds."""
 
     name: str
@@ -65,20 +65,20 @@ class Found:
             self.others.add(entry.key)
 
 
-async def survey(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGenerator[Found, None]:
+async def list_images(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGenerator[ListedImage, None]:
     """The listed images, one after another; `temporary` is the folder for the file. Raises StorageFault."""
     try:
         async with AsyncExitStack() as stack:
-            kept: _Kept | None = None
-            held: dict[str, Found] = {}
-            async for entry in paced(entries):
-                name = owner(entry.key)
+            kept: _ListingIndex | None = None
+            held: dict[str, ListedImage] = {}
+            async for entry in with_pauses(entries):
+                name = image_name_of(entry.key)
                 if name is None:
                     continue
-                held.setdefault(name, Found(name, entry.age)).add(entry)
+                held.setdefault(name, ListedImage(name, entry.age)).add(entry)
                 if len(held) == _HELD:
                     if kept is None:
-                        kept = await stack.enter_async_context(_Kept.open(temporary))
+                        kept = await stack.enter_async_context(_ListingIndex.open(temporary))
                     await kept.add(held)
                     held = {}
             if kept is None:
@@ -86,13 +86,13 @@ async def survey(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGenerat
                     yield found
                 return
             await kept.add(held)
-            async for found in paced(kept.all()):
+            async for found in with_pauses(kept.all()):
                 yield found
     except JobFault as fault:
         raise StorageFault(str(fault)) from fault
 
 
-async def paced(items: AsyncIterator[T]) -> AsyncIterator[T]:
+async def with_pauses(items: AsyncIterator[T]) -> AsyncIterator[T]:
     """The same items, with a pause after every batch: no request waits for a whole listing."""
     count = 0
     async for item in items:
@@ -102,16 +102,16 @@ async def paced(items: AsyncIterator[T]) -> AsyncIterator[T]:
             await asyncio.sleep(_PAUSE)
 
 
-class _Kept(jobs.Ledger):
+class _ListingIndex(jobs.TemporaryIndex):
     """Images of which a listing has shown something."""
 
     schema = _SCHEMA
 
-    async def add(self, images: dict[str, Found]) -> None:
+    async def add(self, images: dict[str, ListedImage]) -> None:
         """Take what was seen of these, besides what was seen of them before."""
         await self._many(_ADD, map(_row, images.values()))
 
-    async def all(self) -> AsyncGenerator[Found, None]:
+    async def all(self) -> AsyncGenerator[ListedImage, None]:
         """All of them by their names."""
         last = ""
         while rows := await self._all(_READ, last):
@@ -121,16 +121,16 @@ class _Kept(jobs.Ledger):
             last = found.name
 
 
-def _row(found: Found) -> tuple[object, ...]:
+def _row(found: ListedImage) -> tuple[object, ...]:
     endings = " ".join(key.removeprefix(found.name) for key in found.others)
     if found.original is None:
         return found.name, found.age, "", 0.0, endings
     return found.name, found.age, found.original.extension, found.original_age, endings
 
 
-def _found(row: tuple[object, ...]) -> Found:
+def _found(row: tuple[object, ...]) -> ListedImage:
     name, age, extension, original_age, endings = (str(value) for value in row)
     others = {f"{name}{ending}" for ending in endings.split()}
     if not extension:
-        return Found(name, float(age), others=others)
-    return Found(name, float(age), ImageKey(name, extension), float(original_age), others)
+        return ListedImage(name, float(age), others=others)
+    return ListedImage(name, float(age), ImageKey(name, extension), float(original_age), others)

@@ -16,7 +16,7 @@ import structlog
 from common.cancellation import in_thread, to_the_end
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.storage.base import Storage
-from common.storage.temporary import temporary_file
+from common.storage.temporary import temporary_path
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class Lock:
         if there is not None:
             log.warning("a lock is taken from one that died", key=self.key, seconds=round(there.age))
             await self.bucket.delete(self.key)
-        path = temporary_file(self.temporary)
+        path = temporary_path(self.temporary)
         try:
             await in_thread(path.write_bytes, self._id)
             await self.bucket.put_file(self.key, path, exclusive=True)

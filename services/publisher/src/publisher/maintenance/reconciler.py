@@ -20,18 +20,18 @@ from common.images.records import Stage, record_key
 from common.messaging.events import Lane
 from common.messaging.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.storage.base import Storage
-from common.storage.image_store import original_of
-from publisher.activation import Activation, is_deleted
+from common.storage.image_store import find_original
+from publisher.activation import PublisherContext, is_deleted
 from publisher.maintenance import tombstones
-from publisher.maintenance.listing import Found, survey
+from publisher.maintenance.listing import ListedImage, list_images
 from publisher.maintenance.repairs import (
-    any_of,
+    any_key,
     finish_deletion,
     finish_move,
-    remove_private_leftovers,
+    missing_stage,
+    remove_private_orphans,
     request_thumbnails,
     stage_of_other_crop,
-    stage_owed,
 )
 from publisher.maintenance.sweep import GRACE
 
@@ -49,15 +49,15 @@ class Reconciler:
     """
 
     def __init__(
-        self, activation: Activation, *, after: float, interval: float, settle_all: bool, temporary: Path
+        self, context: PublisherContext, *, after: float, interval: float, repair_all_at_start: bool, temporary: Path
     ) -> None:
         self._temporary = temporary
-        self._activation = activation
-        self._buckets = activation.buckets
-        self._bus = activation.bus
+        self._context = context
+        self._buckets = context.buckets
+        self._bus = context.bus
         self._after = after
         self._interval = interval
-        self._settle_all = settle_all
+        self._settle_all = repair_all_at_start
         self._asked: dict[tuple[str, Stage], float] = {}
         self._follow_up_waits = False
 
@@ -66,16 +66,16 @@ class Reconciler:
         owed = self._settle_all
         while True:
             if owed:
-                owed = not await self.settle_everything()
+                owed = not await self.repair_everything()
             await asyncio.sleep(self._interval)
-            await self.settle_incoming()
+            await self.repair_incoming()
 
-    async def settle_everything(self) -> bool:
+    async def repair_everything(self) -> bool:
         """Whatever both buckets owe. For a process that has them to itself. Returns whether all of it was settled."""
         self._follow_up_waits = False
-        incoming = survey(self._buckets.incoming.entries(), self._temporary)
-        active = survey(self._buckets.active.entries(), self._temporary)
-        deleted = tombstones.unsettled(self._buckets, marked=False)
+        incoming = list_images(self._buckets.incoming.entries(), self._temporary)
+        active = list_images(self._buckets.active.entries(), self._temporary)
+        deleted = tombstones.unverified(self._buckets, marked=False)
         settled = True
         for listed, settle in (
             (incoming, self._settle),
@@ -92,7 +92,7 @@ class Reconciler:
                 settled = False
         return settled
 
-    async def settle_incoming(self) -> None:
+    async def repair_incoming(self) -> None:
         """What *incoming* owes, if the resizers have nothing more urgent to do."""
         now = time.monotonic()
         self._asked = {asked: when for asked, when in self._asked.items() if now - when < self._after}
@@ -100,30 +100,30 @@ class Reconciler:
             if await self._bus.depth(RESIZER_LIVE):
                 return
             self._follow_up_waits = await self._bus.depth(RESIZER_FOLLOW_UP) > 0
-            async with aclosing(survey(self._buckets.incoming.entries(), self._temporary)) as images:
+            async with aclosing(list_images(self._buckets.incoming.entries(), self._temporary)) as images:
                 async for found in images:
                     if found.age >= self._after:
                         await _guarded(self._settle, found)
         except Transient as fault:
             log.warning("what the buckets owe cannot be looked at now", reason=str(fault))
 
-    async def _settle(self, found: Found) -> None:
-        plan = self._activation.plan
-        if await is_deleted(any_of(found.name), buckets=self._buckets):
-            await finish_deletion(any_of(found.name), found.keys, buckets=self._buckets, plan=plan)
+    async def _settle(self, found: ListedImage) -> None:
+        plan = self._context.plan
+        if await is_deleted(any_key(found.name), buckets=self._buckets):
+            await finish_deletion(any_key(found.name), found.keys, buckets=self._buckets, plan=plan)
             return
-        image = found.original or await original_of(found.name, buckets=self._buckets)
+        image = found.original or await find_original(found.name, buckets=self._buckets)
         if image is None:
-            await remove_private_leftovers(found.name, found.others, buckets=self._buckets, plan=plan)
+            await remove_private_orphans(found.name, found.others, buckets=self._buckets, plan=plan)
             return
         with structlog.contextvars.bound_contextvars(image=str(image)):
             if await self._buckets.active.stat(str(image)) is not None:
-                await finish_move(image, found.others, activation=self._activation)
+                await finish_move(image, found.others, context=self._context)
             else:
                 await self._settle_thumbnails(image, self._buckets.incoming)
 
-    async def _settle_active(self, found: Found) -> None:
-        image, plan = found.original, self._activation.plan
+    async def _settle_active(self, found: ListedImage) -> None:
+        image, plan = found.original, self._context.plan
         if image is None:
             return  # what is left is known to be unwanted only where there is a tombstone, and those are looked at too
         if image.crop in found.others and not await is_deleted(image, buckets=self._buckets):
@@ -133,15 +133,15 @@ class Reconciler:
                 return
         if all(record_key(image, stage) in found.others for stage in plan.stages):
             return
-        untouched = found.age > self._activation.ttl
+        untouched = found.age > self._context.ttl
         if untouched and plan.variants(image, Stage.BASE) <= found.others:
             return  # of the old backends, which wrote no records, or of before the modern formats were wanted
         if not await is_deleted(image, buckets=self._buckets):
             await self._settle_thumbnails(image, self._buckets.active)
 
-    async def _settle_deleted(self, found: Found) -> None:
-        left = await tombstones.left_of(found, buckets=self._buckets)
-        await tombstones.settle(found, left, buckets=self._buckets, plan=self._activation.plan, after=GRACE)
+    async def _settle_deleted(self, found: ListedImage) -> None:
+        left = await tombstones.remaining_objects(found, buckets=self._buckets)
+        await tombstones.settle(found, left, buckets=self._buckets, plan=self._context.plan, after=GRACE)
 
     async def _room(self) -> None:
         """Return once few requests wait: whatever is owed, the queues do not fill with it."""
@@ -151,7 +151,7 @@ class Reconciler:
             await asyncio.sleep(_POLL)
 
     async def _settle_thumbnails(self, image: ImageKey, bucket: Storage) -> None:
-        stage = await stage_owed(image, bucket, plan=self._activation.plan)
+        stage = await missing_stage(image, bucket, plan=self._context.plan)
         if stage is not None:
             await self._ask(image, stage)
 
@@ -168,7 +168,7 @@ class Reconciler:
             del self._asked[next(iter(self._asked))]  # to ask once more does no harm
 
 
-async def _guarded(settle: Callable[[Found], Awaitable[None]], found: Found) -> bool:
+async def _guarded(settle: Callable[[ListedImage], Awaitable[None]], found: ListedImage) -> bool:
     """Settle one image; a fault that it meets is no other image's. Returns whether it was settled."""
     try:
         await settle(found)

@@ -14,89 +14,89 @@ from common.messaging.events import ActivatedData, ImageActivated, Lane, Request
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_crop, read_record
 from publisher.activation import (
-    Activation,
+    PublisherContext,
     announce_thumbnails,
     crop_asked_for,
-    cropped_again,
     move_original,
     move_thumbnails,
     owed_crop,
-    take_back_if_deleted,
+    remove_if_deleted,
+    request_cropped,
 )
-from publisher.deletion import remove_buried
+from publisher.deletion import remove_deleted
 
 log = structlog.get_logger()
 
 
-def any_of(name: str) -> ImageKey:
+def any_key(name: str) -> ImageKey:
     """A key of this name, for what belongs to all its formats: tombstone, crop and records."""
     return ImageKey(name, Format.JPG)
 
 
-def remains(name: str, plan: Plan) -> set[str]:
+def orphan_keys(name: str, plan: Plan) -> set[str]:
     """All keys that an image of this name may have besides its original, whatever its format.
 
     A render with a crop writes to *active*, even if nobody ever activated the image.
     """
     images = [ImageKey(name, ending) for ending in ORIGINALS]
-    return {any_of(name).crop} | {key for image in images for key in plan.keys(image)}
+    return {any_key(name).crop} | {key for image in images for key in plan.keys(image)}
 
 
 async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Buckets, plan: Plan) -> None:
     """Remove what is left of an image that has a tombstone; `listed` is what a listing showed of it."""
-    await remove_buried(image, buckets=buckets, plan=plan, listed=listed)
+    await remove_deleted(image, buckets=buckets, plan=plan, listed=listed)
     _count("deletion")
 
 
-async def finish_move(image: ImageKey, others: Collection[str], *, activation: Activation) -> None:
+async def finish_move(image: ImageKey, others: Collection[str], *, context: PublisherContext) -> None:
     """Move what is still in *incoming* of an image whose original is public; `others` is what a listing showed.
 
     A crop among it asks for versions that show it.
     """
     log.info("finishing a move to the public bucket", image=str(image))
-    buckets = activation.buckets
+    buckets = context.buckets
     owed = await owed_crop(image, buckets=buckets) if image.crop in others else None
     cut_off = await buckets.incoming.stat(str(image)) is not None
     await move_original(image, buckets=buckets)
-    moved = await move_thumbnails(image, activation=activation, listed=others)
-    if (request := await cropped_again(image, activation=activation)) is not None:
-        await activation.bus.publish(request)
+    moved = await move_thumbnails(image, context=context, listed=others)
+    if (request := await request_cropped(image, context=context)) is not None:
+        await context.bus.publish(request)
     if owed is not None:
         await crop_asked_for(image, owed, buckets=buckets)
-    deleted = await take_back_if_deleted(image, activation=activation, moved=moved)
+    deleted = await remove_if_deleted(image, context=context, moved=moved)
     if cut_off and not deleted:
-        await activation.outbox.send(ImageActivated(source="/publisher", subject=image))
+        await context.outbox.send(ImageActivated(source="/publisher", subject=image))
     elif not deleted:
-        await _announce_all_thumbnails(image, activation)
+        await _announce_all_thumbnails(image, context)
     _count("move")
 
 
-async def _announce_all_thumbnails(image: ImageKey, activation: Activation) -> None:
+async def _announce_all_thumbnails(image: ImageKey, context: PublisherContext) -> None:
     for stage in Stage:
-        record = await read_record(activation.buckets.active, image, stage)
+        record = await read_record(context.buckets.active, image, stage)
         if record is not None:
             configuration, crop, failed = record.configuration, record.crop, record.failed
             data = ActivatedData(stage=stage, configuration=configuration, crop=crop, failed=failed)
-            await announce_thumbnails(image, data, activation=activation)
+            await announce_thumbnails(image, data, context=context)
 
 
-async def remove_private_leftovers(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
+async def remove_private_orphans(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
     """Remove what is left in *incoming* of an image whose original is gone from both buckets.
 
     What is in *active* goes with it only where there is a crop: a render of a cropped image writes there even if nobody
     ever activated it. Anything else that is public may be all that is left of a photo that a document shows: that is
     reported by `reconcile`, and for a person to decide.
     """
-    keys = listed | remains(name, plan)
-    if await buckets.active.stat(any_of(name).crop) is not None:
-        await remove_leftovers(keys, buckets=buckets)
+    keys = listed | orphan_keys(name, plan)
+    if await buckets.active.stat(any_key(name).crop) is not None:
+        await remove_orphans(keys, buckets=buckets)
         return
     log.info("removing what is left of an image that is gone", keys=sorted(keys))
     await together(*(buckets.incoming.delete(key) for key in keys))
     _count("leftovers")
 
 
-async def remove_leftovers(keys: Iterable[str], *, buckets: Buckets) -> None:
+async def remove_orphans(keys: Iterable[str], *, buckets: Buckets) -> None:
     """Remove what is left of an image whose original is gone.
 
     In an order in which a kill leaves something by which the rest is found: a crop, or what is in *incoming*.
@@ -112,7 +112,7 @@ async def remove_leftovers(keys: Iterable[str], *, buckets: Buckets) -> None:
     _count("leftovers")
 
 
-async def stage_owed(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage | None:
+async def missing_stage(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage | None:
     """The first stage that has no record beside the original; what follows a failure is not owed."""
     for stage in plan.stages:
         record = await read_record(bucket, image, stage)

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from common.errors import Transient
-from publisher.activation import Activation
+from publisher.activation import PublisherContext
 from publisher.maintenance.lock import Lock
 from publisher.maintenance.sweep import Sweep
 
@@ -19,9 +19,9 @@ LOCK = "locks/clean"
 class Sweeper:
     """Sweeps on start, and then every `interval` seconds. `temporary` is where files are made."""
 
-    def __init__(self, activation: Activation, *, interval: float, temporary: Path) -> None:
-        self._sweep = Sweep(activation, temporary)
-        self._lock = Lock(activation.buckets.incoming, LOCK, temporary)
+    def __init__(self, context: PublisherContext, *, interval: float, temporary: Path) -> None:
+        self._sweep = Sweep(context, temporary)
+        self._lock = Lock(context.buckets.incoming, LOCK, temporary)
         self._interval = interval
 
     async def run(self) -> None:
@@ -36,9 +36,9 @@ class Sweeper:
             await asyncio.sleep(self._interval)
 
     async def _once(self) -> None:
-        async with aclosing(self._sweep.due(thorough=False)) as items:
-            async for due in items:
+        async with aclosing(self._sweep.candidates(thorough=False)) as items:
+            async for candidates in items:
                 try:
-                    await self._sweep.settle(due)
+                    await self._sweep.settle(candidates)
                 except Transient as fault:
-                    log.warning("this cannot be swept now", image=str(due), reason=str(fault))
+                    log.warning("this cannot be swept now", image=str(candidates), reason=str(fault))

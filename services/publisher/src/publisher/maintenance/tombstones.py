@@ -14,11 +14,11 @@ from collections.abc import AsyncGenerator
 
 import structlog
 
-from common.images.names import TOMBSTONES, owner
+from common.images.names import TOMBSTONES, image_name_of
 from common.images.plan import Plan
 from common.storage.base import Buckets, Storage
-from publisher.maintenance.listing import Found, paced
-from publisher.maintenance.repairs import any_of, finish_deletion
+from publisher.maintenance.listing import ListedImage, with_pauses
+from publisher.maintenance.repairs import any_key, finish_deletion
 
 log = structlog.get_logger()
 
@@ -26,17 +26,17 @@ NOTHING_LEFT = b"nothing is left\n"  # the content of a tombstone whose image is
 _TOGETHER = 10_000  # tombstones that are looked for in one listing
 
 
-async def unsettled(buckets: Buckets, *, marked: bool, name: str | None = None) -> AsyncGenerator[Found, None]:
+async def unverified(buckets: Buckets, *, marked: bool, name: str | None = None) -> AsyncGenerator[ListedImage, None]:
     """Tombstones of which something is left, and those that are not marked; of this one image if there is a `name`.
 
     `age` is the tombstone's, `others` are the objects that are left. With `marked`, something is looked for of marked
     ones, too. Raises StorageFault.
     """
-    deleted: dict[str, Found] = {}
+    deleted: dict[str, ListedImage] = {}
     settled: set[str] = set()
-    async for entry in paced(buckets.incoming.entries(f"{TOMBSTONES}{name or ''}")):
-        found = Found(entry.key.removeprefix(TOMBSTONES), entry.age)
-        if owner(str(any_of(found.name))) != found.name or name not in (None, found.name):
+    async for entry in with_pauses(buckets.incoming.entries(f"{TOMBSTONES}{name or ''}")):
+        found = ListedImage(entry.key.removeprefix(TOMBSTONES), entry.age)
+        if image_name_of(str(any_key(found.name))) != found.name or name not in (None, found.name):
             continue
         if entry.bytes and not marked:
             continue
@@ -51,12 +51,14 @@ async def unsettled(buckets: Buckets, *, marked: bool, name: str | None = None) 
         yield left
 
 
-async def _look_for(deleted: dict[str, Found], settled: set[str], buckets: Buckets) -> AsyncGenerator[Found, None]:
+async def _look_for(
+    deleted: dict[str, ListedImage], settled: set[str], buckets: Buckets
+) -> AsyncGenerator[ListedImage, None]:
     if not deleted:
         return
     for bucket in _both(buckets):
-        async for entry in paced(bucket.objects_of(deleted)):
-            name = owner(entry.key)
+        async for entry in with_pauses(bucket.objects_of(deleted)):
+            name = image_name_of(entry.key)
             assert name is not None
             deleted[name].others.add(entry.key)
     for found in deleted.values():
@@ -64,19 +66,19 @@ async def _look_for(deleted: dict[str, Found], settled: set[str], buckets: Bucke
             yield found
 
 
-async def left_of(found: Found, *, buckets: Buckets) -> set[str]:
+async def remaining_objects(found: ListedImage, *, buckets: Buckets) -> set[str]:
     """What is still there of a deleted image, of what a listing showed; nothing where there is no tombstone."""
-    if not found.others or await buckets.incoming.stat(any_of(found.name).tombstone) is None:
+    if not found.others or await buckets.incoming.stat(any_key(found.name).tombstone) is None:
         return set()
     return {key for key in found.others for bucket in _both(buckets) if await bucket.stat(key) is not None}
 
 
-async def settle(found: Found, left: set[str], *, buckets: Buckets, plan: Plan, after: float) -> None:
+async def settle(found: ListedImage, left: set[str], *, buckets: Buckets, plan: Plan, after: float) -> None:
     """Remove what is left; mark a tombstone where a listing that began `after` seconds after it has found nothing.
 
     Raises Transient.
     """
-    image = any_of(found.name)
+    image = any_key(found.name)
     if left:
         log.warning("something was left of a deleted image: removing it", image=found.name, keys=sorted(left))
         await finish_deletion(image, found.others, buckets=buckets, plan=plan)

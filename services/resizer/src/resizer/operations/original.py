@@ -18,7 +18,7 @@ from resizer.operations.pixels import (
     changes_nothing,
     fit,
     flatten,
-    levelled,
+    restore_brightness,
     to_srgb,
     turn,
 )
@@ -38,7 +38,7 @@ _PREVIEW = 64  # pixels of the longer side that the placeholder needs at least
 
 
 @dataclass(frozen=True)
-class Original:
+class Source:
     """What is rendered of the original: its file and header, and the box that counts, in pixels of the upright image.
 
     `opaque`: put it on white.
@@ -128,10 +128,10 @@ class _Decoded:
     share: float
 
 
-class Pixels:
+class DecodedPixels:
     """What has been decoded so far, for variants to be made from. It is never larger than the original."""
 
-    def __init__(self, original: Original, *, strict: bool) -> None:
+    def __init__(self, original: Source, *, strict: bool) -> None:
         self.original = original
         self._strict = strict
         self._decoded: list[_Decoded] = []
@@ -166,7 +166,7 @@ class Pixels:
     def _resized(self, width: int, height: int) -> pyvips.Image:
         source = self._source(width, height)
         share = source.share * brightness(source.image, width, height)
-        image = levelled(fit(source.image, width, height), share)
+        image = restore_brightness(fit(source.image, width, height), share)
         if width * height > _SMALL:
             return image
         image = image.copy_memory()

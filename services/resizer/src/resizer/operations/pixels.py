@@ -49,7 +49,7 @@ def brightness(image: pyvips.Image, width: int, height: int) -> float:
     return _kept(image.width, width) * _kept(image.height, height)
 
 
-def levelled(image: pyvips.Image, share: float) -> pyvips.Image:
+def restore_brightness(image: pyvips.Image, share: float) -> pyvips.Image:
     """The 8-bit image as bright as before it lost all but this share."""
     if image.hasalpha() or _LEVELS / share < _LEVELS + 0.5:
         return image
@@ -102,7 +102,7 @@ def apply(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
     for step in steps:
         if isinstance(step, Resize):
             size = step.geometry.resized(image.width, image.height)
-            image = levelled(fit(image, *size), brightness(image, *size))
+            image = restore_brightness(fit(image, *size), brightness(image, *size))
         elif isinstance(step, Crop):
             image = image.crop(*step.box(image.width, image.height))
         else:

@@ -21,7 +21,7 @@ class Small:
     pixels: list[tuple[int, int, int, float]]
 
 
-def shrunk(image: pyvips.Image) -> Small:
+def shrink_for_placeholder(image: pyvips.Image) -> Small:
     """The image as small as the placeholder needs it."""
     small = _boxed(image, max(1, max(image.width, image.height) / _SIDE)).colourspace("srgb")
     data = bytes(small.write_to_memory())

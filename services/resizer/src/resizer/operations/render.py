@@ -5,7 +5,7 @@ import math
 import pyvips
 from pydantic import BaseModel
 
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Crop, Resize, Size
@@ -13,9 +13,9 @@ from common.imaging.probe import header
 from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import Job
 from resizer.operations.animate import animate, animation_preview
-from resizer.operations.original import Original, Pixels
+from resizer.operations.original import DecodedPixels, Source
 from resizer.operations.pixels import apply, resamples
-from resizer.operations.placeholder import average_colour, shrunk, thumbhash
+from resizer.operations.placeholder import average_colour, shrink_for_placeholder, thumbhash
 from resizer.operations.save import MOST_A_SIDE, Encoded, encode
 
 # Standard deviation, in levels of 255. What decoders fill in is of one colour but for a few pixels.
@@ -60,19 +60,19 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
     opaque = all(output.format is Format.JPG for output in job.outputs)
     box = (0, 0, width, height) if job.crop is None else job.crop.box(width, height)
-    original = Original(job.path, found, box, opaque=opaque)
+    original = Source(job.path, found, box, opaque=opaque)
     damaged = False
     try:
         preview, variants = _variants(job, original, strict=True)
     except pyvips.Error as error:
-        if fault_of(error) is not ImageFault.BROKEN:
+        if fault_of(error) is not FailureClass.BROKEN:
             raise
         # As viewers do, show what there is of a damaged image; one that is all of a colour shows nothing.
         preview, variants = _variants(job, original, strict=False)
         if preview.deviate() < _NOTHING_TO_SEE:
-            raise ImageError(ImageFault.BROKEN, explain(error)) from error
+            raise ImageError(FailureClass.BROKEN, explain(error)) from error
         damaged = True
-    small = shrunk(preview)
+    small = shrink_for_placeholder(preview)
     rendered = Rendered(
         width=width,
         height=height,
@@ -85,7 +85,7 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     return rendered, [blob for _, blob in variants]
 
 
-def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvips.Image, list[tuple[Made, bytes]]]:
+def _variants(job: RenderJob, original: Source, *, strict: bool) -> tuple[pyvips.Image, list[tuple[Made, bytes]]]:
     """Pixels for the placeholder, and the variants: for each size each output, in their order."""
     wanted = {size.suffix: _fitting(size, original, job) for size in job.sizes}
     if original.header.frames > 1:
@@ -96,7 +96,7 @@ def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvi
             size.suffix: animate(job.path, original.header, size, wanted[size.suffix], strict=strict) for size in sizes
         }
     else:
-        pixels = Pixels(original, strict=strict)
+        pixels = DecodedPixels(original, strict=strict)
         made = {
             size.suffix: _pictures(pixels, size, wanted[size.suffix])
             for size in sorted(job.sizes, key=lambda size: _area(size, original), reverse=True)
@@ -109,7 +109,7 @@ def _variants(job: RenderJob, original: Original, *, strict: bool) -> tuple[pyvi
     ]
 
 
-def _pictures(pixels: Pixels, size: Size, outputs: list[Output]) -> list[Encoded]:
+def _pictures(pixels: DecodedPixels, size: Size, outputs: list[Output]) -> list[Encoded]:
     image, rest = pixels.start(size.steps)
     image = apply(image, rest)
     if len(outputs) > 1:
@@ -122,7 +122,7 @@ def _pictures(pixels: Pixels, size: Size, outputs: list[Output]) -> list[Encoded
     ]
 
 
-def _area(size: Size, original: Original) -> int:
+def _area(size: Size, original: Source) -> int:
     """How many of the original's pixels the variant's first step leaves: the largest is made first, others from it."""
     if size.steps and isinstance(size.steps[0], Resize):
         across, down = size.steps[0].geometry.resized(original.width, original.height)
@@ -130,14 +130,14 @@ def _area(size: Size, original: Original) -> int:
     return original.width * original.height
 
 
-def _fitting(size: Size, original: Original, job: RenderJob) -> list[Output]:
+def _fitting(size: Size, original: Source, job: RenderJob) -> list[Output]:
     """The outputs that can hold the size. Raises ImageError where it is larger than any may be."""
     across, down = size.dimensions(original.width, original.height)
     what = f"its version {size.suffix} would have {across:,} × {down:,} pixels"
     if across * down > job.limits.pixels:
-        raise ImageError(ImageFault.TOO_LARGE, f"{what}; {job.limits.pixels:,} are the most")
+        raise ImageError(FailureClass.TOO_LARGE, f"{what}; {job.limits.pixels:,} are the most")
     fitting = [output for output in job.outputs if max(across, down) <= MOST_A_SIDE.get(output.format, math.inf)]
     if not fitting and Format.JPG in {output.format for output in job.outputs}:
         # Of the base variants none may be missing.
-        raise ImageError(ImageFault.TOO_LARGE, f"{what}: {MOST_A_SIDE[Format.JPG]:,} a side are the most in JPEG")
+        raise ImageError(FailureClass.TOO_LARGE, f"{what}: {MOST_A_SIDE[Format.JPG]:,} a side are the most in JPEG")
     return fitting

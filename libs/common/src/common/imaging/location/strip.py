@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel
 
-from common.errors import ImageError, ImageFault
+from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.location import gif, jpeg, png
 from common.imaging.probe import header
@@ -28,7 +28,7 @@ def strip_location(job: Job) -> tuple[Stripped, list[bytes]]:
     """
     found, _ = header(job.path, job.limits)
     if found.format not in _BY_FORMAT:
-        raise ImageError(ImageFault.UNSUPPORTED, "only from JPEG, PNG and GIF can the position be removed")
+        raise ImageError(FailureClass.UNSUPPORTED, "only from JPEG, PNG and GIF can the position be removed")
     data = job.path.read_bytes()
     stripped = _BY_FORMAT[found.format](data, found.orientation)
     return Stripped(changed=stripped != data), [] if stripped == data else [stripped]

@@ -15,7 +15,7 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, HeadersType
 
 from common.errors import BusFault, Permanent
-from common.messaging.bus import Dead, DeadLetter, Done, News, Retry, Subscription, Verdict, settle
+from common.messaging.bus import Acknowledge, DeadLetter, DeadMessage, Decision, Listener, Retry, Subscription, dispatch
 from common.messaging.events import CONTENT_TYPE, Event, decode, encode
 from common.messaging.rabbit.calls import Bounds, answered
 from common.messaging.rabbit.consumer import Consumer
@@ -46,7 +46,7 @@ class RabbitBus:
         self._delays = retry_delays
         self._bounds = bounds
         self._subscriptions: tuple[Subscription, ...] = ()
-        self._news: News | None = None
+        self._news: Listener | None = None
         self._taking: list[Consumer] = []
         self._following: asyncio.Task[None] | None = None
         self._busy: set[asyncio.Task[None]] = set()
@@ -77,7 +77,7 @@ class RabbitBus:
         message = _message(encode(event), event.id)
         await self._send(EXCHANGE, routing_key(event), message, mandatory=has_work_queue(event))
 
-    async def consume(self, subscriptions: Sequence[Subscription], news: News | None = None) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], news: Listener | None = None) -> None:
         """Handle the queues' messages, over every outage, until `drain`."""
         self._subscriptions = tuple(subscriptions)
         self._news = news
@@ -104,12 +104,12 @@ class RabbitBus:
         async with self._side_channel() as channel:
             return await self._count(channel, queue.name)
 
-    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadLetter]:
+    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
         """Up to `limit` of the messages that were put aside. They go back when the channel closes. Raises BusFault."""
-        letters: list[DeadLetter] = []
+        letters: list[DeadMessage] = []
         async with self._side_channel() as channel:
             while len(letters) < limit and (message := await self._get(channel, queue.dead)):
-                letters.append(DeadLetter(message.body.decode(errors="replace"), _why(message.headers)))
+                letters.append(DeadMessage(message.body.decode(errors="replace"), _why(message.headers)))
         return letters
 
     async def replay(self, queue: WorkQueue) -> int:
@@ -144,7 +144,7 @@ class RabbitBus:
         if self._news is not None:
             await self._listen(session, self._news)
 
-    async def _listen(self, session: Session, news: News) -> None:
+    async def _listen(self, session: Session, news: Listener) -> None:
         """Hear of every event by a queue of our own, which forgets the oldest when we are slow, and goes when we do."""
         channel = await session.channel()
         arguments: dict[str, Any] = {"x-max-length": _MOST_NEWS, "x-overflow": "drop-head"}
@@ -184,18 +184,18 @@ class RabbitBus:
                 log.error("a message could not be settled", queue=subscription.queue.name, exc_info=error)
                 session.lose("a message could not be settled")
 
-        task = asyncio.create_task(self._settle(subscription, session, lane, message))
+        task = asyncio.create_task(self._dispatch(subscription, session, lane, message))
         self._busy.add(task)
         task.add_done_callback(ended)
 
-    async def _settle(
+    async def _dispatch(
         self, subscription: Subscription, session: Session, lane: AbstractChannel, message: AbstractIncomingMessage
     ) -> None:
         attempt = _attempt(message.headers)
-        verdict = await settle(message.body, attempt, subscription, self._delays)
+        decision = await dispatch(message.body, attempt, subscription, self._delays)
         # Before another message takes this one's place, which would use up an attempt, too.
         await self._adjust_consumers()
-        while not await self._acted_on(verdict, subscription.queue, message, attempt):
+        while not await self._acted_on(decision, subscription.queue, message, attempt):
             if lane.is_closed:
                 return  # the broker takes it back, and delivers it again
             await asyncio.sleep(_PAUSE)  # only the publishing side is away: the message is still ours to settle
@@ -206,14 +206,14 @@ class RabbitBus:
             session.lose(str(fault))  # nothing, where it was lost before; else an open channel that takes nothing
 
     async def _acted_on(
-        self, verdict: Verdict, queue: WorkQueue, message: AbstractIncomingMessage, attempt: int
+        self, decision: Decision, queue: WorkQueue, message: AbstractIncomingMessage, attempt: int
     ) -> bool:
         """Whether a copy of the message is where the verdict wants it."""
-        if isinstance(verdict, Done):
+        if isinstance(decision, Acknowledge):
             return True
-        again = verdict.attempt if isinstance(verdict, Retry) else attempt + 1
-        headers: HeadersType = {_REASON: verdict.reason[:1000], _ATTEMPT: again}
-        target = queue.dead if isinstance(verdict, Dead) else queue.retry(verdict.delay)
+        again = decision.attempt if isinstance(decision, Retry) else attempt + 1
+        headers: HeadersType = {_REASON: decision.reason[:1000], _ATTEMPT: again}
+        target = queue.dead if isinstance(decision, DeadLetter) else queue.retry(decision.delay)
         try:
             await self._send("", target, _message(message.body, message.message_id, headers), mandatory=True)
         except BusFault as fault:

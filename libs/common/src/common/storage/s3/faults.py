@@ -32,7 +32,7 @@ class Unsupported(StorageFault):
 
 
 @asynccontextmanager
-async def translated(bucket: Bucket, operation: str, key: str) -> AsyncIterator[None]:
+async def translate_errors(bucket: Bucket, operation: str, key: str) -> AsyncIterator[None]:
     """Raise the library's exceptions as ours: NoSuchKey, KeyTaken, Unsupported, StorageFull or StorageFault."""
     where = f"S3 bucket {bucket.bucket}: {operation} {key}".rstrip()
     try:

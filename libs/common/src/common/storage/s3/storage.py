@@ -15,12 +15,12 @@ from botocore.exceptions import ClientError
 
 from common.cancellation import in_thread, to_the_end, together
 from common.errors import KeyTaken, NoSuchKey, StorageFault
-from common.images.names import content_type, owner
+from common.images.names import content_type, image_name_of
 from common.settings.accounts import server
-from common.storage.base import SVG, Entry, Storage, Stranger
+from common.storage.base import SVG, AnonymousAccess, Entry, Storage
 from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
-from common.storage.s3.faults import NO_ACL, Unsupported, translated
-from common.storage.temporary import temporary_file
+from common.storage.s3.faults import NO_ACL, Unsupported, translate_errors
+from common.storage.temporary import temporary_path
 
 log = structlog.get_logger()
 
@@ -100,7 +100,7 @@ class S3Storage:
 
     async def get(self, key: str) -> bytes:
         """The object's content. Raises NoSuchKey."""
-        async with translated(self, "GetObject", key):
+        async with translate_errors(self, "GetObject", key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
             async with answer["Body"] as body:
                 content: bytes = await body.read()
@@ -109,7 +109,7 @@ class S3Storage:
     @asynccontextmanager
     async def as_file(self, key: str) -> AsyncIterator[Path]:
         """The object's content, fetched into the temporary folder. Raises NoSuchKey."""
-        path = temporary_file(self._temporary)
+        path = temporary_path(self._temporary)
         try:
             await self._fetch(key, path)
             yield path
@@ -119,7 +119,7 @@ class S3Storage:
     async def stat(self, key: str) -> Entry | None:
         """The object's entry, or None when the bucket holds no such key."""
         try:
-            async with translated(self, "HeadObject", key):
+            async with translate_errors(self, "HeadObject", key):
                 found = await self._client.head_object(Bucket=self.bucket, Key=key)
         except NoSuchKey:
             await self.check()  # the answer to HEAD has no body: a missing bucket looks just like a missing key
@@ -137,25 +137,25 @@ class S3Storage:
 
     async def delete(self, key: str) -> None:
         """Remove the object; one that is not there is fine."""
-        async with translated(self, "DeleteObject", key):
+        async with translate_errors(self, "DeleteObject", key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
-    async def as_stranger(self, key: str) -> Stranger:
+    async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Ask for the object without a signature."""
         unsigned = connect(replace(self.account, signature_version=NO_SIGNATURE))
-        async with unsigned as client, translated(self, "HeadObject", key):
+        async with unsigned as client, translate_errors(self, "HeadObject", key):
             try:
                 found = await client.head_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] not in _REFUSALS:
                     raise
-                return Stranger(readable=False)
-        return Stranger(readable=True, content_type=found.get("ContentType"))
+                return AnonymousAccess(readable=False)
+        return AnonymousAccess(readable=True, content_type=found.get("ContentType"))
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         """Entries whose key starts with `prefix`, a page at a time."""
         pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix, Delimiter="/")
-        async with translated(self, "ListObjectsV2", prefix):
+        async with translate_errors(self, "ListObjectsV2", prefix):
             async for page in pages:
                 for found in page.get("Contents", ()):
                     yield Entry(found["Key"], found["Size"], _age(found["LastModified"], page))
@@ -171,16 +171,16 @@ class S3Storage:
     async def check(self) -> None:
         """Return if the bucket answers to these credentials."""
         try:
-            async with translated(self, "HeadBucket", ""):
+            async with translate_errors(self, "HeadBucket", ""):
                 await self._client.head_bucket(Bucket=self.bucket)
         except NoSuchKey as error:
             raise StorageFault(f"the S3 bucket {self.bucket} does not exist") from error
 
-    async def leftovers(self) -> list[str]:
+    async def unfinished_writes(self) -> list[str]:
         """None: an object appears whole or not at all."""
         return []
 
-    async def tidy(self) -> None:
+    async def remove_unfinished_writes(self) -> None:
         """Nothing to do."""
 
     async def _write(self, operation: str, key: str, *, put_id: str | None = None, **what: Any) -> None:
@@ -204,7 +204,7 @@ class S3Storage:
             extras = {"ACL": self._acl} if self._acl else {}
             extras |= {"IfNoneMatch": "*"} if put_id is not None and self._conditional else {}
             try:
-                async with translated(self, operation, key):
+                async with translate_errors(self, operation, key):
                     await getattr(self._client, operation)(Bucket=self.bucket, Key=key, **headers, **extras, **what)
             except Unsupported as refusal:
                 if not extras:
@@ -235,17 +235,17 @@ class S3Storage:
     async def identity(self, key: str) -> "_Identity | None":
         """What tells the object from all others. None where there is no such object."""
         try:
-            async with translated(self, "HeadObject", key):
+            async with translate_errors(self, "HeadObject", key):
                 found = await self._client.head_object(Bucket=self.bucket, Key=key)
         except NoSuchKey:
             return None
         return _Identity(found["Metadata"].get(_PUT_ID), found["ETag"], found["LastModified"])
 
     async def _listed(self, name: str) -> list[Entry]:
-        return [entry async for entry in self.entries(name) if owner(entry.key) == name]
+        return [entry async for entry in self.entries(name) if image_name_of(entry.key) == name]
 
     async def _fetch(self, key: str, path: Path) -> None:
-        async with translated(self, "GetObject", key):
+        async with translate_errors(self, "GetObject", key):
             answer = await self._client.get_object(Bucket=self.bucket, Key=key)
             async with answer["Body"] as body:
                 with path.open("wb") as file:
