@@ -74,7 +74,7 @@ class Site:
 
     def tell(self, image: ImageKey = IMAGE) -> None:
         event: Event = ImageActivated(source="/test", subject=image)
-        self.watchers.news(event)
+        self.watchers.on_event(event)
 
     @asynccontextmanager
     async def streams(self, count: int, image: ImageKey = IMAGE) -> AsyncIterator[list[list[Status]]]:

@@ -102,7 +102,7 @@ class Backend:
         third = await self._stack.enter_async_context(publisher(settings, bus=bus, buckets=buckets))
         wired = (first, second, third)
         subscriptions = [subscription for service in wired for subscription in service.subscriptions]
-        await self.bus.consume(subscriptions, wired[0].news)
+        await self.bus.consume(subscriptions, wired[0].listener)
         if isinstance(self.bus, RabbitBus):
             await wait_for_broker(self.bus)
         routes = [route for service in wired for route in service.routes]

@@ -51,10 +51,10 @@ async def start() -> None:
 
 
 def _together(services: list[Service]) -> Service:
-    def news(event: Event) -> None:
+    def on_event(event: Event) -> None:
         for service in services:
-            if service.news is not None:
-                service.news(event)
+            if service.listener is not None:
+                service.listener(event)
 
     def stopping() -> None:
         for service in services:
@@ -68,7 +68,7 @@ def _together(services: list[Service]) -> Service:
         routes=tuple(route for service in services for route in service.routes),
         subscriptions=tuple(subscription for service in services for subscription in service.subscriptions),
         background=tuple(task for service in services for task in service.background),
-        news=news,
+        listener=on_event,
         stopping=stopping,
         trouble=trouble,
     )

@@ -39,7 +39,7 @@ def _nothing() -> None:
 class Service:
     """What a service's wiring returns: all that the process has to run for it.
 
-    `news` is told of every event that passes, whoever's work it is; some may be missed. `stopping` is called first
+    `listener` is told of every event that passes, whoever's work it is; some may be missed. `stopping` is called first
     when the service stops. `trouble` says why no decoding process can be started, or None: the service is not ready.
     """
 
@@ -47,7 +47,7 @@ class Service:
     routes: tuple[Route, ...] = ()
     subscriptions: tuple[Subscription, ...] = ()
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
-    news: Callable[[Event], None] | None = None
+    listener: Callable[[Event], None] | None = None
     stopping: Callable[[], None] = _nothing
     trouble: Callable[[], str | None] = no_trouble
     needs_broker: bool = False
@@ -102,7 +102,7 @@ async def _finish_requests(runner: web.AppRunner, health: Health, deadline: floa
 
 async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
     await _wait_for_storage(buckets)
-    await bus.consume(service.subscriptions, service.news)
+    await bus.consume(service.subscriptions, service.listener)
     async with asyncio.TaskGroup() as tasks:
         for task in service.background:
             tasks.create_task(_endless(task.__qualname__, task()))

@@ -85,7 +85,7 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
                 Route("GET", "/capabilities", capabilities_route(capabilities), api.CAPABILITIES),
             ),
             background=(outbox.run,),
-            news=watchers.news,
+            listener=watchers.on_event,
             stopping=watchers.close,
             trouble=trouble,
         )

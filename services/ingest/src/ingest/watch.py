@@ -44,7 +44,7 @@ class Watchers:
         """How many follow the image, or one of another format that has its name."""
         return sum(watched.streams for watched in self._watched.get(image.name, ()))
 
-    def news(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Have the event's image looked at, if somebody follows it."""
         for watched in self._watched.get(event.subject.name, ()):
             watched.ask()

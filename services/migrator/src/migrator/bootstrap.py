@@ -37,7 +37,7 @@ async def run(settings: MigratorSettings, options: Options, *, rate: float | Non
     ):
         await buckets.check()
         thumbnails = Thumbnails(buckets, bus, settings.plan, "/migrator")
-        await bus.consume((), thumbnails.news)
+        await bus.consume((), thumbnails.on_event)
         await wait_for_broker(bus)
         checkpoint = Checkpoint(buckets.incoming, "migrate")
         await _list(ledger, settings, buckets, checkpoint)

@@ -101,7 +101,7 @@ async def resize(settings: ResizerServiceSettings, options: Options, selection: 
                 async with Pool.open(1, settings.limits) as pool:
                     tally.print_line(await pricing.summary(Renderer(pool, settings.plan), buckets.active))
                 return 0
-            await bus.consume((), thumbnails.news)
+            await bus.consume((), thumbnails.on_event)
             await wait_for_broker(bus)
             await process_all(found, partial(regenerate, regeneration=regeneration), tally.add, at_once=_IN_FLIGHT)
     return 1 if tally.results[Result.ERROR] else 0

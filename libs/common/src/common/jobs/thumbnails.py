@@ -36,7 +36,7 @@ class ImageGone(Exception):
 
 
 class Thumbnails:
-    """Makes sure of the thumbnails of public images. What it hears by `news` is only a reason to look."""
+    """Makes sure of the thumbnails of public images. What it hears by `on_event` is only a reason to look."""
 
     def __init__(self, buckets: Buckets, bus: Bus, plan: Plan, source: str) -> None:
         self._buckets = buckets
@@ -46,7 +46,7 @@ class Thumbnails:
         self._listening: dict[str, asyncio.Event] = {}
         self._told: dict[str, StageData] = {}
 
-    def news(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """Told of every event that passes."""
         if isinstance(event, ThumbnailsReady | ThumbnailsFailed) and event.subject.name in self._listening:
             self._told[event.subject.name] = event.data

@@ -92,10 +92,10 @@ class Bus(Protocol):
     async def publish(self, event: Event) -> None:
         """Send the event and wait until the broker has it. Raises BusFault when that is not known."""
 
-    async def consume(self, subscriptions: Sequence[Subscription], news: Listener | None = None) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], listener: Listener | None = None) -> None:
         """Start handling the queues' messages, once; goes on, also over outages, until `drain`.
 
-        `news` is called with every event that is published from now on, as far as the bus keeps up.
+        `listener` is called with every event that is published from now on, as far as the bus keeps up.
         """
 
     async def drain(self, grace: float) -> None:

@@ -27,7 +27,7 @@ class EmbeddedBus:
 
     def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
         self._delays = retry_delays
-        self._news: Listener | None = None
+        self._listener: Listener | None = None
         self._waiting: dict[str, asyncio.Queue[_Message]] = defaultdict(asyncio.Queue)
         self._dead: dict[str, list[tuple[_Message, str]]] = defaultdict(list)
         self._timers: set[asyncio.TimerHandle] = set()
@@ -36,16 +36,16 @@ class EmbeddedBus:
 
     async def publish(self, event: Event) -> None:
         """Put the event in every queue that is bound to it, and tell whoever listens."""
-        if self._news is not None:
-            self._news(event)
+        if self._listener is not None:
+            self._listener(event)
         key = routing_key(event)
         for queue in QUEUES:
             if key in queue.routing_keys:
                 self._waiting[queue.name].put_nowait(_Message(encode(event)))
 
-    async def consume(self, subscriptions: Sequence[Subscription], news: Listener | None = None) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], listener: Listener | None = None) -> None:
         """Start handling the queues' messages, as many at once as each subscription has slots."""
-        self._news = news
+        self._listener = listener
         self._consumers = [asyncio.create_task(self._take(subscription)) for subscription in subscriptions]
 
     async def drain(self, grace: float) -> None:

@@ -66,5 +66,5 @@ def routing_key(event: Event) -> str:
 
 
 def has_work_queue(event: Event) -> bool:
-    """Whether some queue must take the event, so that one nobody takes is a fault and not news for nobody."""
+    """Whether a work queue must take the event. If none takes it then, a queue is missing."""
     return any(routing_key(event) in queue.routing_keys for queue in QUEUES)

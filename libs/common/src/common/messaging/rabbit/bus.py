@@ -27,7 +27,7 @@ from common.messaging.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_wor
 
 log = structlog.get_logger()
 
-_MOST_NEWS = 10_000  # events that wait to be heard of; each is only a reason to look
+_MAX_LISTENER_QUEUE = 10_000  # events that wait to be heard of; each is only a reason to look
 _PAUSE = 1.0  # seconds between attempts to say what becomes of a message
 _TROUBLE_INTERVAL = 0.5  # seconds between looks at the subscriptions' trouble
 _ATTEMPT, _REASON = "x-attempt", "x-reason"
@@ -46,7 +46,7 @@ class RabbitBus:
         self._delays = retry_delays
         self._bounds = bounds
         self._subscriptions: tuple[Subscription, ...] = ()
-        self._news: Listener | None = None
+        self._listener: Listener | None = None
         self._taking: list[Consumer] = []
         self._following: asyncio.Task[None] | None = None
         self._busy: set[asyncio.Task[None]] = set()
@@ -65,7 +65,7 @@ class RabbitBus:
 
     def trouble(self) -> str | None:
         """Why the broker cannot be used just now, or None."""
-        listens = self._subscriptions or self._news is not None
+        listens = self._subscriptions or self._listener is not None
         return (
             self._publishing.trouble
             or (self._consuming.trouble if listens else None)
@@ -77,18 +77,18 @@ class RabbitBus:
         message = _message(encode(event), event.id)
         await self._send(EXCHANGE, routing_key(event), message, mandatory=has_work_queue(event))
 
-    async def consume(self, subscriptions: Sequence[Subscription], news: Listener | None = None) -> None:
+    async def consume(self, subscriptions: Sequence[Subscription], listener: Listener | None = None) -> None:
         """Handle the queues' messages, over every outage, until `drain`."""
         self._subscriptions = tuple(subscriptions)
-        self._news = news
-        if self._subscriptions or news is not None:
+        self._listener = listener
+        if self._subscriptions or listener is not None:
             self._consuming.start()
             self._following = asyncio.create_task(self._follow_trouble())
 
     async def drain(self, grace: float) -> None:
         """Cancel the consumers and wait up to `grace` seconds for what is in hand; the broker redelivers the rest."""
         deadline = asyncio.get_running_loop().time() + grace
-        self._subscriptions, self._news = (), None
+        self._subscriptions, self._listener = (), None
         if self._following is not None:
             self._following.cancel()
         await asyncio.gather(*(consumer.end() for consumer in self._taking), return_exceptions=True)
@@ -141,21 +141,21 @@ class RabbitBus:
             consumer = Consumer(subscription, session, queue, take, self._bounds)
             self._taking.append(consumer)  # first, since the first message may tell of trouble at once
             await consumer.adjust()
-        if self._news is not None:
-            await self._listen(session, self._news)
+        if self._listener is not None:
+            await self._listen(session, self._listener)
 
-    async def _listen(self, session: Session, news: Listener) -> None:
+    async def _listen(self, session: Session, listener: Listener) -> None:
         """Hear of every event by a queue of our own, which forgets the oldest when we are slow, and goes when we do."""
         channel = await session.channel()
-        arguments: dict[str, Any] = {"x-max-length": _MOST_NEWS, "x-overflow": "drop-head"}
+        arguments: dict[str, Any] = {"x-max-length": _MAX_LISTENER_QUEUE, "x-overflow": "drop-head"}
         queue = await channel.declare_queue(exclusive=True, auto_delete=True, arguments=arguments)
         await queue.bind(EXCHANGE, routing_key="#")
 
         async def heard(message: AbstractIncomingMessage) -> None:
             try:
-                news(decode(message.body))
+                listener(decode(message.body))
             except Permanent as error:
-                log.warning("news that is not known here", reason=str(error))
+                log.warning("a listener met an unknown event", reason=str(error))
 
         await queue.consume(heard, no_ack=True)
 
