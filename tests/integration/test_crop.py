@@ -6,7 +6,7 @@ import pytest
 from tests.support.imagemagick import convert
 from tests.support.pictures import SVG, animated_gif, opened, photo, transparent_png
 
-from common.images.geometry import rotate_box
+from common.images.geometry import Box, rotate_box
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Crop, parse_sizes
@@ -79,6 +79,8 @@ def _compare(data: bytes, ending: str, crop: str, folder: Path) -> None:
     assert {result.width, result.height} == {opened(data).width, opened(data).height}, "the original stays whole"
 
 
-@pytest.mark.parametrize(("degrees", "expected"), [(90, (30, 10, 7, 5)), (180, (85, 30, 5, 7)), (-90, (13, 85, 7, 5))])
-def test_a_crop_turns_with_its_image(degrees: int, expected: tuple[int, int, int, int]) -> None:
-    assert rotate_box((10, 13, 5, 7), degrees, (100, 50)) == expected
+@pytest.mark.parametrize(
+    ("degrees", "expected"), [(90, Box(30, 10, 7, 5)), (180, Box(85, 30, 5, 7)), (-90, Box(13, 85, 7, 5))]
+)
+def test_a_crop_turns_with_its_image(degrees: int, expected: Box) -> None:
+    assert rotate_box(Box(10, 13, 5, 7), degrees, (100, 50)) == expected

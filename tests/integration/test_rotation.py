@@ -17,8 +17,8 @@ ANGLES = {90: "d90", 180: "d180", -90: "d270"}
 def rotated(data: bytes, rotation: Rotation, folder: Path) -> bytes:
     path = folder / "original"
     path.write_bytes(data)
-    _, (orientation_after_rotation,) = rotate(RotateJob(path=path, limits=Limits(), rotation=rotation))
-    return orientation_after_rotation
+    _, (turned,) = rotate(RotateJob(path=path, limits=Limits(), rotation=rotation))
+    return turned
 
 
 def same(one: pyvips.Image, other: pyvips.Image) -> bool:
@@ -31,11 +31,11 @@ def test_a_jpeg_is_shown_turned_and_its_pixels_are_not_touched(
     orientation: int, rotation: Rotation, tmp_path: Path
 ) -> None:
     data = photo(322, 201, orientation)
-    orientation_after_rotation = rotated(data, rotation, tmp_path)
-    assert same(opened(orientation_after_rotation).autorot(), opened(data).autorot().rot(ANGLES[rotation]))
-    assert same(opened(orientation_after_rotation), opened(data)), "as it is stored"
-    assert opened(orientation_after_rotation).get("exif-ifd0-Model").startswith("Camera of the tests")
-    back = rotated(orientation_after_rotation, {90: -90, -90: 90, 180: 180}[rotation], tmp_path)  # type: ignore[arg-type]
+    turned = rotated(data, rotation, tmp_path)
+    assert same(opened(turned).autorot(), opened(data).autorot().rot(ANGLES[rotation]))
+    assert same(opened(turned), opened(data)), "as it is stored"
+    assert opened(turned).get("exif-ifd0-Model").startswith("Camera of the tests")
+    back = rotated(turned, {90: -90, -90: 90, 180: 180}[rotation], tmp_path)  # type: ignore[arg-type]
     assert back == data
 
 
@@ -45,11 +45,11 @@ def test_a_jpeg_without_the_tag_gets_one(keep: str, tmp_path: Path) -> None:
     image.remove("orientation")
     image.remove("exif-ifd0-Orientation")
     data = image.jpegsave_buffer(Q=90, keep=keep)
-    orientation_after_rotation = rotated(data, 90, tmp_path)
-    assert same(opened(orientation_after_rotation).autorot(), opened(data).rot("d90"))
-    assert same(opened(orientation_after_rotation), opened(data))
+    turned = rotated(data, 90, tmp_path)
+    assert same(opened(turned).autorot(), opened(data).rot("d90"))
+    assert same(opened(turned), opened(data))
     if keep == "exif":
-        assert opened(orientation_after_rotation).get("exif-ifd0-Model").startswith("Camera of the tests")
+        assert opened(turned).get("exif-ifd0-Model").startswith("Camera of the tests")
 
 
 @pytest.mark.parametrize("length", [0, 3, 8, 15, 40])
@@ -57,9 +57,9 @@ def test_a_jpeg_with_broken_metadata_is_turned_all_the_same(length: int, tmp_pat
     plain = opened(photo(322, 201)).jpegsave_buffer(Q=90, keep="none")
     exif = b"Exif\0\0" + (b"II*\0\x08\0\0\0\xff\xff" + b"\x12\x01" * 20)[:length]
     data = plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:]
-    orientation_after_rotation = opened(rotated(data, 90, tmp_path)).autorot()
-    assert (orientation_after_rotation.width, orientation_after_rotation.height) == (201, 322)
-    assert (orientation_after_rotation.cast("short") - opened(plain).rot("d90").cast("short")).abs().avg() < 2
+    turned = opened(rotated(data, 90, tmp_path)).autorot()
+    assert (turned.width, turned.height) == (201, 322)
+    assert (turned.cast("short") - opened(plain).rot("d90").cast("short")).abs().avg() < 2
 
 
 @pytest.mark.parametrize("rotation", [90, -90, 180])
@@ -67,13 +67,13 @@ def test_png_and_gif_keep_every_pixel(rotation: Rotation, tmp_path: Path) -> Non
     png = transparent_png(90, 60)
     assert same(opened(rotated(png, rotation, tmp_path)), opened(png).rot(ANGLES[rotation]))
     gif = animated_gif(60, 45)
-    orientation_after_rotation = opened(rotated(gif, rotation, tmp_path))
-    assert orientation_after_rotation.get("delay") == DELAYS
-    assert orientation_after_rotation.get("loop") == 0
-    height = orientation_after_rotation.get("page-height")
+    turned = opened(rotated(gif, rotation, tmp_path))
+    assert turned.get("delay") == DELAYS
+    assert turned.get("loop") == 0
+    height = turned.get("page-height")
     for frame in range(4):
         before = opened(gif).crop(0, 45 * frame, 60, 45).rot(ANGLES[rotation])
-        after = orientation_after_rotation.crop(0, height * frame, orientation_after_rotation.width, height)
+        after = turned.crop(0, height * frame, turned.width, height)
         assert same(after.extract_band(0, n=3), before.extract_band(0, n=3))
 
 
@@ -85,9 +85,9 @@ async def test_a_decoding_process_can_do_it(tmp_path: Path) -> None:
             path = tmp_path / "original"
             path.write_bytes(data)
             job = RotateJob(path=path, limits=pool.limits, rotation=90)
-            shown, (orientation_after_rotation,) = await pool.run(rotate, job, Rotated)
+            shown, (turned,) = await pool.run(rotate, job, Rotated)
             assert (shown.width, shown.height) == (322, 201)
-            assert dimensions(opened(orientation_after_rotation).autorot().pngsave_buffer())[0] == 201
+            assert dimensions(opened(turned).autorot().pngsave_buffer())[0] == 201
 
 
 def test_an_svg_is_refused(tmp_path: Path) -> None:

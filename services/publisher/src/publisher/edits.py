@@ -71,7 +71,7 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, edits: Edits) -> 
             crop = await read_crop(edits.buckets.active, image)
             if crop is not None:
                 box = rotate_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
-                crop = Crop.parse("{2}x{3}+{0}+{1}".format(*box))
+                crop = Crop.parse(f"{box.width}x{box.height}+{box.left}+{box.top}")
             async with temporary_copy(data, edits.temporary) as turned:
                 new = await _publish_copy(image, turned, crop, edits, made)
         if await is_deleted(image, buckets=edits.buckets):
@@ -117,9 +117,8 @@ async def recrop_image(image: ImageKey, crop: Crop | None, *, edits: Edits) -> I
 async def check_crop(path: Path, crop: Crop, pool: Pool) -> None:
     """Raises Impossible for a crop that lies outside of the image."""
     header, _ = await _imaging(pool.run(probe, Job(path=path, limits=pool.limits), Header))
-    width, height = (header.height, header.width) if header.sideways else (header.width, header.height)
     try:
-        crop.box(width, height)
+        crop.box(header.upright_width, header.upright_height)
     except ImageError as error:
         raise EditImpossible(f"crop {crop.geometry.text}: {error.reason}") from error
 

@@ -8,9 +8,7 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
-
-Box = tuple[int, int, int, int]  # left, top, width and height, in pixels
+from typing import NamedTuple, Self
 
 _FLAGS = "%!<>^@"
 _SIZE = re.compile(
@@ -18,6 +16,15 @@ _SIZE = re.compile(
     r"(?P<x>[+-][0-9]{1,9})?(?P<y>[+-][0-9]{1,9})?"
 )
 _MOST = 100_000
+
+
+class Box(NamedTuple):
+    """A rectangle in an image's coordinates, in pixels. It may reach outside of the image."""
+
+    left: int
+    top: int
+    width: int
+    height: int
 
 
 class Gravity(StrEnum):
@@ -82,8 +89,8 @@ class Geometry:
             across, down = max(across, width), max(down, height)
         return self._only_shrinking(across, down, width, height)
 
-    def box(self, width: int, height: int) -> tuple[int, int]:
-        """The dimensions of a box of this size within a width × height image, in pixels."""
+    def box_size(self, width: int, height: int) -> tuple[int, int]:
+        """The width and height of the box that is cut out of a width × height image, in pixels."""
         return self._percent(width, height) if "%" in self.flags else self._box_pixels(width, height)
 
     def _percent(self, width: int, height: int) -> tuple[int, int]:
@@ -110,34 +117,34 @@ class Geometry:
         return across, down
 
 
-def place_box(
-    gravity: Gravity, outer: tuple[int, int], box: tuple[int, int], offset: tuple[int, int]
-) -> tuple[int, int]:
-    """The left and top of a box of these dimensions in the outer ones, in pixels; it may lie outside."""
-    return (
-        _along(gravity.value, ("west", "east"), outer[0], box[0], offset[0]),
-        _along(gravity.value, ("north", "south"), outer[1], box[1], offset[1]),
-    )
+def place_box(gravity: Gravity, image: tuple[int, int], box: tuple[int, int], offset: tuple[int, int]) -> Box:
+    """Where gravity and the offset put a box of this size in an image of that size. Sizes and offset in pixels."""
+    left = _place_side(gravity.value, ("west", "east"), image[0], box[0], offset[0])
+    top = _place_side(gravity.value, ("north", "south"), image[1], box[1], offset[1])
+    return Box(left, top, *box)
 
 
-def rotate_box(box: Box, degrees: int, whole: tuple[int, int]) -> Box:
-    """Where a box of an image of these dimensions lies after the image was turned clockwise by 90, -90 or 180."""
-    left, top, width, height = box
-    right, bottom = whole[0] - left - width, whole[1] - top - height
+def rotate_box(box: Box, degrees: int, image: tuple[int, int]) -> Box:
+    """Where a box lies after its image was rotated clockwise by 90, -90 or 180 degrees.
+
+    `image` is the image's width and height before, in pixels.
+    """
+    right = image[0] - box.left - box.width
+    bottom = image[1] - box.top - box.height
     return {
-        90: (bottom, left, height, width),
-        180: (right, bottom, width, height),
-        -90: (top, right, height, width),
+        90: Box(bottom, box.left, box.height, box.width),
+        180: Box(right, bottom, box.width, box.height),
+        -90: Box(box.top, right, box.height, box.width),
     }[degrees]
 
 
-def _along(gravity: str, ends: tuple[str, str], outer: int, box: int, offset: int) -> int:
+def _place_side(gravity: str, ends: tuple[str, str], image: int, box: int, offset: int) -> int:
     if ends[0] in gravity:
         return offset
     if ends[1] in gravity:
-        return outer - box - offset
+        return image - box - offset
     # ImageMagick halves both before it subtracts.
-    return outer // 2 - box // 2 + offset
+    return image // 2 - box // 2 + offset
 
 
 def _rounded(value: float) -> int:

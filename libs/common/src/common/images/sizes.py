@@ -68,15 +68,14 @@ class Crop(_Step):
         return cls.parse(text)
 
     def box(self, width: int, height: int) -> Box:
-        """Left, top, width and height of what is kept, in pixels. Raises ImageError when that is nothing."""
-        across, down = self.geometry.box(width, height)
+        """The part of a width × height image that is kept, in pixels. Raises ImageError when that is nothing."""
         offset = self.geometry.x or 0, self.geometry.y or 0
-        left, top = place_box(self.gravity, (width, height), (across, down), offset)
-        right, bottom = min(left + across, width), min(top + down, height)
-        left, top = max(left, 0), max(top, 0)
+        box = place_box(self.gravity, (width, height), self.geometry.box_size(width, height), offset)
+        left, top = max(box.left, 0), max(box.top, 0)
+        right, bottom = min(box.left + box.width, width), min(box.top + box.height, height)
         if right <= left or bottom <= top:
             raise ImageError(FailureClass.UNSUPPORTED, f"a crop lies outside of its {width} × {height} pixels")
-        return left, top, right - left, bottom - top
+        return Box(left, top, right - left, bottom - top)
 
 
 class Extent(_Step):
@@ -87,10 +86,9 @@ class Extent(_Step):
     background: Colour
 
     def box(self, width: int, height: int) -> Box:
-        """Left, top, width and height of the box in the image's coordinates, in pixels; it may reach outside."""
-        across, down = self.geometry.box(width, height)
+        """The part of a width × height image that is shown, in pixels. It may reach outside of the image."""
         offset = self.geometry.x or 0, self.geometry.y or 0
-        return *place_box(self.gravity, (width, height), (across, down), offset), across, down
+        return place_box(self.gravity, (width, height), self.geometry.box_size(width, height), offset)
 
 
 Step = Resize | Crop | Extent
@@ -112,7 +110,8 @@ class Size(BaseModel):
             if isinstance(step, Resize):
                 width, height = step.geometry.resized(width, height)
             else:
-                _, _, width, height = step.box(width, height)
+                box = step.box(width, height)
+                width, height = box.width, box.height
         return width, height
 
 

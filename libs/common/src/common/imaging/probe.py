@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
+from common.imaging.orientation import SIDEWAYS, TURNS, UPRIGHT
 from common.sandbox.protocol import Job, Limits
 
 SNIFF_BYTES = 4096
@@ -35,7 +36,17 @@ class Header(BaseModel):
     @property
     def sideways(self) -> bool:
         """Whether the upright image is as wide as the stored one is high."""
-        return self.orientation in range(5, 9)
+        return self.orientation in SIDEWAYS
+
+    @property
+    def upright_width(self) -> int:
+        """The width of the upright image, in pixels."""
+        return self.height if self.sideways else self.width
+
+    @property
+    def upright_height(self) -> int:
+        """The height of the upright image, in pixels."""
+        return self.width if self.sideways else self.height
 
 
 def sniff(head: bytes) -> Format | None:
@@ -78,9 +89,9 @@ def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
     height = image.get("page-height") if image.get_typeof("page-height") else image.height
     _check(image.width, height, frames, limits)
-    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
-    if orientation not in range(1, 9):
-        orientation = 1
+    orientation = image.get("orientation") if image.get_typeof("orientation") else UPRIGHT
+    if orientation not in TURNS:
+        orientation = UPRIGHT
     return Header(
         format=found,
         width=image.width,

@@ -9,6 +9,7 @@ from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.exif import OrientationNotWritable, set_orientation
 from common.imaging.orient import STALE
+from common.imaging.orientation import orientation_after_rotation
 from common.imaging.probe import Header, header, load
 from common.sandbox.protocol import Job
 
@@ -16,17 +17,6 @@ Rotation = Literal[90, -90, 180]  # degrees, clockwise
 
 _QUALITY = 95
 _ANGLES = {90: "d90", 180: "d180", 270: "d270"}
-# EXIF's orientations as a mirror first, then degrees clockwise.
-_ORIENTATIONS = {
-    1: (False, 0),
-    2: (True, 0),
-    3: (False, 180),
-    4: (True, 180),
-    5: (True, 270),
-    6: (False, 90),
-    7: (True, 90),
-    8: (False, 270),
-}
 
 
 class RotateJob(Job):
@@ -48,8 +38,7 @@ def rotate(job: RotateJob) -> tuple[Rotated, list[bytes]]:
     A JPEG's pixels stay as they are: its EXIF says how to show them. Of the others, PNG keeps every pixel's value.
     """
     found, _ = header(job.path, job.limits)
-    width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
-    shown = Rotated(width=width, height=height)
+    shown = Rotated(width=found.upright_width, height=found.upright_height)
     if found.format is Format.SVG:
         raise ImageError(FailureClass.UNSUPPORTED, "an SVG cannot be rotated")
     if found.format is Format.JPG:
@@ -60,13 +49,6 @@ def rotate(job: RotateJob) -> tuple[Rotated, list[bytes]]:
         except OrientationNotWritable:
             pass  # its metadata has no place for it: the pixels have to be turned
     return shown, [_turned_pixels(job, found)]
-
-
-def orientation_after_rotation(orientation: int, rotation: int) -> int:
-    """The EXIF orientation of an image with this one after a rotation clockwise, in degrees."""
-    mirrored, degrees = _ORIENTATIONS[orientation]
-    after = mirrored, (degrees + rotation) % 360
-    return next(number for number, found in _ORIENTATIONS.items() if found == after)
 
 
 def _turned_pixels(job: RotateJob, found: Header) -> bytes:

@@ -6,21 +6,21 @@ from pathlib import Path
 
 import pyvips
 
-from common.images.geometry import Box
+from common.images.geometry import Box, rotate_box
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Resize, Size, Step
+from common.imaging.orientation import TURNS
 from common.imaging.probe import Header, load
 from resizer.operations.gif import without_metadata
 from resizer.operations.pixels import (
-    TURNS,
     brightness,
     changes_nothing,
     fit,
     flatten,
     restore_brightness,
     to_srgb,
-    turn,
+    turn_upright,
 )
 
 # How much of the reduction is left to the resampler after the decoder's own. With less than this the thumbnails fall
@@ -52,12 +52,12 @@ class Source:
     @property
     def width(self) -> int:
         """The box's, in pixels."""
-        return self.box[2]
+        return self.box.width
 
     @property
     def height(self) -> int:
         """The box's, in pixels."""
-        return self.box[3]
+        return self.box.height
 
     def decode(self, width: int, height: int, *, strict: bool) -> tuple[pyvips.Image, float]:
         """All of it in memory: upright, in sRGB or grey, 8 bits, at width × height pixels.
@@ -69,7 +69,7 @@ class Source:
         image = to_srgb(fit(opened, across, down))
         if self.opaque:
             image = flatten(image)
-        return turn(image.copy_memory(), self.header.orientation), brightness(opened, across, down)
+        return turn_upright(image.copy_memory(), self.header.orientation), brightness(opened, across, down)
 
     def _cut(self, opened: pyvips.Image) -> pyvips.Image:
         """The box out of the image as its loader gave it."""
@@ -85,13 +85,13 @@ class Source:
     def _open(self, across: int, down: int, *, strict: bool) -> pyvips.Image:
         """As its loader gives it, already as small as still leaves the resampler enough."""
         found = self.header
-        _, _, width, height = stored_box(self.box, found)
+        box = stored_box(self.box, found)
         fail_on = "warning" if strict else "none"
         if found.format is Format.SVG:
-            scale = max(across / width, down / height)
+            scale = max(across / box.width, down / box.height)
             return load(self.path, found.format, scale=scale, fail_on=fail_on)
         if found.format is Format.JPG:
-            shrink = self._shrink(width, height, across, down)
+            shrink = self._shrink(box.width, box.height, across, down)
             return load(self.path, found.format, access="sequential", shrink=shrink, fail_on=fail_on)
         return load(self.path, found.format, access="sequential", fail_on=fail_on)
 
@@ -109,15 +109,12 @@ class Source:
 
 def stored_box(box: Box, found: Header) -> Box:
     """The upright image's box in the coordinates of the image as it is stored, in pixels."""
-    left, top, width, height = box
-    mirrored, angle = TURNS.get(found.orientation, (False, None))
-    if angle == "d90":
-        left, top, width, height = top, found.height - left - width, height, width
-    elif angle == "d180":
-        left, top = found.width - left - width, found.height - top - height
-    elif angle == "d270":
-        left, top, width, height = found.width - top - height, left, height, width
-    return (found.width - left - width if mirrored else left), top, width, height
+    turn = TURNS[found.orientation]
+    if turn.degrees:
+        upright = found.upright_width, found.upright_height
+        back = {90: -90, 180: 180, 270: 90}[turn.degrees]
+        box = rotate_box(box, back, upright)
+    return box._replace(left=found.width - box.left - box.width) if turn.mirrored else box
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,7 @@ class DecodedPixels:
 
     def same_file(self, size: Size, output: Output) -> bytes | None:
         """The original's own file without its metadata, where the variant is the same GIF; its steps have begun."""
-        found, whole = self.original.header, (0, 0, self.original.header.width, self.original.header.height)
+        found, whole = self.original.header, Box(0, 0, self.original.header.width, self.original.header.height)
         if not found.format is output.format is Format.GIF or not self._strict or self.original.box != whole:
             return None
         if not changes_nothing(size.steps, found.width, found.height, alpha=self.preview.hasalpha()):

@@ -6,7 +6,9 @@ from functools import lru_cache
 
 import pyvips
 
+from common.images.geometry import Box
 from common.images.sizes import Crop, Extent, Resize, Step
+from common.imaging.orientation import TURNS, UPRIGHT
 
 _WHITE = 255
 _LEVELS = 255
@@ -14,18 +16,6 @@ _LARGEST_REDUCTION = 64
 _BRIGHT = 60_000  # of 65,535
 _GREY = ("b-w", "grey16")
 _DEEP = 65_535 / _LEVELS
-
-# EXIF orientation to what makes the image upright: a mirror first, then a turn clockwise.
-# https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.6.4 A, tag 274.
-TURNS = {
-    2: (True, None),
-    3: (False, "d180"),
-    4: (True, "d180"),
-    5: (True, "d270"),
-    6: (False, "d90"),
-    7: (True, "d90"),
-    8: (False, "d270"),
-}
 
 
 def fit(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
@@ -119,7 +109,8 @@ def resamples(steps: Iterable[Step], width: int, height: int) -> bool:
             if (width, height) != before:
                 return True
         else:
-            _, _, width, height = step.box(width, height)
+            box = step.box(width, height)
+            width, height = box.width, box.height
     return False
 
 
@@ -129,7 +120,7 @@ def changes_nothing(steps: Iterable[Step], width: int, height: int, *, alpha: bo
         if isinstance(step, Resize):
             if step.geometry.resized(width, height) != (width, height):
                 return False
-        elif step.box(width, height) != (0, 0, width, height) or (
+        elif step.box(width, height) != Box(0, 0, width, height) or (
             isinstance(step, Extent) and alpha and step.background[3]
         ):
             return False
@@ -145,16 +136,19 @@ def on_background(image: pyvips.Image, extent: Extent) -> pyvips.Image:
 
 
 def _extended(image: pyvips.Image, extent: Extent) -> pyvips.Image:
-    left, top, width, height = extent.box(image.width, image.height)
+    box = extent.box(image.width, image.height)
     red, green, blue, alpha = extent.background
     image = on_background(image, extent)
-    if (left, top, width, height) == (0, 0, image.width, image.height):
+    if box == Box(0, 0, image.width, image.height):
         return image
-    reaches_outside = left < 0 or top < 0 or left + width > image.width or top + height > image.height
+    right, bottom = box.left + box.width, box.top + box.height
+    reaches_outside = box.left < 0 or box.top < 0 or right > image.width or bottom > image.height
     if reaches_outside and image.interpretation == "b-w" and not red == green == blue:
         image = image.colourspace("srgb")
     colour = [red, green, blue, alpha] if image.interpretation == "srgb" else [red, alpha]
-    return image.embed(-left, -top, width, height, extend="background", background=colour[: image.bands])
+    return image.embed(
+        -box.left, -box.top, box.width, box.height, extend="background", background=colour[: image.bands]
+    )
 
 
 def to_srgb(image: pyvips.Image) -> pyvips.Image:
@@ -191,13 +185,13 @@ def flatten(image: pyvips.Image) -> pyvips.Image:
     return image.flatten(background=_WHITE) if image.hasalpha() else image
 
 
-def turn(image: pyvips.Image, orientation: int) -> pyvips.Image:
-    """The image upright, and without the tag that says how to turn it. It must be in memory."""
-    if orientation not in TURNS:
+def turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
+    """The image upright, and without the tag that says how to turn it. The image must be in memory."""
+    if orientation == UPRIGHT:
         return image
-    mirrored, angle = TURNS[orientation]
-    if mirrored:
+    turn = TURNS[orientation]
+    if turn.mirrored:
         image = image.fliphor()
-    image = image.rot(angle) if angle else image.copy()
+    image = image.rot(f"d{turn.degrees}") if turn.degrees else image.copy()
     image.remove("orientation")  # AVIF has a turn of its own, which would be made from it
     return image

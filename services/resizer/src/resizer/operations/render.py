@@ -6,6 +6,7 @@ import pyvips
 from pydantic import BaseModel
 
 from common.errors import FailureClass, ImageError
+from common.images.geometry import Box
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Crop, Resize, Size
@@ -57,9 +58,9 @@ def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
     Raises ImageError, pyvips.Error.
     """
     found, _ = header(job.path, job.limits)
-    width, height = (found.height, found.width) if found.sideways else (found.width, found.height)
+    width, height = found.upright_width, found.upright_height
     opaque = all(output.format is Format.JPG for output in job.outputs)
-    box = (0, 0, width, height) if job.crop is None else job.crop.box(width, height)
+    box = Box(0, 0, width, height) if job.crop is None else job.crop.box(width, height)
     original = Source(job.path, found, box, opaque=opaque)
     damaged = False
     try:

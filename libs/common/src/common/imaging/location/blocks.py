@@ -4,8 +4,8 @@ from functools import partial
 
 from common.imaging.location import iptc, segments, tiff, xmp
 from common.imaging.location.tiff import Broken
+from common.imaging.orientation import UPRIGHT
 
-UPRIGHT = 1  # EXIF's orientation of what is shown as it is stored
 EXIF = b"Exif\0\0"
 XMP = b"http://ns.adobe.com/xap/1.0/\0"
 PHOTOSHOP = b"Photoshop 3.0\0"

@@ -6,6 +6,7 @@ XMP part 3, 1.1.3; CIPA DC-007 (MPF), 5.
 from common.imaging.location import blocks, extended, tiff, xmp
 from common.imaging.location.segments import APP1, APP2, APP13, START, Segment, segments
 from common.imaging.location.tiff import Broken
+from common.imaging.orientation import UPRIGHT
 
 _MPF = b"MPF\0"
 
@@ -24,7 +25,7 @@ def without_position(data: bytes, orientation: int) -> bytes:
         except Broken:
             break
         out[end:following] = bytes(following - end)
-        _strip(out, found, blocks.UPRIGHT)
+        _strip(out, found, UPRIGHT)
         end = after
     return bytes(out[:end])
 
