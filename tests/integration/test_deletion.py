@@ -19,8 +19,9 @@ from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets, Entry
+from common.storage.image_store import write_tombstone
 from publisher.activation import PublisherContext, remove_if_deleted
-from publisher.deletion import delete, write_tombstone
+from publisher.deletion import delete
 from publisher.edits import Edits, rotate_image
 from publisher.handlers import activate, thumbnails_settled
 from publisher.maintenance.reconciler import Reconciler

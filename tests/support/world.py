@@ -30,8 +30,9 @@ from common.messaging.outbox import Outbox
 from common.messaging.topology import WorkQueue
 from common.sandbox.protocol import Limits
 from common.storage.base import AnonymousAccess, Buckets, Entry, Storage
+from common.storage.image_store import write_tombstone
 from publisher.activation import PublisherContext
-from publisher.deletion import delete, write_tombstone
+from publisher.deletion import delete
 from publisher.errors import ImageExpired, ImageUnknown
 from publisher.handlers import activate, activation_requested, thumbnails_settled
 from publisher.maintenance.reconciler import Reconciler

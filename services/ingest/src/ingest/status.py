@@ -8,7 +8,7 @@ from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage
 from common.storage.base import Buckets
-from common.storage.image_store import read_crop, read_record
+from common.storage.image_store import bucket_of, is_deleted, read_crop, read_record
 
 
 class State(StrEnum):
@@ -33,23 +33,21 @@ class Status(BaseModel):
 
 async def status_of(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Status:
     """The image's state; deleted ones are unknown. Raises StorageFault."""
-    # In this order, an image that is deleted or moved between two looks is seen where it went.
-    if await buckets.incoming.stat(image.tombstone) is not None:
+    # The order of the looks matters: an image that is deleted or moved between two of them is seen where it went.
+    if await is_deleted(image, buckets=buckets):
         return Status(key=image, state=State.UNKNOWN, settled=True, reason="it was deleted")
-    for bucket, state in ((buckets.incoming, State.READY), (buckets.active, State.ACTIVE)):
-        if await bucket.stat(str(image)) is None:
-            continue
-        found = {stage: await read_record(bucket, image, stage) for stage in plan.stages}
-        records = {stage: record for stage, record in found.items() if record is not None}
-        base = records.get(Stage.BASE)
-        if base is not None and base.failed is not None:
-            reason = base.failed.reason
-            return Status(key=image, state=State.FAILED, settled=True, records=records, reason=reason)
-        if state is State.READY:
-            reached = State.PROCESSING if base is None else State.READY
-            return Status(key=image, state=reached, settled=False, records=records)
-        crop = await read_crop(buckets.active, image)
-        shown = None if crop is None else crop.geometry.text
-        complete = set(records) == set(plan.stages) and all(record.crop == shown for record in records.values())
-        return Status(key=image, state=state, settled=complete, records=records)
-    return Status(key=image, state=State.UNKNOWN, settled=True, reason="there is no such image")
+    bucket = await bucket_of(image, buckets=buckets)
+    if bucket is None:
+        return Status(key=image, state=State.UNKNOWN, settled=True, reason="there is no such image")
+    found = {stage: await read_record(bucket, image, stage) for stage in plan.stages}
+    records = {stage: record for stage, record in found.items() if record is not None}
+    base = records.get(Stage.BASE)
+    if base is not None and base.failed is not None:
+        return Status(key=image, state=State.FAILED, settled=True, records=records, reason=base.failed.reason)
+    if bucket is buckets.incoming:
+        state = State.PROCESSING if base is None else State.READY
+        return Status(key=image, state=state, settled=False, records=records)
+    crop = await read_crop(buckets.active, image)
+    shown = None if crop is None else crop.geometry.text
+    complete = set(records) == set(plan.stages) and all(record.crop == shown for record in records.values())
+    return Status(key=image, state=State.ACTIVE, settled=complete, records=records)

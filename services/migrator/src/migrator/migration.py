@@ -20,6 +20,7 @@ from common.jobs.thumbnails import ImageGone
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
 from common.storage.base import Buckets
+from common.storage.image_store import is_deleted
 from common.storage.temporary import temporary_path
 from migrator.checkpoint import DELETED, Checkpoint
 from migrator.index import ArchivedImage
@@ -99,7 +100,7 @@ async def _migrate(image: ImageKey, listed: ArchivedImage, migration: Migration)
 
 async def raise_if_deleted(image: ImageKey, buckets: Buckets) -> None:
     """Raises Gone when the image has a tombstone."""
-    if await buckets.incoming.stat(image.tombstone) is not None:
+    if await is_deleted(image, buckets=buckets):
         raise ImageGone(f"{image} was deleted")
 
 

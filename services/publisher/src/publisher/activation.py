@@ -19,7 +19,7 @@ from common.messaging.bus import Bus
 from common.messaging.events import ActivatedData, ThumbnailsActivated, ThumbnailsRequested
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
-from common.storage.image_store import read_crop, read_record
+from common.storage.image_store import is_deleted, is_public, read_crop, read_record
 from publisher.removal import delete_everywhere, known_keys
 
 log = structlog.get_logger()
@@ -36,11 +36,6 @@ class PublisherContext:
     ttl: float
 
 
-async def is_deleted(image: ImageKey, *, buckets: Buckets) -> bool:
-    """Whether the image has a tombstone."""
-    return await buckets.incoming.stat(image.tombstone) is not None
-
-
 async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
     """Copy the original to *active* if it is not there, and only then delete it from *incoming*.
 
@@ -49,7 +44,7 @@ async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
     key = str(image)
     if await buckets.active.is_same_object(buckets.incoming, key):
         raise StorageFault(f"{key} is one object in both buckets: expected two buckets that are apart")
-    if await buckets.active.stat(key) is None:
+    if not await is_public(image, buckets=buckets):
         await buckets.active.copy_from(buckets.incoming, key)
     await buckets.incoming.delete(key)
 

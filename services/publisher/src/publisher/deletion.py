@@ -17,6 +17,7 @@ from common.images.plan import Plan
 from common.messaging.events import ImageDeleted
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
+from common.storage.image_store import write_tombstone
 from publisher.removal import delete_everywhere, known_keys, run_limited
 
 log = structlog.get_logger()
@@ -33,11 +34,6 @@ async def delete(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox
     finally:
         # What has a tombstone does not exist any more, whatever is left of it.
         await announce_deleted(*images, outbox=outbox)
-
-
-async def write_tombstone(image: ImageKey, *, buckets: Buckets) -> None:
-    """Write the tombstone: from now on the image does not exist, whatever is left of it."""
-    await buckets.incoming.put(image.tombstone, b"")
 
 
 async def announce_deleted(*images: ImageKey, outbox: Outbox) -> None:

@@ -18,7 +18,7 @@ from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transie
 from common.images.geometry import rotate_box
 from common.images.names import Format, ImageKey
 from common.images.plan import Plan
-from common.images.records import Stage
+from common.images.records import Record
 from common.images.sizes import Crop
 from common.imaging.probe import Header, probe
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
@@ -28,10 +28,9 @@ from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import read_crop, read_record
+from common.storage.image_store import is_deleted, read_crop, wait_for_record, write_tombstone
 from common.storage.temporary import temporary_copy
-from publisher.activation import is_deleted
-from publisher.deletion import announce_deleted, delete, remove_deleted, write_tombstone
+from publisher.deletion import announce_deleted, delete, remove_deleted
 from publisher.errors import EditImpossible, ImageFailed, ImageUnknown
 
 log = structlog.get_logger()
@@ -39,7 +38,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _ATTEMPTS = 3
-_POLL = 0.05  # seconds between looks for a record
 _CONFIRM = 2.0  # seconds that the broker has to take the request
 
 
@@ -166,7 +164,7 @@ async def _publish_copy(image: ImageKey, path: Path, crop: Crop | None, edits: E
         async with asyncio.timeout(_CONFIRM):
             await edits.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
         async with asyncio.timeout(edits.patience):
-            await _wait_for_record(new, crop, edits)
+            await _wait_for_thumbnails(new, crop, active)
     except TimeoutError as error:
         raise Transient("its thumbnails were not made in time") from error
     return new
@@ -180,12 +178,14 @@ async def _store_original(image_format: Format, path: Path, active: Storage) -> 
             return new
 
 
-async def _wait_for_record(image: ImageKey, crop: Crop | None, edits: Edits) -> None:
+async def _wait_for_thumbnails(image: ImageKey, crop: Crop | None, active: Storage) -> None:
+    """Return once the thumbnails show the crop, or all of the image where there is none. Raises ImageFailed."""
     shown = None if crop is None else crop.geometry.text
-    while True:
-        record = await read_record(edits.buckets.active, image, Stage.BASE)
-        if record is not None and record.failed is not None:
-            raise ImageFailed(f"{image} cannot be shown: {record.failed.reason}")
-        if record is not None and record.crop == shown:
-            return  # whatever the resizer's settings: they may be newer than ours
-        await asyncio.sleep(_POLL)
+
+    def is_wanted(record: Record) -> bool:
+        # The record's configuration does not matter: the resizer's settings may be newer than this service's.
+        return record.failed is not None or record.crop == shown
+
+    record = await wait_for_record(active, image, is_wanted=is_wanted)
+    if record is not None and record.failed is not None:
+        raise ImageFailed(f"{image} cannot be shown: {record.failed.reason}")

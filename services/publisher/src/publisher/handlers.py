@@ -16,13 +16,12 @@ from common.messaging.events import (
     ThumbnailsReady,
     ThumbnailsRequested,
 )
-from common.storage.image_store import read_crop, read_record
+from common.storage.image_store import bucket_of, is_deleted, is_public, read_crop, read_record
 from publisher.activation import (
     PublisherContext,
     announce_thumbnails,
     crop_asked_for,
     is_anything_left,
-    is_deleted,
     move_original,
     move_thumbnails,
     owe_crop,
@@ -46,7 +45,7 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
     if await is_deleted(image, buckets=buckets):
         await remove_if_deleted(image, context=context)
         raise ImageUnknown(f"{image} was deleted")
-    again = await buckets.active.stat(str(image)) is not None
+    again = await is_public(image, buckets=buckets)
     if not again:
         await _check(image, context=context)
     if crop is not None:
@@ -54,7 +53,7 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
     try:
         await move_original(image, buckets=buckets)
     except NoSuchKey as error:
-        if await buckets.active.stat(str(image)) is None:
+        if not await is_public(image, buckets=buckets):
             await remove_if_deleted(image, context=context)
             raise _unknown(image) from error
     moved = await move_thumbnails(image, context=context)
@@ -82,7 +81,7 @@ async def _check(image: ImageKey, *, context: PublisherContext) -> None:
 async def _owe_crop(image: ImageKey, crop: Crop, context: PublisherContext) -> None:
     buckets = context.buckets
     # Other images of this name, with another extension, have the same crop: it is only written for one that exists.
-    if all([await bucket.stat(str(image)) is None for bucket in (buckets.incoming, buckets.active)]):
+    if await bucket_of(image, buckets=buckets) is None:
         raise _unknown(image)
     if (trouble := context.bus.trouble()) is not None:
         raise BusFault(f"what the crop shows cannot be asked for: {trouble}")
@@ -116,7 +115,7 @@ async def thumbnails_settled(event: ThumbnailsReady | ThumbnailsFailed, *, conte
     image = event.subject
     moved: set[str] = set()
     request = None
-    public = await context.buckets.active.stat(str(image)) is not None
+    public = await is_public(image, buckets=context.buckets)
     if public and not await _is_in_place(event, context):
         moved = await move_thumbnails(image, context=context)
         if (request := await request_cropped(image, context=context)) is not None:

@@ -7,7 +7,7 @@ import structlog
 from common.cancellation import together
 from common.errors import FailureClass, ImageError
 from common.images.names import ImageKey
-from common.images.records import Failure, Record, Stage, encode_record, record_key
+from common.images.records import Failure, Record, Stage
 from common.images.sizes import Crop
 from common.messaging.bus import Bus
 from common.messaging.events import (
@@ -21,7 +21,15 @@ from common.messaging.events import (
     ThumbnailsRequested,
 )
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import find_original, read_crop, read_record
+from common.storage.image_store import (
+    bucket_of,
+    delete_rendered,
+    find_original,
+    is_deleted,
+    read_crop,
+    read_record,
+    write_record,
+)
 from resizer.rendering import Renderer
 
 log = structlog.get_logger()
@@ -55,12 +63,12 @@ async def make_thumbnails(event: Request, *, context: ResizerContext) -> None:
         await _tell(image, _failed(stage, crop, failure, context), context)
         return
     while True:
-        bucket = await _bucket_of(image, context.buckets)
+        bucket = await bucket_of(image, buckets=context.buckets)
         if bucket is None:
             log.info("the original is in neither bucket: nothing to do")
             # Versions and records have the image's name alone: they may be those of an original of another format.
             if await find_original(image.name, buckets=context.buckets) is None:
-                await _remove_rendered(image, context)
+                await delete_rendered(image, buckets=context.buckets, plan=context.renderer.plan)
             return
         crop = await read_crop(context.buckets.active, image)
         record = await _present_record(image, stage, bucket, crop, context) if crop is None else None
@@ -70,9 +78,9 @@ async def make_thumbnails(event: Request, *, context: ResizerContext) -> None:
             break
         log.info("the crop changed meanwhile: starting over")
     await _tell(image, record, context)
-    if await context.buckets.incoming.stat(image.tombstone) is not None:
+    if await is_deleted(image, buckets=context.buckets):
         log.info("image was deleted meanwhile: taking its thumbnails back")
-        await _remove_rendered(image, context)
+        await delete_rendered(image, buckets=context.buckets, plan=context.renderer.plan)
         return
     if stage is Stage.BASE and record.failed is None and Stage.MODERN in context.renderer.plan.stages:
         # The modern formats of a live image wait in a lane of their own; those of a bulk image stay with the bulk.
@@ -89,7 +97,7 @@ async def retries_exhausted(event: Request, error: Exception, *, context: Resize
     Records are public, and the error may name hosts, buckets and folders: it is in the log, and with the dead letter.
     """
     image, stage = event.subject, _stage(event)
-    bucket = await _bucket_of(image, context.buckets)
+    bucket = await bucket_of(image, buckets=context.buckets)
     if bucket is None or stage not in context.renderer.plan.stages:
         return
     crop = await read_crop(context.buckets.active, image)
@@ -99,7 +107,7 @@ async def retries_exhausted(event: Request, error: Exception, *, context: Resize
     if record is None:
         log.error("the image could not be rendered", stage=stage, reason=reason)
         record = _failed(stage, crop, Failure(fault=FailureClass.GAVE_UP, reason=_GAVE_UP), context)
-        await target.put(record_key(image, stage), encode_record(record))
+        await write_record(target, image, record)
     else:  # it was what comes after the record that failed: what is owed then is found without it, or replayed
         log.error("the image was rendered, and that could not be told", stage=stage, reason=reason)
     await _tell(image, record, context)
@@ -107,14 +115,6 @@ async def retries_exhausted(event: Request, error: Exception, *, context: Resize
 
 def _stage(event: Request) -> Stage:
     return event.data.stage if isinstance(event, ThumbnailsRequested) else Stage.BASE
-
-
-async def _bucket_of(image: ImageKey, buckets: Buckets) -> Storage | None:
-    # In this order: an activation moves it from the first to the second, and never back.
-    for bucket in (buckets.incoming, buckets.active):
-        if await bucket.stat(str(image)) is not None:
-            return bucket
-    return None
 
 
 async def _present_record(
@@ -145,7 +145,7 @@ async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | N
         await together(*(target.put(variant.key, blob) for variant, blob in pairs))
         total = sum(map(len, blobs))
         log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
-    await target.put(record_key(image, stage), encode_record(record))
+    await write_record(target, image, record)
     return record
 
 
@@ -163,10 +163,3 @@ async def _tell(image: ImageKey, record: Record, context: ResizerContext) -> Non
     else:
         failed = FailureData(stage=stage, configuration=configuration, crop=record.crop, failed=record.failed)
         await context.bus.publish(ThumbnailsFailed(source=_SOURCE, subject=image, data=failed))
-
-
-async def _remove_rendered(image: ImageKey, context: ResizerContext) -> None:
-    """Remove thumbnails and records from both buckets; the original is not the resizer's to touch."""
-    keys = context.renderer.plan.keys(image)
-    buckets = (context.buckets.incoming, context.buckets.active)
-    await together(*(bucket.delete(key) for key in keys for bucket in buckets))

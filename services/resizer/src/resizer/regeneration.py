@@ -11,6 +11,7 @@ from common.images.records import Stage
 from common.jobs import Outcome, Result, Tally, Thumbnails, retry_transient
 from common.jobs.thumbnails import ImageGone
 from common.storage.base import Buckets, Storage
+from common.storage.image_store import is_deleted
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ async def _some(images: AsyncIterator[ImageKey], count: int) -> AsyncIterator[Im
 
 async def _look(image: ImageKey, regeneration: Regeneration) -> PendingImage | Outcome:
     buckets, stages, selection = regeneration.buckets, regeneration.stages, regeneration.selection
-    if await buckets.incoming.stat(image.tombstone) is not None:
+    if await is_deleted(image, buckets=buckets):
         return Outcome(str(image), Result.SKIPPED, "deleted")
     if selection.missing:
         missing = await regeneration.thumbnails.missing(image, stages)

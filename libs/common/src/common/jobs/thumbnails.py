@@ -23,7 +23,7 @@ from common.messaging.events import (
 )
 from common.messaging.topology import RESIZER_BULK
 from common.storage.base import Buckets
-from common.storage.image_store import read_crop, read_record
+from common.storage.image_store import is_public, read_crop, read_record
 
 _LOOK = 5.0  # seconds between looks at an image of which nothing is heard
 # Seconds after which an image is asked for again if nothing waits for the resizers (twice as long each time), and after
@@ -127,7 +127,7 @@ class Thumbnails:
                     return record.failed
             if all(records):
                 return None
-            if await self._buckets.active.stat(str(image)) is None:
+            if not await is_public(image, buckets=self._buckets):
                 raise ImageGone(f"{image} was deleted")
             await self._compare_settings(image)
             if time.monotonic() - asked > silence and not await self._bus.depth(RESIZER_BULK):

@@ -1,19 +1,64 @@
-"""What is stored about an image, besides its pixels."""
+"""What is stored of an image: its original, the records, the crop and the tombstone (`docs/bucket-protocol.md`)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from math import inf
 
 import structlog
 
 from common.cancellation import together
 from common.errors import NoSuchKey
 from common.images.names import ORIGINALS, ImageKey
-from common.images.records import Record, Stage, decode_record, record_key
+from common.images.plan import Plan
+from common.images.records import Record, Stage, decode_record, encode_record, record_key
 from common.images.sizes import Crop
 from common.storage.base import Buckets, Storage
 
 log = structlog.get_logger()
 
+_POLL = 0.05  # seconds between two looks for a record
+
+
+async def is_deleted(image: ImageKey, *, buckets: Buckets) -> bool:
+    """Whether the image has a tombstone. Raises StorageFault."""
+    return await buckets.incoming.stat(image.tombstone) is not None
+
+
+async def write_tombstone(image: ImageKey, *, buckets: Buckets) -> None:
+    """Write the tombstone: from now on the image is deleted, whatever is left of it. Raises StorageFault."""
+    await buckets.incoming.put(image.tombstone, b"")
+
+
+async def is_public(image: ImageKey, *, buckets: Buckets) -> bool:
+    """Whether the original is in *active*. Raises StorageFault."""
+    return await buckets.active.stat(str(image)) is not None
+
+
+async def bucket_of(image: ImageKey, *, buckets: Buckets) -> Storage | None:
+    """The bucket that holds the original, or None where neither does. Raises StorageFault.
+
+    It looks into *incoming* first, because an activation moves the original to *active* and never back
+    (`docs/bucket-protocol.md#beside-the-original`).
+    """
+    for bucket in (buckets.incoming, buckets.active):
+        if await bucket.stat(str(image)) is not None:
+            return bucket
+    return None
+
+
+async def find_original(name: str, *, buckets: Buckets) -> ImageKey | None:
+    """The original of this name, of any format and in any bucket, or None where there is none. Raises StorageFault."""
+    endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
+    images = [ImageKey(name, ending) for ending in endings]
+    places = await together(*(bucket_of(image, buckets=buckets) for image in images))
+    return next((image for image, bucket in zip(images, places, strict=True) if bucket is not None), None)
+
 
 async def read_crop(active: Storage, image: ImageKey) -> Crop | None:
-    """Which part of the image its versions show, or None where they show all of it. Raises StorageFault."""
+    """The part of the image that its variants show, or None where they show all of it. Raises StorageFault.
+
+    A crop that cannot be read counts as none.
+    """
     try:
         return Crop.parse((await active.get(image.crop)).decode().strip())
     except NoSuchKey:
@@ -26,7 +71,7 @@ async def read_crop(active: Storage, image: ImageKey) -> Crop | None:
 async def read_record(bucket: Storage, image: ImageKey, stage: Stage) -> Record | None:
     """The stage's record in this bucket, or None where there is none. Raises StorageFault.
 
-    One that cannot be read counts as none: the image is then rendered again, which writes a new one.
+    A record that cannot be read counts as none: the image is then rendered again, which writes a new one.
     """
     key = record_key(image, stage)
     try:
@@ -38,14 +83,34 @@ async def read_record(bucket: Storage, image: ImageKey, stage: Stage) -> Record 
         return None
 
 
-async def find_original(name: str, *, buckets: Buckets) -> ImageKey | None:
-    """The original of this name, whatever its format and wherever it is, or None where it is gone from both buckets."""
-    endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
-    images = [ImageKey(name, ending) for ending in endings]
-    there = await together(*(_is_there(image, buckets) for image in images))
-    return next((image for image, is_there in zip(images, there, strict=True) if is_there), None)
+async def write_record(bucket: Storage, image: ImageKey, record: Record) -> None:
+    """Store the record of one stage. Raises StorageFault."""
+    await bucket.put(record_key(image, record.stage), encode_record(record))
 
 
-async def _is_there(image: ImageKey, buckets: Buckets) -> bool:
-    # In this order: an activation moves it from the first to the second, and never back.
-    return await buckets.incoming.stat(str(image)) is not None or await buckets.active.stat(str(image)) is not None
+async def wait_for_record(
+    bucket: Storage,
+    image: ImageKey,
+    *,
+    is_wanted: Callable[[Record], bool] = lambda _: True,
+    is_coming: Callable[[], Awaitable[bool]] | None = None,
+    seconds: float = inf,
+) -> Record | None:
+    """The base stage's record, once there is one that `is_wanted`. Raises StorageFault.
+
+    None after `seconds`, or as soon as `is_coming` says that no record is to be expected. A call to the store that
+    hangs is not cut off.
+    """
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
+    while now() < end and (is_coming is None or await is_coming()):
+        record = await read_record(bucket, image, Stage.BASE)
+        if record is not None and is_wanted(record):
+            return record
+        await asyncio.sleep(_POLL)
+    return None
+
+
+async def delete_rendered(image: ImageKey, *, buckets: Buckets, plan: Plan) -> None:
+    """Remove the plan's variants and all records from both buckets. The original stays. Raises StorageFault."""
+    await together(*(bucket.delete(key) for key in plan.keys(image) for bucket in (buckets.incoming, buckets.active)))

@@ -11,8 +11,8 @@ from common.images.records import Stage
 from common.jobs import Outcome, Result
 from common.messaging.events import Lane
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import find_original
-from publisher.activation import PublisherContext, is_deleted
+from common.storage.image_store import find_original, is_deleted, is_public
+from publisher.activation import PublisherContext
 from publisher.audit.findings import FindingClass, PossibleFinding
 from publisher.maintenance.repairs import (
     finish_move,
@@ -64,7 +64,7 @@ class Verification:
             return await self._wrong_document(kind, image)
         left = await self._present(suspicion)
         if kind in _OF_MOVES:
-            confirmed = await self.buckets.active.stat(str(image)) is not None
+            confirmed = await is_public(image, buckets=self.buckets)
         elif kind is FindingClass.DELETED:
             confirmed = await is_deleted(image, buckets=self.buckets)
         else:

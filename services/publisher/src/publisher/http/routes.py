@@ -1,6 +1,5 @@
 """The HTTP calls of the API server, and `GET /active/KEY`."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -9,18 +8,16 @@ from aiohttp.typedefs import Handler
 from common.errors import NoSuchKey, StorageFault
 from common.http import RequestRefused, fields
 from common.images.names import ImageKey, content_type, image_name_of
-from common.images.records import Stage
 from common.images.sizes import Crop
-from common.storage.image_store import read_record
+from common.storage.image_store import is_deleted, wait_for_record
 from common.storage.local import LocalStorage
-from publisher.activation import PublisherContext, is_deleted
+from publisher.activation import PublisherContext
 from publisher.deletion import delete
 from publisher.edits import Edits, check_crop, recrop_image, rotate_image
 from publisher.errors import EditImpossible, ImageExpired, ImageFailed, ImageUnknown
 from publisher.handlers import activate
 from publisher.http import requests
 
-_POLL = 0.05  # seconds between looks for a record
 _STATUS = {ImageUnknown: 404, ImageExpired: 410, ImageFailed: 422, EditImpossible: 400}
 
 # What is public was uploaded by strangers, and an SVG can carry script.
@@ -158,19 +155,15 @@ async def _wait_for_thumbnails(image: ImageKey, context: PublisherContext, secon
     An original's age may be negative: its server's clock is not that of whoever tells the age.
     """
     incoming = context.buckets.incoming
-    now = asyncio.get_running_loop().time
-    end = now() + seconds
-    while now() < end and (original := await incoming.stat(str(image))) is not None and original.age < seconds:
-        if await read_record(incoming, image, Stage.BASE) is not None:
-            return
-        await asyncio.sleep(_POLL)
+
+    async def is_coming() -> bool:
+        original = await incoming.stat(str(image))
+        return original is not None and original.age < seconds
+
+    await wait_for_record(incoming, image, is_coming=is_coming, seconds=seconds)
 
 
 async def _wait_for_crop(image: ImageKey, crop: Crop, context: PublisherContext, seconds: float) -> None:
     """Return once the thumbnails show the crop, or after `seconds`."""
-    end = asyncio.get_running_loop().time() + seconds
-    while asyncio.get_running_loop().time() < end:
-        record = await read_record(context.buckets.active, image, Stage.BASE)
-        if record is not None and record.crop == crop.geometry.text:
-            return
-        await asyncio.sleep(_POLL)
+    shown = crop.geometry.text
+    await wait_for_record(context.buckets.active, image, is_wanted=lambda record: record.crop == shown, seconds=seconds)

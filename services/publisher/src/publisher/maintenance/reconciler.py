@@ -20,8 +20,8 @@ from common.images.records import Stage, record_key
 from common.messaging.events import Lane
 from common.messaging.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.storage.base import Storage
-from common.storage.image_store import find_original
-from publisher.activation import PublisherContext, is_deleted
+from common.storage.image_store import find_original, is_deleted, is_public
+from publisher.activation import PublisherContext
 from publisher.maintenance import tombstones
 from publisher.maintenance.listing import ListedImage, list_images
 from publisher.maintenance.repairs import (
@@ -117,7 +117,7 @@ class Reconciler:
             await remove_private_orphans(found.name, found.others, buckets=self._buckets, plan=plan)
             return
         with structlog.contextvars.bound_contextvars(image=str(image)):
-            if await self._buckets.active.stat(str(image)) is not None:
+            if await is_public(image, buckets=self._buckets):
                 await finish_move(image, found.others, context=self._context)
             else:
                 await self._settle_thumbnails(image, self._buckets.incoming)

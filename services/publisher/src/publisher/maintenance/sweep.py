@@ -17,8 +17,8 @@ from common.images.names import CROP, image_name_of
 from common.jobs import Outcome, Result
 from common.messaging.events import ImageExpired
 from common.storage.base import Buckets
-from common.storage.image_store import find_original
-from publisher.activation import PublisherContext, is_deleted
+from common.storage.image_store import find_original, is_deleted, is_public
+from publisher.activation import PublisherContext
 from publisher.maintenance import tombstones
 from publisher.maintenance.listing import ListedImage, list_images, with_pauses
 from publisher.maintenance.repairs import (
@@ -147,7 +147,7 @@ class Sweep:
         if image is None:
             return SweepAction.REMAINS
         entry = await self._buckets.incoming.stat(str(image))
-        if await self._buckets.active.stat(str(image)) is not None:
+        if await is_public(image, buckets=self._buckets):
             return SweepAction.PUBLIC
         listed_and_old = image == found.original and entry is not None and entry.age > self._limit
         return SweepAction.EXPIRED if listed_and_old else SweepAction.STAYS
@@ -175,7 +175,7 @@ class Sweep:
         if await find_original(found.name, buckets=self._buckets) is None:
             plan = self.context.plan
             await remove_private_orphans(found.name, found.others, buckets=self._buckets, plan=plan)
-        elif await self._buckets.active.stat(str(image)) is not None:
+        elif await is_public(image, buckets=self._buckets):
             await self._finish_move(found)
             return
         await self.context.outbox.send(ImageExpired(source="/publisher", subject=image))

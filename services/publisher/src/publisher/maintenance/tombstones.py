@@ -17,6 +17,7 @@ import structlog
 from common.images.names import TOMBSTONES, image_name_of
 from common.images.plan import Plan
 from common.storage.base import Buckets, Storage
+from common.storage.image_store import is_deleted
 from publisher.maintenance.listing import ListedImage, with_pauses
 from publisher.maintenance.repairs import any_key, finish_deletion
 
@@ -68,7 +69,7 @@ async def _look_for(
 
 async def remaining_objects(found: ListedImage, *, buckets: Buckets) -> set[str]:
     """What is still there of a deleted image, of what a listing showed; nothing where there is no tombstone."""
-    if not found.others or await buckets.incoming.stat(any_key(found.name).tombstone) is None:
+    if not found.others or not await is_deleted(any_key(found.name), buckets=buckets):
         return set()
     return {key for key in found.others for bucket in _both(buckets) if await bucket.stat(key) is not None}
 
