@@ -28,8 +28,8 @@ from common.messaging.outbox import Outbox
 from common.messaging.rabbit import RabbitBus
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
-from publisher.activation import PublisherContext
-from publisher.handlers import thumbnails_settled
+from publisher.context import PublisherContext
+from publisher.handlers import thumbnails_failed, thumbnails_ready
 from publisher.maintenance.repairs import finish_move
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
@@ -42,7 +42,7 @@ def buckets(tmp_path: Path) -> Buckets:
     return Buckets(LocalStorage.open(tmp_path / "incoming"), LocalStorage.open(tmp_path / "active"))
 
 
-def activation(buckets: Buckets, bus: Bus) -> PublisherContext:
+def publisher_context(buckets: Buckets, bus: Bus) -> PublisherContext:
     return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
 
 
@@ -73,7 +73,7 @@ async def test_versions_that_follow_are_announced_once_they_are_public(buckets: 
     await put(buckets.active, str(IMAGE))
     configuration = await rendered(buckets, stage)
     for delivery in range(2):  # the second is one that a death before its acknowledgement leads to
-        await thumbnails_settled(ready(configuration, stage), context=activation(buckets, bus))
+        await thumbnails_ready(ready(configuration, stage), context=publisher_context(buckets, bus))
         assert len(heard) == delivery + 1
         event = heard[-1]
         assert isinstance(event, ThumbnailsActivated)
@@ -88,7 +88,7 @@ async def test_a_failure_that_follows_says_that_it_is_one(buckets: Buckets) -> N
     await put(buckets.active, str(IMAGE))
     data = FailureData(stage=Stage.BASE, configuration=await rendered(buckets, Stage.BASE, FAILURE), failed=FAILURE)
     event = ThumbnailsFailed(source="/resizer", subject=IMAGE, data=data)
-    await thumbnails_settled(event, context=activation(buckets, bus))
+    await thumbnails_failed(event, context=publisher_context(buckets, bus))
     assert [event.data.failed for event in heard if isinstance(event, ThumbnailsActivated)] == [FAILURE]
 
 
@@ -112,11 +112,11 @@ async def test_of_what_is_not_public_nothing_is_announced(
     bus, heard = await listening()
     await make(buckets)
     configuration = await rendered(buckets)
-    await thumbnails_settled(ready(configuration), context=activation(buckets, bus))
+    await thumbnails_ready(ready(configuration), context=publisher_context(buckets, bus))
     if make is deleted:
         await make(buckets)
         await rendered(buckets)
-        await finish_move(IMAGE, set(), context=activation(buckets, bus))
+        await finish_move(IMAGE, set(), context=publisher_context(buckets, bus))
     assert heard == []
 
 
@@ -125,19 +125,19 @@ async def test_a_finished_move_announces_what_it_moved(buckets: Buckets) -> None
     await put(buckets.active, str(IMAGE))
     await put(buckets.incoming, str(IMAGE))
     await rendered(buckets, Stage.BASE)
-    await finish_move(IMAGE, set(), context=activation(buckets, bus))
+    await finish_move(IMAGE, set(), context=publisher_context(buckets, bus))
     assert [type(event) for event in heard] == [ImageActivated]
     await rendered(buckets, Stage.MODERN)
-    await finish_move(IMAGE, set(), context=activation(buckets, bus))
+    await finish_move(IMAGE, set(), context=publisher_context(buckets, bus))
     stages = [event.data.stage for event in heard if isinstance(event, ThumbnailsActivated)]
     assert stages == [Stage.BASE, Stage.MODERN]
 
 
 async def test_a_broker_that_is_away_undoes_no_move_and_hears_of_it_later(buckets: Buckets, vhost: VirtualHost) -> None:
     away = RabbitBus(vhost.url, "test")
-    publishing = activation(buckets, away)
+    publishing = publisher_context(buckets, away)
     await put(buckets.active, str(IMAGE))
-    await thumbnails_settled(ready(await rendered(buckets)), context=publishing)
+    await thumbnails_ready(ready(await rendered(buckets)), context=publishing)
     assert await buckets.active.stat(record_key(IMAGE, Stage.MODERN)) is not None
     heard: list[Event] = []
     async with opened(vhost.url) as listener:

@@ -36,8 +36,8 @@ from common.storage.s3 import connect
 from ingest.accept import UploadContext, accept
 from ingest.room import Room
 from ingest.upload import receive_file
-from publisher.activation import PublisherContext
-from publisher.edits import Edits, recrop_image, rotate_image
+from publisher.context import EditContext, PublisherContext
+from publisher.edits import recrop_image, rotate_image
 from publisher.maintenance.lock import Lock
 from publisher.maintenance.sweep import Sweep
 from resizer.handlers import ResizerContext, make_thumbnails
@@ -204,15 +204,16 @@ async def test_an_upload_whose_name_nobody_learns_is_not_stored(
             await folders.buckets.incoming.delete(key)
 
 
-def editing(folders: Folders) -> Edits:
+def editing(folders: Folders) -> EditContext:
     pool: Any = Decoders()
     bus: Any = Bus(folders.buckets)
-    return Edits(
+    return EditContext(
         buckets=folders.buckets,
         bus=bus,
         outbox=Outbox(bus),
         pool=pool,
         plan=PLAN,
+        ttl=3600.0,
         temporary=folders.temporary,
         patience=60.0,
     )
@@ -228,7 +229,7 @@ async def test_a_rotation_that_is_given_up_leaves_one_photo(tmp_path: Path, mann
     for number, point in enumerate(points(manner, step=13)):
         folders = Folders(tmp_path / str(number))
         await put(folders.buckets.active, KEY)
-        cancelled = await point.interrupt(rotate_image(IMAGE, 90, edits=editing(folders)))
+        cancelled = await point.interrupt(rotate_image(IMAGE, 90, context=editing(folders)))
         assert folders.nothing_temporary()
         found = await originals(folders)
         if await folders.buckets.incoming.stat(IMAGE.tombstone) is None:
@@ -244,7 +245,7 @@ async def test_a_recrop_that_is_given_up_leaves_no_second_photo(tmp_path: Path, 
     for number, point in enumerate(points(manner, step=5)):
         folders = Folders(tmp_path / str(number))
         await put(folders.buckets.active, KEY)
-        cancelled = await point.interrupt(recrop_image(IMAGE, CROP, edits=editing(folders)))
+        cancelled = await point.interrupt(recrop_image(IMAGE, CROP, context=editing(folders)))
         assert folders.nothing_temporary()
         new = await keys(folders.buckets.active) - {KEY}
         assert not new if cancelled else len(new) == 3, "an original, its crop and its record"

@@ -20,10 +20,11 @@ from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets, Entry
 from common.storage.image_store import write_tombstone
-from publisher.activation import PublisherContext, remove_if_deleted
+from publisher.activation import activate, remove_if_deleted
+from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete
-from publisher.edits import Edits, rotate_image
-from publisher.handlers import activate, thumbnails_settled
+from publisher.edits import rotate_image
+from publisher.handlers import thumbnails_ready
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import GRACE, Sweep
 from resizer.handlers import ResizerContext, make_thumbnails
@@ -69,26 +70,26 @@ class World:
         self.incoming, self.active = Bucket(lambda: self.now), Bucket(lambda: self.now)
         self.buckets = Buckets(self.incoming, self.active)
         self.bus = EmbeddedBus()
-        self.activation = PublisherContext(
+        self.publisher_context = PublisherContext(
             buckets=self.buckets, bus=self.bus, outbox=Outbox(self.bus), plan=PLAN, ttl=10 * DAY
         )
 
     async def delete(self, *images: ImageKey) -> None:
-        await delete(*images, buckets=self.buckets, plan=PLAN, outbox=self.activation.outbox)
+        await delete(*images, buckets=self.buckets, plan=PLAN, outbox=self.publisher_context.outbox)
 
     async def sweep(self) -> None:
-        sweep = Sweep(self.activation, Path("/nowhere"))
+        sweep = Sweep(self.publisher_context, Path("/nowhere"))
         async for candidates in sweep.candidates(thorough=False):
             await sweep.settle(candidates)
 
     async def clean(self) -> None:
-        sweep = Sweep(self.activation, Path("/nowhere"))
+        sweep = Sweep(self.publisher_context, Path("/nowhere"))
         async for candidates in sweep.candidates(thorough=True):
             await sweep.settle(candidates)
 
     async def start(self) -> None:
         reconciler = Reconciler(
-            self.activation, after=600, interval=1, repair_all_at_start=True, temporary=Path("/nowhere")
+            self.publisher_context, after=600, interval=1, repair_all_at_start=True, temporary=Path("/nowhere")
         )
         assert await reconciler.repair_everything()
 
@@ -226,7 +227,7 @@ async def test_what_moved_by_an_earlier_record_is_taken_back_although_the_record
 
     world.active.put = copy_later  # type: ignore[method-assign]
     with pytest.raises(Exception, match="was deleted"):
-        await activate(IMAGE, context=world.activation)
+        await activate(IMAGE, context=world.publisher_context)
     assert world.nothing_is_left()
 
 
@@ -245,7 +246,7 @@ async def test_an_event_that_comes_late_takes_back_what_it_moved() -> None:
     world.active.put = copy_later  # type: ignore[method-assign]
     data = {"stage": Stage.BASE, "configuration": "earlier"}
     event = ThumbnailsReady.model_validate({"source": "/test", "subject": str(IMAGE), "data": data})
-    await thumbnails_settled(event, context=world.activation)
+    await thumbnails_ready(event, context=world.publisher_context)
     assert world.nothing_is_left()
 
 
@@ -254,7 +255,7 @@ async def test_what_a_record_lists_is_taken_back() -> None:
     await put(world.active, str(IMAGE), f"{NAME}OLD.jpg")
     await world.active.put(record_key(IMAGE, Stage.BASE), record_of(f"{NAME}OLD.jpg"))
     await write_tombstone(IMAGE, buckets=world.buckets)
-    assert await remove_if_deleted(IMAGE, context=world.activation)
+    assert await remove_if_deleted(IMAGE, context=world.publisher_context)
     assert world.nothing_is_left()
 
 
@@ -332,12 +333,13 @@ async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warnin
     await put(world.active, f"{NAME}BI.jpg")
     world.active.stuck = {f"{NAME}BI.jpg"}
     async with Pool.open(1, Limits()) as pool:
-        edits = Edits(
+        edit_context = EditContext(
             buckets=world.buckets,
             bus=world.bus,
-            outbox=world.activation.outbox,
+            outbox=world.publisher_context.outbox,
             pool=pool,
             plan=PLAN,
+            ttl=10 * DAY,
             temporary=tmp_path,
             patience=20,
         )
@@ -349,11 +351,11 @@ async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warnin
             await world.active.put(record_key(ImageKey.parse(key), Stage.BASE), encode_record(record))
 
         world.active.put_file = with_thumbnails  # type: ignore[method-assign]
-        new, warning = await rotate_image(IMAGE, 90, edits=edits)
+        new, warning = await rotate_image(IMAGE, 90, context=edit_context)
         assert warning is not None
         assert str(IMAGE) in warning
         world.active.stuck = set()
         await world.sweep()
         assert {key for key in world.active.objects if key.startswith(NAME)} == set()
-        _, warning = await rotate_image(new, 90, edits=edits)
+        _, warning = await rotate_image(new, 90, context=edit_context)
         assert warning is None

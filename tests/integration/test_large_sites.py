@@ -19,7 +19,7 @@ from common.messaging.embedded import EmbeddedBus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets, Entry
 from common.storage.local import LocalStorage
-from publisher.activation import PublisherContext
+from publisher.context import PublisherContext
 from publisher.maintenance.listing import ListedImage, list_images
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
@@ -31,18 +31,18 @@ _MORE = 500_000  # bytes; what would be held of 6,000 images more is ten times t
 Look = Callable[[PublisherContext, Path], Awaitable[None]]
 
 
-async def first_look(activation: PublisherContext, temporary: Path) -> None:
-    reconciler = Reconciler(activation, after=600, interval=1, repair_all_at_start=True, temporary=temporary)
+async def first_look(publisher_context: PublisherContext, temporary: Path) -> None:
+    reconciler = Reconciler(publisher_context, after=600, interval=1, repair_all_at_start=True, temporary=temporary)
     assert await reconciler.repair_everything()
 
 
-async def look_at_incoming(activation: PublisherContext, temporary: Path) -> None:
-    reconciler = Reconciler(activation, after=600, interval=1, repair_all_at_start=False, temporary=temporary)
+async def look_at_incoming(publisher_context: PublisherContext, temporary: Path) -> None:
+    reconciler = Reconciler(publisher_context, after=600, interval=1, repair_all_at_start=False, temporary=temporary)
     await reconciler.repair_incoming()
 
 
-async def sweep(activation: PublisherContext, temporary: Path) -> None:
-    sweeping = Sweep(activation, temporary)
+async def sweep(publisher_context: PublisherContext, temporary: Path) -> None:
+    sweeping = Sweep(publisher_context, temporary)
     async with aclosing(sweeping.candidates(thorough=False)) as items:
         async for candidates in items:
             await sweeping.settle(candidates)
@@ -120,10 +120,10 @@ async def peak(look: Look, folder: Path, incoming: int, active: int) -> int:
     """Bytes that the look at so many images has held at most."""
     bus = EmbeddedBus()
     buckets = Buckets(Endless(incoming), Endless(active))
-    activation = PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0)
+    publisher_context = PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=86400.0)
     tracemalloc.start()
     try:
-        await look(activation, folder)
+        await look(publisher_context, folder)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -156,9 +156,9 @@ async def test_nobody_waits_for_a_whole_listing(look: Look, tmp_path: Path, monk
     monkeypatch.setattr("publisher.maintenance.sweep.list_images", surveyed)
     monkeypatch.setattr("publisher.maintenance.listing._HELD", 500)
     images = 1_200
-    activation, temporary = site(tmp_path, images)
+    publisher_context, temporary = site(tmp_path, images)
     others = asyncio.create_task(turns.others())
-    await look(activation, temporary)
+    await look(publisher_context, temporary)
     others.cancel()
     assert turns.total >= images * (FILES + 1)
     assert turns.longest <= _TURN + 1

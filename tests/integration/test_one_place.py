@@ -20,8 +20,9 @@ from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from common.storage.s3 import connect
-from publisher.activation import PublisherContext
-from publisher.handlers import activate, thumbnails_settled
+from publisher.activation import activate
+from publisher.context import PublisherContext
+from publisher.handlers import thumbnails_ready
 from publisher.maintenance.repairs import finish_move
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
@@ -56,18 +57,18 @@ def record() -> Record:
     )
 
 
-async def publish(activation: PublisherContext) -> None:
-    await activate(IMAGE, context=activation)
+async def publish(publisher_context: PublisherContext) -> None:
+    await activate(IMAGE, context=publisher_context)
 
 
-async def follow(activation: PublisherContext) -> None:
+async def follow(publisher_context: PublisherContext) -> None:
     data = StageData(stage=Stage.BASE, configuration=PLAN.configuration(Stage.BASE))
     event = ThumbnailsReady(source="/resizer", subject=IMAGE, data=data)
-    await thumbnails_settled(event, context=activation)
+    await thumbnails_ready(event, context=publisher_context)
 
 
-async def settle(activation: PublisherContext) -> None:
-    await finish_move(IMAGE, [f"{IMAGE.name}XX.jpg"], context=activation)
+async def settle(publisher_context: PublisherContext) -> None:
+    await finish_move(IMAGE, [f"{IMAGE.name}XX.jpg"], context=publisher_context)
 
 
 @pytest.mark.parametrize("move", [publish, follow, settle])
@@ -82,8 +83,8 @@ async def test_nothing_is_lost(
     await one_place.incoming.put(record_key(IMAGE, Stage.BASE), encode_record(record()))
     before = {entry.key async for entry in one_place.incoming.entries()}
     bus = EmbeddedBus()
-    activation = PublisherContext(buckets=one_place, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
+    publisher_context = PublisherContext(buckets=one_place, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=3600)
     with pytest.raises(StorageFault, match=r"in both buckets|onto itself"):
-        await move(activation)
+        await move(publisher_context)
     assert {entry.key async for entry in one_place.incoming.entries()} == before
     assert await one_place.active.get(str(IMAGE)) == b"the only copy"

@@ -21,7 +21,7 @@ from common.messaging.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets, Entry
-from publisher.activation import PublisherContext
+from publisher.context import PublisherContext
 from publisher.maintenance.reconciler import Reconciler
 from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.rendering import Renderer
@@ -49,8 +49,8 @@ def plan() -> Plan:
 
 def reconciler(incoming: MemoryStorage, active: MemoryStorage, bus: EmbeddedBus, plan: Plan) -> Reconciler:
     buckets = Buckets(incoming, active)
-    activation = PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
-    return Reconciler(activation, after=600, interval=0.02, repair_all_at_start=True, temporary=Path())
+    publisher_context = PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
+    return Reconciler(publisher_context, after=600, interval=0.02, repair_all_at_start=True, temporary=Path())
 
 
 async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again(plan: Plan) -> None:

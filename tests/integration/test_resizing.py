@@ -25,7 +25,7 @@ from common.messaging.topology import PUBLISHER, RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets
-from publisher.activation import PublisherContext
+from publisher.context import PublisherContext
 from publisher.maintenance.reconciler import Reconciler
 from resizer.handlers import ResizerContext, make_thumbnails, retries_exhausted
 from resizer.rendering import Renderer
@@ -159,9 +159,9 @@ async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
     await vhost.empty(RESIZER_FOLLOW_UP.name)
     async with opened(vhost.url) as bus:
         if crop is None:
-            activation = PublisherContext(buckets, bus, Outbox(bus), plan, ttl=3600)
+            publisher_context = PublisherContext(buckets, bus, Outbox(bus), plan, ttl=3600)
             settling = Reconciler(
-                activation, after=0, interval=1, repair_all_at_start=False, temporary=Path("/nowhere")
+                publisher_context, after=0, interval=1, repair_all_at_start=False, temporary=Path("/nowhere")
             )
             await settling.repair_incoming()
         else:  # by itself the reconciler only looks at *incoming*

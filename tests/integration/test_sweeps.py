@@ -19,9 +19,9 @@ from common.storage.base import Buckets
 from common.storage.image_store import find_original
 from common.storage.local import LocalStorage
 from common.storage.s3 import S3Storage, connect
-from publisher.activation import PublisherContext
 from publisher.audit.findings import FindingClass
 from publisher.audit.verification import Verification
+from publisher.context import PublisherContext
 from publisher.maintenance.lock import STALE, Lock
 from publisher.maintenance.sweep import Sweep
 
@@ -29,13 +29,13 @@ IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None))
 
 
-def activation(buckets: Buckets) -> PublisherContext:
+def publisher_context(buckets: Buckets) -> PublisherContext:
     bus = EmbeddedBus()
     return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=2.0)
 
 
 async def sweep(buckets: Buckets) -> None:
-    sweeping = Sweep(activation(buckets), Path(), grace=2.0)
+    sweeping = Sweep(publisher_context(buckets), Path(), grace=2.0)
     async for candidates in sweeping.candidates(thorough=True):
         await sweeping.settle(candidates)
 
@@ -68,7 +68,7 @@ async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
     await put(active, IMAGE.crop)
     for written in incoming._written:  # noqa: SLF001
         incoming._written[written] = -3600.0  # noqa: SLF001
-    sweeping = Sweep(activation(buckets), Path(), grace=2.0)
+    sweeping = Sweep(publisher_context(buckets), Path(), grace=2.0)
     candidates = [item async for item in sweeping.candidates(thorough=True)]
     assert len(candidates) == 2
     await put(incoming, str(IMAGE))  # what was listed is young again
@@ -114,7 +114,7 @@ async def test_what_crashed_writes_left_is_reported_and_cleared(
     (found,) = await Verification(buckets, PLAN).unfinished_writes()
     assert (found.image, found.result, found.error) == ("active/.tmp/left", Result.ERROR, FindingClass.TEMPORARY)
     assert left.exists()
-    (settled,) = await Verification(buckets, PLAN, activation(buckets)).unfinished_writes()
+    (settled,) = await Verification(buckets, PLAN, publisher_context(buckets)).unfinished_writes()
     monkeypatch.undo()
     assert settled.result is Result.PROCESSED
     assert not left.exists()

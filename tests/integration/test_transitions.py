@@ -194,7 +194,7 @@ async def expired(site: Backend) -> None:
 
 
 async def sweep(site: Backend) -> None:
-    sweeping = Sweep(site.activation, site.settings.temp_folder, grace=0)
+    sweeping = Sweep(site.publisher_context, site.settings.temp_folder, grace=0)
     async for candidates in sweeping.candidates(thorough=True):
         await sweeping.settle(candidates)
 
@@ -202,7 +202,7 @@ async def sweep(site: Backend) -> None:
 async def reconcile(site: Backend) -> None:
     folder = site.settings.temp_folder
     await Reconciler(
-        site.activation, after=0, interval=1, repair_all_at_start=False, temporary=folder
+        site.publisher_context, after=0, interval=1, repair_all_at_start=False, temporary=folder
     ).repair_incoming()
 
 
@@ -210,7 +210,7 @@ async def repair(site: Backend) -> None:
     left = [entry.key async for entry in site.incoming.entries()]
     image = next(ImageKey.parse(f"{key[:-5]}.jpg") for key in left if key.endswith(".json") and "modern" not in key)
     suspicion = PossibleFinding(FindingClass.NOT_MOVED, image, frozenset(left))
-    await Verification(site.buckets, site.settings.plan, site.activation).verify(suspicion)
+    await Verification(site.buckets, site.settings.plan, site.publisher_context).verify(suspicion)
 
 
 @pytest.mark.parametrize("site", ["embedded"], indirect=True)

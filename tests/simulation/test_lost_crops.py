@@ -84,7 +84,7 @@ async def test_the_search_notices_a_crop_that_is_not_owed(monkeypatch: pytest.Mo
     async def in_active_alone(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:
         await buckets.active.put(image.crop, crop.geometry.text.encode())
 
-    monkeypatch.setattr("publisher.handlers.owe_crop", in_active_alone)
+    monkeypatch.setattr("publisher.activation.write_crop", in_active_alone)
     unverified = 0
     for seed in SEEDS:
         world = await cropped_by_processes_that_die(seed, "activate", "resize")

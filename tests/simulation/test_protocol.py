@@ -97,7 +97,8 @@ async def test_the_search_notices_a_rule_that_is_left_out(monkeypatch: pytest.Mo
     async def never(*_: object, **__: object) -> bool:
         return False
 
-    monkeypatch.setattr("publisher.handlers.remove_if_deleted", never)
+    for room in ("activation", "handlers"):
+        monkeypatch.setattr(f"publisher.{room}.remove_if_deleted", never)
     came_back = 0
     for seed in SEEDS:
         world = World(seed, 0)
@@ -114,7 +115,8 @@ async def test_the_search_notices_a_crop_that_is_not_looked_for(monkeypatch: pyt
     async def never(*_: object, **__: object) -> None:
         return None
 
-    monkeypatch.setattr("publisher.handlers.request_cropped", never)
+    for room in ("activation", "handlers"):
+        monkeypatch.setattr(f"publisher.{room}.request_cropped", never)
     uncropped = 0
     for seed in SEEDS:
         world = World(seed, 0)

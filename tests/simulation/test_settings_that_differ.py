@@ -14,7 +14,7 @@ from common.images.plan import Plan
 from common.images.records import Record, Stage, decode_record, record_key
 from common.messaging.events import ThumbnailsReady
 from common.storage.image_store import read_crop, read_record
-from publisher.activation import PublisherContext
+from publisher.context import PublisherContext
 
 PLANS = {"today": PLAN, "other": OTHERS[0], "base": OTHERS[1]}
 PAIRS = [((one,), (other,)) for one, other in product(PLANS, PLANS) if one != other]
@@ -82,9 +82,9 @@ async def test_nothing_comes_back(publishing: Sequence[str], resizing: Sequence[
 async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """To ask again wherever the settings are not one's own never ends."""
 
-    async def by_configuration(event: ThumbnailsReady, activation: PublisherContext) -> bool:
-        crop = await read_crop(activation.buckets.active, event.subject)
-        return event.data.configuration == activation.plan.configuration(event.data.stage, crop)
+    async def by_configuration(event: ThumbnailsReady, publisher_context: PublisherContext) -> bool:
+        crop = await read_crop(publisher_context.buckets.active, event.subject)
+        return event.data.configuration == publisher_context.plan.configuration(event.data.stage, crop)
 
     monkeypatch.setattr("publisher.handlers._is_in_place", by_configuration)
     with pytest.raises(AssertionError, match="events without end"):
@@ -94,9 +94,9 @@ async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest
 async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Uncropped versions may have come over it: an event that does not show the crop has to ask again."""
 
-    async def by_record(event: ThumbnailsReady, activation: PublisherContext) -> bool:
-        crop = await read_crop(activation.buckets.active, event.subject)
-        record = await read_record(activation.buckets.active, event.subject, Stage.BASE)
+    async def by_record(event: ThumbnailsReady, publisher_context: PublisherContext) -> bool:
+        crop = await read_crop(publisher_context.buckets.active, event.subject)
+        record = await read_record(publisher_context.buckets.active, event.subject, Stage.BASE)
         return crop is not None and record is not None and record.crop == crop.geometry.text
 
     monkeypatch.setattr("publisher.handlers._is_in_place", by_record)

@@ -24,11 +24,12 @@ from common.storage.base import Buckets, Entry, Storage
 from common.storage.local import LocalStorage
 from ingest.accept import UploadContext, accept
 from ingest.status import status_of
-from publisher.activation import PublisherContext, move_original
+from publisher.activation import activate, move_original
+from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete
-from publisher.edits import Edits, recrop_image, rotate_image
+from publisher.edits import recrop_image, rotate_image
 from publisher.errors import ImageFailed
-from publisher.handlers import activate, thumbnails_settled
+from publisher.handlers import thumbnails_ready
 from resizer.handlers import ResizerContext, make_thumbnails
 from resizer.rendering import Renderer
 
@@ -118,13 +119,14 @@ class Site:
         outbox = Outbox(bus)
         self.uploads = UploadContext(incoming=self.buckets.incoming, outbox=outbox, pool=decoders, turning=None)
         self.resizing = ResizerContext(buckets=self.buckets, bus=bus, renderer=Renderer(renderers, PLAN))
-        self.activation = PublisherContext(buckets=self.buckets, bus=bus, outbox=outbox, plan=PLAN, ttl=3600.0)
-        self.edits = Edits(
+        self.publisher_context = PublisherContext(buckets=self.buckets, bus=bus, outbox=outbox, plan=PLAN, ttl=3600.0)
+        self.edit_context = EditContext(
             buckets=self.buckets,
             bus=bus,
             outbox=outbox,
             pool=decoders,
             plan=PLAN,
+            ttl=3600.0,
             temporary=self.temporary,
             patience=60.0,
         )
@@ -157,7 +159,7 @@ async def _render(site: Site, image: ImageKey) -> None:
 
 
 async def _publish(site: Site, image: ImageKey) -> None:
-    await activate(image, context=site.activation)
+    await activate(image, context=site.publisher_context)
 
 
 async def _move(site: Site, image: ImageKey) -> None:
@@ -167,7 +169,7 @@ async def _move(site: Site, image: ImageKey) -> None:
 async def _settle(site: Site, image: ImageKey) -> None:
     data = StageData(stage=Stage.BASE, configuration=PLAN.configuration(Stage.BASE))
     event = ThumbnailsReady(source="/test", subject=image, data=data)
-    await thumbnails_settled(event, context=site.activation)
+    await thumbnails_ready(event, context=site.publisher_context)
 
 
 async def _fail(site: Site, image: ImageKey) -> None:
@@ -178,7 +180,7 @@ async def _fail(site: Site, image: ImageKey) -> None:
 
 async def _publish_failed(site: Site, image: ImageKey) -> None:
     with suppress(ImageFailed):
-        await activate(image, context=site.activation)
+        await activate(image, context=site.publisher_context)
         raise AssertionError("a failed image was published")
 
 
@@ -187,15 +189,15 @@ async def _status(site: Site, image: ImageKey) -> None:
 
 
 async def _delete(site: Site, image: ImageKey) -> None:
-    await delete(image, buckets=site.buckets, plan=PLAN, outbox=site.activation.outbox)
+    await delete(image, buckets=site.buckets, plan=PLAN, outbox=site.publisher_context.outbox)
 
 
 async def _rotate(site: Site, image: ImageKey) -> None:
-    await rotate_image(image, 90, edits=site.edits)
+    await rotate_image(image, 90, context=site.edit_context)
 
 
 async def _recrop(site: Site, image: ImageKey) -> None:
-    await recrop_image(image, _CROP, edits=site.edits)
+    await recrop_image(image, _CROP, context=site.edit_context)
 
 
 @dataclass(frozen=True)

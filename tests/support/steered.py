@@ -21,8 +21,8 @@ from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from ingest.bootstrap import ingest
-from publisher.activation import PublisherContext
 from publisher.bootstrap import publisher
+from publisher.context import PublisherContext
 from resizer.bootstrap import resizer
 from standalone.settings import StandaloneSettings
 
@@ -151,7 +151,7 @@ class Backend:
         await eventually(lambda: bucket.stat(key), f"{key} in its bucket", 20)
 
     @property
-    def activation(self) -> PublisherContext:
+    def publisher_context(self) -> PublisherContext:
         """For what is done by a reconciler, a sweep or a command; the time to activate is over for all images."""
         return PublisherContext(self.buckets, self.bus, Outbox(self.bus), self.settings.plan, ttl=0)
 

@@ -31,10 +31,11 @@ from common.messaging.topology import WorkQueue
 from common.sandbox.protocol import Limits
 from common.storage.base import AnonymousAccess, Buckets, Entry, Storage
 from common.storage.image_store import write_tombstone
-from publisher.activation import PublisherContext
+from publisher.activation import activate
+from publisher.context import PublisherContext
 from publisher.deletion import delete
 from publisher.errors import ImageExpired, ImageUnknown
-from publisher.handlers import activate, activation_requested, thumbnails_settled
+from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
 from resizer.handlers import ResizerContext, make_thumbnails
@@ -219,16 +220,22 @@ class World:
         assert self._events <= _MOST, "events without end"
         if isinstance(event, ThumbnailsReady | ThumbnailsFailed):
             told = self._as_an_old_one_tells(event) if self._old and self.scheduler.random.random() < 0.5 else event
-            self.start(lambda: thumbnails_settled(told, context=self._activation))
+            self.start(lambda: self._follow(told))
         elif isinstance(event, ThumbnailsRequested):
             self.start(lambda: make_thumbnails(event, context=self._resizing))
+
+    async def _follow(self, event: ThumbnailsReady | ThumbnailsFailed) -> None:
+        if isinstance(event, ThumbnailsFailed):
+            await thumbnails_failed(event, context=self._publisher_context)
+        else:
+            await thumbnails_ready(event, context=self._publisher_context)
 
     @property
     def _resizing(self) -> ResizerContext:
         return self.scheduler.random.choice(self._resizers)
 
     @property
-    def _activation(self) -> PublisherContext:
+    def _publisher_context(self) -> PublisherContext:
         return self.scheduler.random.choice(self._publishers)
 
     @staticmethod
@@ -259,40 +266,40 @@ class World:
         event = ActivationRequested(source="/test", subject=IMAGE)
 
         async def activate_and_answer() -> None:
-            await activation_requested(event, context=self._activation)
+            await activation_requested(event, context=self._publisher_context)
             self.published = True
 
         self.start(activate_and_answer)
 
     def crop_one(self) -> None:
-        self.start(lambda: activate(IMAGE, context=self._activation, crop=CROPS[0]))
+        self.start(lambda: activate(IMAGE, context=self._publisher_context, crop=CROPS[0]))
 
     def crop_other(self) -> None:
-        self.start(lambda: activate(IMAGE, context=self._activation, crop=CROPS[1]))
+        self.start(lambda: activate(IMAGE, context=self._publisher_context, crop=CROPS[1]))
 
     def crop_once(self) -> None:
         """A request with a crop, whose process may die."""
         crop = CROPS[0]
 
         async def crop_and_answer() -> None:
-            await activate(IMAGE, context=self._activation, crop=crop)
+            await activate(IMAGE, context=self._publisher_context, crop=crop)
             self.answered.add(crop.geometry.text)
 
         self.start(crop_and_answer, request=True)
 
     def publish_once(self) -> None:
-        self.start(lambda: activate(IMAGE, context=self._activation), request=True)
+        self.start(lambda: activate(IMAGE, context=self._publisher_context), request=True)
 
     def delete_once(self) -> None:
         """A deletion whose process dies after the tombstone."""
         self.start(lambda: write_tombstone(IMAGE, buckets=self.buckets))
 
     def delete(self) -> None:
-        self.start(lambda: delete(IMAGE, buckets=self.buckets, plan=PLAN, outbox=self._activation.outbox))
+        self.start(lambda: delete(IMAGE, buckets=self.buckets, plan=PLAN, outbox=self._publisher_context.outbox))
 
     def sweep(self) -> None:
         """Sweep again and again until nobody may activate the image any more, and the grace is over."""
-        sweep = Sweep(self._activation, Path(), self._grace)
+        sweep = Sweep(self._publisher_context, Path(), self._grace)
 
         async def sweep_on() -> None:
             over = False
@@ -306,7 +313,9 @@ class World:
 
     def reconcile(self) -> None:
         """Settle what *incoming* owes, however young."""
-        reconciler = Reconciler(self._activation, after=0, interval=1, repair_all_at_start=False, temporary=Path())
+        reconciler = Reconciler(
+            self._publisher_context, after=0, interval=1, repair_all_at_start=False, temporary=Path()
+        )
         self.start(reconciler.repair_incoming, deadline=float("inf"))
 
     async def stop(self) -> None:
@@ -318,7 +327,9 @@ class World:
 
     def start_embedded(self) -> None:
         """Settle what both buckets owe, as the embedded default does when it starts."""
-        reconciler = Reconciler(self._activation, after=0, interval=1, repair_all_at_start=True, temporary=Path())
+        reconciler = Reconciler(
+            self._publisher_context, after=0, interval=1, repair_all_at_start=True, temporary=Path()
+        )
 
         async def settle() -> None:
             assert await reconciler.repair_everything()

@@ -13,9 +13,8 @@ from common.messaging.topology import PUBLISHER
 from common.sandbox.pool import Pool
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
-from publisher.activation import PublisherContext
-from publisher.edits import Edits
-from publisher.handlers import activation_requested, thumbnails_settled
+from publisher.context import EditContext, PublisherContext
+from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
 from publisher.http import api
 from publisher.http.routes import active_route, delete_route, publish_route, recrop_route, rotate_route
 from publisher.maintenance.reconciler import Reconciler
@@ -32,51 +31,58 @@ _DEADLINE = 300.0  # seconds; well below the hour of grace that follows INCOMING
 async def publisher(
     settings: PublisherSettings, *, bus: Bus, buckets: Buckets, repair_all_at_start: bool = False
 ) -> AsyncIterator[Service]:
-    """The service, ready to be run. With `settle_all` it first settles whatever both buckets owe."""
+    """The service, ready to be run. With `repair_all_at_start` it first repairs everything in both buckets."""
     outbox = Outbox(bus)
-    context = PublisherContext(buckets=buckets, bus=bus, outbox=outbox, plan=settings.plan, ttl=settings.incoming_ttl)
-    reconciler = Reconciler(
-        context,
-        after=settings.reconcile_after,
-        interval=settings.reconcile_interval,
-        repair_all_at_start=repair_all_at_start,
-        temporary=settings.temp_folder,
-    )
-    sweeper = Sweeper(context, interval=settings.clean_interval, temporary=settings.temp_folder)
-    subscription = Subscription(
+    async with Pool.open(_DECODERS, settings.limits) as pool:
+        context = EditContext(
+            buckets=buckets,
+            bus=bus,
+            outbox=outbox,
+            plan=settings.plan,
+            ttl=settings.incoming_ttl,
+            pool=pool,
+            temporary=settings.temp_folder,
+            patience=settings.edit_wait,
+        )
+        reconciler = Reconciler(
+            context,
+            after=settings.reconcile_after,
+            interval=settings.reconcile_interval,
+            repair_all_at_start=repair_all_at_start,
+            temporary=settings.temp_folder,
+        )
+        sweeper = Sweeper(context, interval=settings.clean_interval, temporary=settings.temp_folder)
+        yield Service(
+            name="publisher",
+            routes=_routes(settings, context),
+            subscriptions=(_subscription(context),),
+            background=(outbox.run, reconciler.run, sweeper.run),
+            trouble=pool.trouble,
+        )
+
+
+def _subscription(context: PublisherContext) -> Subscription:
+    return Subscription(
         PUBLISHER,
         {
             ActivationRequested: partial(activation_requested, context=context),
-            ThumbnailsReady: partial(thumbnails_settled, context=context),
-            ThumbnailsFailed: partial(thumbnails_settled, context=context),
+            ThumbnailsReady: partial(thumbnails_ready, context=context),
+            ThumbnailsFailed: partial(thumbnails_failed, context=context),
         },
         slots=_SLOTS,
         deadline=_DEADLINE,
     )
-    async with Pool.open(_DECODERS, settings.limits) as pool:
-        edits = Edits(
-            buckets=buckets,
-            bus=bus,
-            outbox=outbox,
-            pool=pool,
-            plan=settings.plan,
-            temporary=settings.temp_folder,
-            patience=settings.edit_wait,
-        )
-        secret = settings.api_secret_key
-        routes = [
-            Route("POST", "/publish", publish_route(context, edits, secret, settings.activation_wait), api.PUBLISH),
-            Route("POST", "/recrop", recrop_route(edits, secret), api.RECROP),
-            Route("POST", "/rotate", rotate_route(edits, secret), api.ROTATE),
-            Route("POST", "/delete", delete_route(context, secret), api.DELETE),
-        ]
-        if isinstance(buckets.active, LocalStorage):
-            handler = active_route(buckets.active, settings.cache_control)
-            routes.append(Route("GET", "/active/{key}", handler, api.ACTIVE))
-        yield Service(
-            name="publisher",
-            routes=tuple(routes),
-            subscriptions=(subscription,),
-            background=(outbox.run, reconciler.run, sweeper.run),
-            trouble=pool.trouble,
-        )
+
+
+def _routes(settings: PublisherSettings, context: EditContext) -> tuple[Route, ...]:
+    secret = settings.api_secret_key
+    routes = [
+        Route("POST", "/publish", publish_route(context, secret, settings.activation_wait), api.PUBLISH),
+        Route("POST", "/recrop", recrop_route(context, secret), api.RECROP),
+        Route("POST", "/rotate", rotate_route(context, secret), api.ROTATE),
+        Route("POST", "/delete", delete_route(context, secret), api.DELETE),
+    ]
+    if isinstance(context.buckets.active, LocalStorage):
+        handler = active_route(context.buckets.active, settings.cache_control)
+        routes.append(Route("GET", "/active/{key}", handler, api.ACTIVE))
+    return tuple(routes)

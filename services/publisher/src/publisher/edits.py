@@ -7,7 +7,6 @@ is answered only once its effect is in the buckets; where that fails, the new ke
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,19 +16,17 @@ from common.cancellation import to_the_end
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
 from common.images.geometry import rotate_box
 from common.images.names import Format, ImageKey
-from common.images.plan import Plan
 from common.images.records import Record
 from common.images.sizes import Crop
 from common.imaging.probe import Header, probe
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
-from common.messaging.bus import Bus
 from common.messaging.events import ThumbnailsRequested
-from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
-from common.storage.base import Buckets, Storage
+from common.storage.base import Storage
 from common.storage.image_store import is_deleted, read_crop, wait_for_record, write_tombstone
 from common.storage.temporary import temporary_copy
+from publisher.context import EditContext
 from publisher.deletion import announce_deleted, delete, remove_deleted
 from publisher.errors import EditImpossible, ImageFailed, ImageUnknown
 
@@ -41,20 +38,7 @@ _ATTEMPTS = 3
 _CONFIRM = 2.0  # seconds that the broker has to take the request
 
 
-@dataclass(frozen=True)
-class Edits:
-    """What editing needs. `patience` is how many seconds it waits for thumbnails."""
-
-    buckets: Buckets
-    bus: Bus
-    outbox: Outbox
-    pool: Pool
-    plan: Plan
-    temporary: Path
-    patience: float
-
-
-async def rotate_image(image: ImageKey, rotation: Rotation, *, edits: Edits) -> tuple[ImageKey, str | None]:
+async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditContext) -> tuple[ImageKey, str | None]:
     """The key of the image turned clockwise, all of it public; the old one is deleted.
 
     And what of the old one could not be removed yet, if something could not: the next sweep removes it.
@@ -62,26 +46,26 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, edits: Edits) -> 
     """
     if image.format is Format.SVG:
         raise EditImpossible("an SVG cannot be rotated: expected a JPEG, PNG or GIF")
-    async with _all_or_nothing(edits) as made:
-        async with _open_original(image, edits) as path:
-            job = RotateJob(path=path, limits=edits.pool.limits, rotation=rotation)
-            found, (data,) = await _imaging(edits.pool.run(rotate, job, Rotated))
-            crop = await read_crop(edits.buckets.active, image)
+    async with _all_or_nothing(context) as made:
+        async with _open_original(image, context) as path:
+            job = RotateJob(path=path, limits=context.pool.limits, rotation=rotation)
+            found, (data,) = await _imaging(context.pool.run(rotate, job, Rotated))
+            crop = await read_crop(context.buckets.active, image)
             if crop is not None:
                 box = rotate_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
                 crop = Crop.parse(f"{box.width}x{box.height}+{box.left}+{box.top}")
-            async with temporary_copy(data, edits.temporary) as turned:
-                new = await _publish_copy(image, turned, crop, edits, made)
-        if await is_deleted(image, buckets=edits.buckets):
+            async with temporary_copy(data, context.temporary) as turned:
+                new = await _publish_copy(image, turned, crop, context, made)
+        if await is_deleted(image, buckets=context.buckets):
             raise ImageUnknown(f"{image} was deleted")
     # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.
-    await write_tombstone(image, buckets=edits.buckets)
-    left = await _remove_patiently(image, edits)
-    await announce_deleted(image, outbox=edits.outbox)
+    await write_tombstone(image, buckets=context.buckets)
+    left = await _remove_patiently(image, context)
+    await announce_deleted(image, outbox=context.outbox)
     return new, left
 
 
-async def _remove_patiently(image: ImageKey, edits: Edits) -> str | None:
+async def _remove_patiently(image: ImageKey, context: EditContext) -> str | None:
     """Remove what is buried. Returns what could not be removed, or None.
 
     The new image is there and the old one counts as deleted: the answer is yes even if this fails. To a no the API
@@ -91,7 +75,7 @@ async def _remove_patiently(image: ImageKey, edits: Edits) -> str | None:
     for attempt in range(_ATTEMPTS):
         await asyncio.sleep(attempt)
         try:
-            await remove_deleted(image, buckets=edits.buckets, plan=edits.plan)
+            await remove_deleted(image, buckets=context.buckets, plan=context.plan)
         except StorageFault as fault:
             reason = str(fault)
             log.warning("a rotated image's old versions cannot be removed", image=str(image), reason=reason)
@@ -101,15 +85,15 @@ async def _remove_patiently(image: ImageKey, edits: Edits) -> str | None:
     return f"{image} is deleted, and something of it stays until the next sweep"
 
 
-async def recrop_image(image: ImageKey, crop: Crop | None, *, edits: Edits) -> ImageKey:
+async def recrop_image(image: ImageKey, crop: Crop | None, *, context: EditContext) -> ImageKey:
     """The key of a copy that shows this part of the image, or all of it, public; the old one stays.
 
     Raises Unknown, Failed, Impossible, Transient.
     """
-    async with _all_or_nothing(edits) as made, _open_original(image, edits) as path:
+    async with _all_or_nothing(context) as made, _open_original(image, context) as path:
         if crop is not None:
-            await check_crop(path, crop, edits.pool)
-        return await _publish_copy(image, path, crop, edits, made)
+            await check_crop(path, crop, context.pool)
+        return await _publish_copy(image, path, crop, context, made)
 
 
 async def check_crop(path: Path, crop: Crop, pool: Pool) -> None:
@@ -129,18 +113,18 @@ async def _imaging(work: Awaitable[T]) -> T:
 
 
 @asynccontextmanager
-async def _open_original(image: ImageKey, edits: Edits) -> AsyncIterator[Path]:
-    if await is_deleted(image, buckets=edits.buckets):
+async def _open_original(image: ImageKey, context: EditContext) -> AsyncIterator[Path]:
+    if await is_deleted(image, buckets=context.buckets):
         raise ImageUnknown(f"{image} was deleted")
     try:
-        async with edits.buckets.active.as_file(str(image)) as path:
+        async with context.buckets.active.as_file(str(image)) as path:
             yield path
     except NoSuchKey as error:
         raise ImageUnknown(f"{image} is not public: expected the name of a published image") from error
 
 
 @asynccontextmanager
-async def _all_or_nothing(edits: Edits) -> AsyncIterator[list[ImageKey]]:
+async def _all_or_nothing(context: EditContext) -> AsyncIterator[list[ImageKey]]:
     """The images that are put into the list are deleted again, unless the context ends well.
 
     Also when the service stops, and the answer is given up.
@@ -149,21 +133,23 @@ async def _all_or_nothing(edits: Edits) -> AsyncIterator[list[ImageKey]]:
     try:
         yield made
     except (Exception, asyncio.CancelledError):
-        await to_the_end(delete(*made, buckets=edits.buckets, plan=edits.plan, outbox=edits.outbox))
+        await to_the_end(delete(*made, buckets=context.buckets, plan=context.plan, outbox=context.outbox))
         raise
 
 
-async def _publish_copy(image: ImageKey, path: Path, crop: Crop | None, edits: Edits, made: list[ImageKey]) -> ImageKey:
+async def _publish_copy(
+    image: ImageKey, path: Path, crop: Crop | None, context: EditContext, made: list[ImageKey]
+) -> ImageKey:
     """Store the file under a new key, which is `made` from then on, and wait for its thumbnails."""
-    active = edits.buckets.active
+    active = context.buckets.active
     new = await _store_original(image.format, path, active)
     made.append(new)
     try:
         if crop is not None:
             await active.put(new.crop, crop.geometry.text.encode())
         async with asyncio.timeout(_CONFIRM):
-            await edits.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
-        async with asyncio.timeout(edits.patience):
+            await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
+        async with asyncio.timeout(context.patience):
             await _wait_for_thumbnails(new, crop, active)
     except TimeoutError as error:
         raise Transient("its thumbnails were not made in time") from error

@@ -23,11 +23,11 @@ from common.messaging.outbox import Outbox
 from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.wiring import open_buckets, open_bus, wait_for_broker
-from publisher.activation import PublisherContext
 from publisher.audit.findings import PossibleFinding, possible_findings
 from publisher.audit.index import BucketIndex
 from publisher.audit.scan import read_names, walk
 from publisher.audit.verification import Verification
+from publisher.context import PublisherContext
 from publisher.maintenance.sweep import Candidate, Sweep
 from publisher.settings import ProtocolBrokerSettings, ProtocolSettings
 

@@ -12,8 +12,8 @@ from common.jobs import Outcome, Result
 from common.messaging.events import Lane
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import find_original, is_deleted, is_public
-from publisher.activation import PublisherContext
 from publisher.audit.findings import FindingClass, PossibleFinding
+from publisher.context import PublisherContext
 from publisher.maintenance.repairs import (
     finish_move,
     missing_stage,

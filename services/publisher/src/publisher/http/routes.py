@@ -11,11 +11,11 @@ from common.images.names import ImageKey, content_type, image_name_of
 from common.images.sizes import Crop
 from common.storage.image_store import is_deleted, wait_for_record
 from common.storage.local import LocalStorage
-from publisher.activation import PublisherContext
+from publisher.activation import activate
+from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete
-from publisher.edits import Edits, check_crop, recrop_image, rotate_image
+from publisher.edits import check_crop, recrop_image, rotate_image
 from publisher.errors import EditImpossible, ImageExpired, ImageFailed, ImageUnknown
-from publisher.handlers import activate
 from publisher.http import requests
 
 _STATUS = {ImageUnknown: 404, ImageExpired: 410, ImageFailed: 422, EditImpossible: 400}
@@ -30,7 +30,7 @@ Given = dict[str, object]
 Call = Callable[[web.Request, Given], Awaitable[web.Response]]
 
 
-def publish_route(context: PublisherContext, edits: Edits, secret: str, wait: float) -> Handler:
+def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
     """The handler of `POST /publish`: 200 once the image is public.
 
     It first waits for thumbnails that are still being made, because the page that shows them comes next; `wait` is
@@ -43,7 +43,7 @@ def publish_route(context: PublisherContext, edits: Edits, secret: str, wait: fl
         preferences = ",".join(request.headers.getall("Prefer", [])).lower().replace(" ", "").split(",")
         patient = "respond-async" not in preferences
         if crop is not None:
-            await _check_crop(image, crop, edits)
+            await _check_crop(image, crop, context)
         if patient and crop is None:
             await _wait_for_thumbnails(image, context, wait)
         await activate(image, context=context, crop=crop)
@@ -56,18 +56,18 @@ def publish_route(context: PublisherContext, edits: Edits, secret: str, wait: fl
     return _guarded(secret, publish)
 
 
-def recrop_route(edits: Edits, secret: str) -> Handler:
+def recrop_route(context: EditContext, secret: str) -> Handler:
     """The handler of `POST /recrop`: 200 with the name of the new image once that is public."""
 
     async def recrop(request: web.Request, given: Given) -> web.Response:
         image, crop = requests.image(given), requests.crop(given)
         request["image"] = str(image)
-        return _done(filename=str(await recrop_image(image, crop, edits=edits)))
+        return _done(filename=str(await recrop_image(image, crop, context=context)))
 
     return _guarded(secret, recrop)
 
 
-def rotate_route(edits: Edits, secret: str) -> Handler:
+def rotate_route(context: EditContext, secret: str) -> Handler:
     """The handler of `POST /rotate`: 200 with the name of the new image once that is public and the old one gone.
 
     Where the store would not remove all of the old one, the answer says so in `warning`.
@@ -76,7 +76,7 @@ def rotate_route(edits: Edits, secret: str) -> Handler:
     async def rotate(request: web.Request, given: Given) -> web.Response:
         image, rotation = requests.image(given), requests.rotation(given)
         request["image"] = str(image)
-        new, warning = await rotate_image(image, rotation, edits=edits)
+        new, warning = await rotate_image(image, rotation, context=context)
         return _done(filename=str(new), warning=warning)
 
     return _guarded(secret, rotate)
@@ -139,11 +139,11 @@ def _done(
     return web.json_response({key: value for key, value in body.items() if value is not None}, headers=headers)
 
 
-async def _check_crop(image: ImageKey, crop: Crop, edits: Edits) -> None:
-    for bucket in (edits.buckets.incoming, edits.buckets.active):
+async def _check_crop(image: ImageKey, crop: Crop, context: EditContext) -> None:
+    for bucket in (context.buckets.incoming, context.buckets.active):
         try:
             async with bucket.as_file(str(image)) as path:
-                await check_crop(path, crop, edits.pool)
+                await check_crop(path, crop, context.pool)
         except NoSuchKey:
             continue
         return

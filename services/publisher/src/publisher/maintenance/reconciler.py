@@ -21,7 +21,7 @@ from common.messaging.events import Lane
 from common.messaging.topology import RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.storage.base import Storage
 from common.storage.image_store import find_original, is_deleted, is_public
-from publisher.activation import PublisherContext
+from publisher.context import PublisherContext
 from publisher.maintenance import tombstones
 from publisher.maintenance.listing import ListedImage, list_images
 from publisher.maintenance.repairs import (

@@ -14,15 +14,15 @@ from common.messaging.events import ActivatedData, ImageActivated, Lane, Request
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_crop, read_record
 from publisher.activation import (
-    PublisherContext,
     announce_thumbnails,
-    crop_asked_for,
+    clear_owed_crop,
     move_original,
     move_thumbnails,
-    owed_crop,
+    read_owed_crop,
     remove_if_deleted,
     request_cropped,
 )
+from publisher.context import PublisherContext
 from publisher.deletion import remove_deleted
 
 log = structlog.get_logger()
@@ -55,14 +55,14 @@ async def finish_move(image: ImageKey, others: Collection[str], *, context: Publ
     """
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = context.buckets
-    owed = await owed_crop(image, buckets=buckets) if image.crop in others else None
+    owed = await read_owed_crop(image, buckets=buckets) if image.crop in others else None
     cut_off = await buckets.incoming.stat(str(image)) is not None
     await move_original(image, buckets=buckets)
     moved = await move_thumbnails(image, context=context, listed=others)
     if (request := await request_cropped(image, context=context)) is not None:
         await context.bus.publish(request)
     if owed is not None:
-        await crop_asked_for(image, owed, buckets=buckets)
+        await clear_owed_crop(image, owed, buckets=buckets)
     deleted = await remove_if_deleted(image, context=context, moved=moved)
     if cut_off and not deleted:
         await context.outbox.send(ImageActivated(source="/publisher", subject=image))

@@ -18,7 +18,7 @@ from common.jobs import Outcome, Result
 from common.messaging.events import ImageExpired
 from common.storage.base import Buckets
 from common.storage.image_store import find_original, is_deleted, is_public
-from publisher.activation import PublisherContext
+from publisher.context import PublisherContext
 from publisher.maintenance import tombstones
 from publisher.maintenance.listing import ListedImage, list_images, with_pauses
 from publisher.maintenance.repairs import (

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from common.errors import Transient
-from publisher.activation import PublisherContext
+from publisher.context import PublisherContext
 from publisher.maintenance.lock import Lock
 from publisher.maintenance.sweep import Sweep
 
