@@ -40,8 +40,9 @@ from publisher.context import EditContext, PublisherContext
 from publisher.edits import recrop_image, rotate_image
 from publisher.maintenance.lock import Lock
 from publisher.maintenance.sweep import Sweep
-from resizer.handlers import ResizerContext, make_thumbnails
+from resizer.handlers import image_uploaded
 from resizer.rendering import Renderer
+from resizer.thumbnails import ResizerContext
 
 PLAN = Plan(parse_sizes(None))
 IMAGE = ImageKey.parse(KEY)
@@ -340,7 +341,7 @@ async def test_who_has_failed_writes_nothing_later() -> None:
         buckets=Buckets(incoming, MemoryStorage()), bus=EmbeddedBus(), renderer=Renderer(pool, PLAN)
     )
     with pytest.raises(StorageFault):
-        await make_thumbnails(ImageUploaded(source="/test", subject=IMAGE), context=resizing)
+        await image_uploaded(ImageUploaded(source="/test", subject=IMAGE), context=resizing)
     incoming.goes_on.set()
     await asyncio.sleep(0.05)
     assert set(incoming.objects) == {KEY}

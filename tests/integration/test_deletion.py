@@ -27,8 +27,9 @@ from publisher.edits import rotate_image
 from publisher.handlers import thumbnails_ready
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import GRACE, Sweep
-from resizer.handlers import ResizerContext, make_thumbnails
+from resizer.handlers import image_uploaded, thumbnails_requested
 from resizer.rendering import Renderer
+from resizer.thumbnails import ResizerContext
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 NAME = IMAGE.name
@@ -305,7 +306,7 @@ async def test_a_deleted_image_that_a_migration_brings_years_later_does_not_come
     await world.active.put(str(IMAGE), photo(30, 20))  # as the migrator stores it, had it looked just before
     async with Pool.open(1, Limits()) as pool:
         event = ImageUploaded(source="/migrator", subject=IMAGE)
-        await make_thumbnails(event, context=ResizerContext(world.buckets, world.bus, Renderer(pool, PLAN)))
+        await image_uploaded(event, context=ResizerContext(world.buckets, world.bus, Renderer(pool, PLAN)))
     assert set(world.active.objects) == {str(IMAGE)}, "its thumbnails are taken back"
     await world.clean()
     assert world.nothing_is_left()
@@ -320,7 +321,7 @@ async def test_a_late_event_of_one_format_leaves_the_image_of_the_same_name_alon
     async with Pool.open(1, Limits()) as pool:
         resizing = ResizerContext(world.buckets, world.bus, Renderer(pool, PLAN))
         event = ThumbnailsRequested(source="/test", subject=ImageKey(NAME, late))
-        await make_thumbnails(event, context=resizing)
+        await thumbnails_requested(event, context=resizing)
     assert set(world.active.objects) == kept
 
 

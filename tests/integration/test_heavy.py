@@ -22,9 +22,10 @@ from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from resizer.bootstrap import resizer
-from resizer.handlers import ResizerContext, make_thumbnails
+from resizer.handlers import image_uploaded
 from resizer.rendering import Renderer
 from resizer.settings import ResizerSettings
+from resizer.thumbnails import ResizerContext
 
 
 class WatchedPool:
@@ -57,7 +58,7 @@ async def most_at_once(data: bytes) -> int:
         renderer = Renderer(watched, Plan(parse_sizes(None)))
         resizing = ResizerContext(buckets=buckets, bus=EmbeddedBus(), renderer=renderer)
         events = [ImageUploaded(source="/test", subject=key) for key in keys]
-        await asyncio.gather(*(make_thumbnails(event, context=resizing) for event in events))
+        await asyncio.gather(*(image_uploaded(event, context=resizing) for event in events))
     assert len(incoming.objects) == 3 * 5
     most: int = watched.most
     return most

@@ -23,8 +23,9 @@ from common.sandbox.protocol import Limits
 from common.storage.base import Buckets, Entry
 from publisher.context import PublisherContext
 from publisher.maintenance.reconciler import Reconciler
-from resizer.handlers import ResizerContext, make_thumbnails
+from resizer.handlers import thumbnails_requested
 from resizer.rendering import Renderer
+from resizer.thumbnails import ResizerContext
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 
@@ -99,5 +100,5 @@ async def test_a_request_for_formats_that_nobody_wants_any_more_does_nothing(pla
     async with Pool.open(1, Limits()) as pool:
         resizing = ResizerContext(Buckets(incoming, active), bus, Renderer(pool, Plan(plan.sizes)))
         data = RequestData(lane=Lane.FOLLOW_UP, stage=Stage.MODERN)
-        await make_thumbnails(ThumbnailsRequested(source="/test", subject=IMAGE, data=data), context=resizing)
+        await thumbnails_requested(ThumbnailsRequested(source="/test", subject=IMAGE, data=data), context=resizing)
     assert set(incoming.objects) == {str(IMAGE)}

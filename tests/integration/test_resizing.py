@@ -27,8 +27,9 @@ from common.sandbox.protocol import Limits
 from common.storage.base import Buckets
 from publisher.context import PublisherContext
 from publisher.maintenance.reconciler import Reconciler
-from resizer.handlers import ResizerContext, make_thumbnails, retries_exhausted
+from resizer.handlers import image_uploaded, retries_exhausted
 from resizer.rendering import Renderer
+from resizer.thumbnails import ResizerContext
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 RECORD = f"{IMAGE.name}.json"
@@ -43,7 +44,7 @@ class World:
         self.pool = pool
 
     async def resize(self, sizes: str | None = None) -> None:
-        await make_thumbnails(EVENT, context=self.resizing(sizes))
+        await image_uploaded(EVENT, context=self.resizing(sizes))
 
     def resizing(self, sizes: str | None = None) -> ResizerContext:
         buckets = Buckets(self.incoming, self.active)
@@ -171,6 +172,6 @@ async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
 
 
 def live(resizing: ResizerContext) -> Subscription:
-    handlers: dict[type[Event], Handler] = {ImageUploaded: partial(make_thumbnails, context=resizing)}
+    handlers: dict[type[Event], Handler] = {ImageUploaded: partial(image_uploaded, context=resizing)}
     last_words = partial(retries_exhausted, context=resizing)
     return Subscription(RESIZER_LIVE, handlers, slots=1, deadline=60, retries_exhausted=last_words)

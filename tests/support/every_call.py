@@ -30,8 +30,9 @@ from publisher.deletion import delete
 from publisher.edits import recrop_image, rotate_image
 from publisher.errors import ImageFailed
 from publisher.handlers import thumbnails_ready
-from resizer.handlers import ResizerContext, make_thumbnails
+from resizer.handlers import image_uploaded
 from resizer.rendering import Renderer
+from resizer.thumbnails import ResizerContext
 
 PLAN = Plan(parse_sizes(None))
 _CROP = Crop.parse("10x10+1+1")
@@ -155,7 +156,7 @@ async def upload(site: Site) -> ImageKey:
 
 
 async def _render(site: Site, image: ImageKey) -> None:
-    await make_thumbnails(ImageUploaded(source="/test", subject=image), context=site.resizing)
+    await image_uploaded(ImageUploaded(source="/test", subject=image), context=site.resizing)
 
 
 async def _publish(site: Site, image: ImageKey) -> None:

@@ -38,9 +38,10 @@ from publisher.errors import ImageExpired, ImageUnknown
 from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
-from resizer.handlers import ResizerContext, make_thumbnails
+from resizer.handlers import image_uploaded, thumbnails_requested
 from resizer.operations.render import Made, Rendered, RenderJob
 from resizer.rendering import Renderer
+from resizer.thumbnails import ResizerContext
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 PLAN = Plan(parse_sizes(None)[:2], modern=(Output(format=Format.WEBP, quality=80),))
@@ -222,7 +223,7 @@ class World:
             told = self._as_an_old_one_tells(event) if self._old and self.scheduler.random.random() < 0.5 else event
             self.start(lambda: self._follow(told))
         elif isinstance(event, ThumbnailsRequested):
-            self.start(lambda: make_thumbnails(event, context=self._resizing))
+            self.start(lambda: thumbnails_requested(event, context=self._resizing))
 
     async def _follow(self, event: ThumbnailsReady | ThumbnailsFailed) -> None:
         if isinstance(event, ThumbnailsFailed):
@@ -260,7 +261,7 @@ class World:
 
     def resize(self) -> None:
         event = ImageUploaded(source="/test", subject=IMAGE)
-        self.start(lambda: make_thumbnails(event, context=self._resizing))
+        self.start(lambda: image_uploaded(event, context=self._resizing))
 
     def activate(self) -> None:
         event = ActivationRequested(source="/test", subject=IMAGE)

@@ -75,8 +75,8 @@ class Record(_Model):
     colour: str | None = None
 
     @property
-    def settled(self) -> bool:
-        """Whether there is nothing left to try: made, or failed for a reason that lies in the image."""
+    def is_final(self) -> bool:
+        """Whether rendering again would change nothing: it succeeded, or failed for a reason that lies in the image."""
         return self.failed is None or self.failed.fault != FailureClass.GAVE_UP
 
 

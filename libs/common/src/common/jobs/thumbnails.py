@@ -60,7 +60,7 @@ class Thumbnails:
         found: list[Stage] = []
         for stage in stages or self._plan.stages:
             record = await self._record(image, stage)
-            if record is None or not record.settled:
+            if record is None or not record.is_final:
                 found.append(stage)
             elif record.failed is not None:
                 break
@@ -86,7 +86,7 @@ class Thumbnails:
         """
         for stage in stages:
             record = await self._record(image, stage)
-            if record is not None and (made or not record.settled):
+            if record is not None and (made or not record.is_final):
                 await self._buckets.active.delete(record_key(image, stage))
 
     async def make(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:

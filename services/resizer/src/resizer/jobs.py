@@ -1,0 +1,117 @@
+"""`python -m resizer resize`: its options, and its wiring."""
+
+import argparse
+import re
+from functools import partial
+
+from common.errors import JobFault
+from common.images.records import Stage
+from common.jobs import (
+    NOT_POSSIBLE,
+    Command,
+    Options,
+    Result,
+    Thumbnails,
+    add_options,
+    open_tally,
+    options_from,
+    process_all,
+)
+from common.sandbox.pool import Pool
+from common.settings.base import read_settings
+from common.wiring import open_buckets, open_bus, wait_for_broker
+from resizer.estimate import Estimate
+from resizer.regeneration import Regeneration, Selection, pending_images, regenerate, selected
+from resizer.rendering import Renderer
+from resizer.settings import ResizerServiceSettings
+
+# Images that are being rendered at once: enough for the resizers never to wait.
+_IN_FLIGHT = 128
+
+
+async def resize(options: Options, selection: Selection) -> int:
+    """Have the running resizers make the selected images' thumbnails anew.
+
+    Returns the exit status: 0 when every image ended well, else 1. Raises JobFault when it cannot run, or go on.
+    """
+    settings = read_settings(ResizerServiceSettings)
+    if selection.stage is not None and selection.stage not in settings.plan.stages:
+        raise JobFault("--stage modern: expected GENERATE_WEBP or GENERATE_AVIF to be set")
+    async with open_buckets(settings) as buckets, open_bus(settings, "resize") as bus:
+        await buckets.check()
+        thumbnails = Thumbnails(buckets, bus, settings.plan, "/resizer")
+        stages = tuple(stage for stage in settings.plan.stages if selection.stage in (None, stage))
+        regeneration = Regeneration(buckets, thumbnails, selection, stages, options.jobs)
+        total = 0
+        async for _ in selected(buckets.active, selection):
+            total += 1
+        if selection.key is not None and not total:
+            raise JobFault(f"{selection.key} is not public: expected the name of an image in the public bucket")
+        with open_tally(total, options) as tally:
+            found = pending_images(tally, options.limit, regeneration=regeneration)
+            if options.dry_run:
+                pricing = Estimate()
+                await process_all(found, pricing.count, tally.add, at_once=1)
+                async with Pool.open(1, settings.limits) as pool:
+                    tally.print_line(await pricing.summary(Renderer(pool, settings.plan), buckets.active))
+                return 0
+            await bus.consume((), thumbnails.on_event)
+            await wait_for_broker(bus)
+            await process_all(found, partial(regenerate, regeneration=regeneration), tally.add, at_once=_IN_FLIGHT)
+    return 1 if tally.results[Result.ERROR] else 0
+
+
+def _arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `resize`."""
+    add_options(parser, force="with --missing: also what could not be rendered before")
+    add = parser.add_argument
+    add("--missing", action="store_true", help="only what has no thumbnails of today's settings")
+    add("--stage", type=Stage, choices=list(Stage), help="only these: base, or modern (WebP and AVIF)")
+    add("--prefix", type=_prefix, metavar="DIGITS", help="only images whose name begins with this")
+    add("--older", type=_seconds, metavar="AGE", help="only images uploaded longer ago than this, such as 90d or 12h")
+    add("--younger", type=_seconds, metavar="AGE", help="only images uploaded since then")
+
+
+def _selection(given: argparse.Namespace) -> Selection:
+    options = options_from(given)
+    return Selection(
+        missing=given.missing,
+        stage=given.stage,
+        key=options.key,
+        prefix=given.prefix or "",
+        older=given.older,
+        younger=given.younger,
+        failed=options.force,
+    )
+
+
+def _prefix(text: str) -> str:
+    if not re.fullmatch(r"[0-9]+(_[0-9]*)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected the beginning of a name, such as 1475")
+    return text
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"([0-9]{1,6})([dhm])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected days, hours or minutes, such as 90d, 12h or 30m")
+    return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
+
+
+def _resume(arguments: list[str]) -> tuple[str, list[str]]:
+    """How to go on with a run that was stopped: without --missing, the same command would begin from the start."""
+    if "--missing" in arguments or "--dry-run" in arguments:
+        return "this goes on", arguments
+    return "this goes on with what has no thumbnails of today's settings", ["--missing", *arguments]
+
+
+RESIZE = Command(
+    "resize",
+    "make the thumbnails of public images anew",
+    _arguments,
+    lambda given: resize(options_from(given), _selection(given)),
+    ResizerServiceSettings,
+    {0: "every image ended well", 1: "some did not; --report says which", 2: NOT_POSSIBLE},
+    "python -m resizer resize --missing",
+    _resume,
+)
