@@ -38,8 +38,8 @@ def ours(source: Path, kind: str, _: Path) -> Thumbnails:
         "png": Output(format=Format.PNG),
         "gif": Output(format=Format.GIF),
     }.get(kind, Output(format=Format.JPG))
-    job = RenderJob(path=source, limits=Limits(), sizes=parse_sizes(None), outputs=(output,))
-    _result, blobs = render(job)
+    job = RenderJob(limits=Limits(), sizes=parse_sizes(None), outputs=(output,))
+    _result, blobs = render(job, source.read_bytes())
     return dict(zip(SIZES, blobs, strict=True))
 
 

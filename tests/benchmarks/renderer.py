@@ -133,8 +133,8 @@ async def bare_rate(photo: Path, workers: int, images: int = 24) -> float:
     """Images a second of the pool alone: no storage, no events."""
     async with Pool.open(workers, Limits()) as pool:
         outputs = (Output(format=Format.JPG),)
-        job = RenderJob(path=photo, limits=pool.limits, sizes=parse_sizes(None), outputs=outputs)
-        await asyncio.gather(*(pool.run(render, job, Rendered) for _ in range(workers)))
+        job = RenderJob(limits=pool.limits, sizes=parse_sizes(None), outputs=outputs)
+        await asyncio.gather(*(pool.run(render, job, Rendered, photo) for _ in range(workers)))
         start = time.monotonic()
-        await asyncio.gather(*(pool.run(render, job, Rendered) for _ in range(images)))
+        await asyncio.gather(*(pool.run(render, job, Rendered, photo) for _ in range(images)))
         return images / (time.monotonic() - start)

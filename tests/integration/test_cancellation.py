@@ -133,7 +133,7 @@ class Decoders:
     def __init__(self, orientation: int = 1) -> None:
         self._orientation = orientation
 
-    async def run(self, _: object, __: Job, result: type[Any]) -> tuple[Any, list[bytes]]:
+    async def run(self, _: object, __: Job, result: type[Any], ___: Path) -> tuple[Any, list[bytes]]:
         await asyncio.sleep(0)
         if result is Header:
             frame = {"width": 300, "height": 200, "frames": 1, "interlaced": False}

@@ -33,9 +33,9 @@ def test_other_formats(data: bytes, ending: str, tmp_path: Path) -> None:
     path.write_bytes(data)
     output = Output(format=Format.PNG)
     crop = Crop.parse("200x100+220+140")
-    _, (made,) = render(RenderJob(path=path, limits=Limits(), sizes=SIZES, outputs=(output,), crop=crop))
+    _, (made,) = render(RenderJob(limits=Limits(), sizes=SIZES, outputs=(output,), crop=crop), data)
     everything = parse_sizes('[{"suffix": "ALL", "convert": []}]')
-    _, (whole,) = render(RenderJob(path=path, limits=Limits(), sizes=everything, outputs=(output,)))
+    _, (whole,) = render(RenderJob(limits=Limits(), sizes=everything, outputs=(output,)), data)
     assert (opened(made).width, opened(made).height) == (200, 100), ending
     expected = opened(whole).crop(220, 140, 200, 100)
     assert (opened(made).cast("short") - expected.cast("short")).abs().avg() < 1
@@ -45,13 +45,12 @@ def test_every_frame_of_an_animation(tmp_path: Path) -> None:
     path = tmp_path / "original"
     path.write_bytes(animated_gif())
     job = RenderJob(
-        path=path,
         limits=Limits(),
         sizes=SIZES,
         outputs=(Output(format=Format.GIF),),
         crop=Crop.parse("100x50+10+10"),
     )
-    _, (made,) = render(job)
+    _, (made,) = render(job, path.read_bytes())
     assert (opened(made).width, opened(made).get("page-height"), opened(made).get("n-pages")) == (100, 50, 4)
 
 
@@ -69,10 +68,8 @@ def _compare(data: bytes, ending: str, crop: str, folder: Path) -> None:
         "300x300>",
         f"png:{expected}",
     )
-    job = RenderJob(
-        path=path, limits=Limits(), sizes=SIZES, outputs=(Output(format=Format.JPG),), crop=Crop.parse(crop)
-    )
-    result, (made,) = render(job)
+    job = RenderJob(limits=Limits(), sizes=SIZES, outputs=(Output(format=Format.JPG),), crop=Crop.parse(crop))
+    result, (made,) = render(job, path.read_bytes())
     found, wanted = opened(made), opened(expected.read_bytes())
     assert (found.width, found.height) == (wanted.width, wanted.height)
     assert (found.cast("short") - wanted.extract_band(0, n=3).cast("short")).abs().avg() < 4

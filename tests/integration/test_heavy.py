@@ -36,12 +36,12 @@ class WatchedPool:
         self.limits = pool.limits
         self.now = self.most = 0
 
-    async def run(self, operation: Callable[..., Any], job: Any, result: Any) -> Any:
+    async def run(self, operation: Callable[..., Any], job: Any, result: Any, original: Path) -> Any:
         renders = operation.__name__ == "render"
         self.now += renders
         self.most = max(self.most, self.now)
         try:
-            return await self._pool.run(operation, job, result)
+            return await self._pool.run(operation, job, result, original)
         finally:
             self.now -= renders
 
@@ -67,11 +67,11 @@ async def most_at_once(data: bytes) -> int:
 async def test_waiting_for_a_turn_holds_no_slot_of_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finish, run, rendering = asyncio.Event(), Pool.run, set[Path]()
 
-    async def run_slowly(pool: Pool, operation: Callable[..., Any], job: Any, result: Any) -> Any:
-        if operation.__name__ == "render" and job.path.stat().st_size > 1 << 20:
-            rendering.add(job.path)
+    async def run_slowly(pool: Pool, operation: Callable[..., Any], job: Any, result: Any, path: Path) -> Any:
+        if operation.__name__ == "render" and (await asyncio.to_thread(path.stat)).st_size > 1 << 20:
+            rendering.add(path)
             await finish.wait()
-        return await run(pool, operation, job, result)
+        return await run(pool, operation, job, result, path)
 
     monkeypatch.setattr(Pool, "run", run_slowly)
     incoming, bus = LocalStorage.open(tmp_path / "incoming"), EmbeddedBus()

@@ -28,13 +28,13 @@ SIZES = parse_sizes(None)
 async def outcome(pool: Pool, path: Path) -> tuple[str, str]:
     """What becomes of the file, and why: `refused` at the header, `failed` at the rendering, or `made`."""
     try:
-        header, _ = await pool.run(probe, Job(path=path, limits=LIMITS), Header)
+        header, _ = await pool.run(probe, Job(limits=LIMITS), Header, path)
     except ImageError as error:
         return "refused", error.reason
     output = Format.JPG if header.format is Format.SVG else header.format
-    job = RenderJob(path=path, limits=LIMITS, sizes=SIZES, outputs=(Output(format=output),))
+    job = RenderJob(limits=LIMITS, sizes=SIZES, outputs=(Output(format=output),))
     try:
-        made, blobs = await pool.run(render, job, Rendered)
+        made, blobs = await pool.run(render, job, Rendered, path)
     except ImageError as error:
         return "failed", error.reason
     assert len(made.variants) == len(blobs) == len(SIZES)

@@ -33,7 +33,7 @@ def stripped(data: bytes, folder: Path) -> bytes:
     """The file as it is stored."""
     path = folder / "original"
     path.write_bytes(data)
-    result, blobs = strip_location(Job(path=path, limits=Limits()))
+    result, blobs = strip_location(Job(limits=Limits()), path.read_bytes())
     assert result.changed is bool(blobs)
     return blobs[0] if blobs else data
 
@@ -42,7 +42,7 @@ def shown(data: bytes, folder: Path) -> tuple[int, int, int, int]:
     """What the header says of how it is shown."""
     path = folder / "shown"
     path.write_bytes(data)
-    found, _ = header(path, Limits())
+    found, _ = header(data, Limits())
     return found.width, found.height, found.frames, found.orientation
 
 
@@ -170,8 +170,7 @@ def test_what_imagemagick_makes_of_it(tmp_path: Path) -> None:
 
 def test_what_was_stripped_can_be_rotated(tmp_path: Path) -> None:
     after = stripped(located.located(photo(322, 201), ">", 6), tmp_path)
-    (tmp_path / "original").write_bytes(after)
-    _, (turned,) = rotate(RotateJob(path=tmp_path / "original", limits=Limits(), rotation=90))
+    _, (turned,) = rotate(RotateJob(limits=Limits(), rotation=90), after)
     (left,) = tags(turned)
     assert not positions(left)
     assert left["IFD0:Orientation"] == 3

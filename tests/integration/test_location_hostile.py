@@ -130,7 +130,7 @@ async def test_bombs_end(tmp_path: Path) -> None:
         for name, data in bombs():
             path.write_bytes(data)
             try:
-                result, blobs = await pool.run(strip_location, Job(path=path, limits=limits), Stripped)
+                result, blobs = await pool.run(strip_location, Job(limits=limits), Stripped, path)
             except ImageError as error:
                 refused[name] = error.reason
                 continue

@@ -17,15 +17,13 @@ SIZES = parse_sizes(None)
 WEBP, AVIF = Output(format=Format.WEBP, quality=93, effort=4), Output(format=Format.AVIF, quality=83)
 
 
-def job(data: bytes, folder: Path, *outputs: Output) -> RenderJob:
-    path = folder / "original"
-    path.write_bytes(data)
-    return RenderJob(path=path, limits=Limits(), sizes=SIZES, outputs=outputs)
+def job(*outputs: Output) -> RenderJob:
+    return RenderJob(limits=Limits(), sizes=SIZES, outputs=outputs)
 
 
-def modern(data: bytes, folder: Path) -> dict[str, bytes]:
+def modern(data: bytes) -> dict[str, bytes]:
     """The variants by suffix and format."""
-    result, blobs = render(job(data, folder, WEBP, AVIF))
+    result, blobs = render(job(WEBP, AVIF), data)
     return {f"{made.suffix}.{made.format}": blob for made, blob in zip(result.variants, blobs, strict=True)}
 
 
@@ -39,10 +37,10 @@ def modern(data: bytes, folder: Path) -> dict[str, bytes]:
         (SVG, Format.JPG),
     ],
 )
-def test_they_show_what_the_base_variants_show(data: bytes, base: Format, tmp_path: Path) -> None:
-    found = modern(data, tmp_path)
+def test_they_show_what_the_base_variants_show(data: bytes, base: Format) -> None:
+    found = modern(data)
     assert set(found) == {f"{size.suffix}.{ending}" for size in SIZES for ending in ("webp", "avif")}
-    _, bases = render(job(data, tmp_path, Output(format=base)))
+    _, bases = render(job(Output(format=base)), data)
     for size, plain in zip(SIZES, map(opened, bases), strict=True):
         for ending, loader in (("webp", "webpload"), ("avif", "heifload")):
             made = opened(found[f"{size.suffix}.{ending}"])
@@ -53,28 +51,28 @@ def test_they_show_what_the_base_variants_show(data: bytes, base: Format, tmp_pa
             assert (difference.cast("short") - other.cast("short")).abs().avg() < 9, f"{size.suffix}.{ending}"
 
 
-def test_what_is_transparent_stays_so(tmp_path: Path) -> None:
+def test_what_is_transparent_stays_so() -> None:
     for data in (transparent_png(), SVG):
-        for name, blob in modern(data, tmp_path).items():
+        for name, blob in modern(data).items():
             # -extent puts the square one on its background, white by default.
             assert opened(blob).hasalpha() == ("SI" not in name)
             if "SI" not in name:
                 assert opened(blob).getpoint(1, 1)[3] == 0
 
 
-def test_they_carry_no_metadata(tmp_path: Path) -> None:
+def test_they_carry_no_metadata() -> None:
     image = opened(photo(600, 400)).copy()
     where = "45/1 50/1 0/1 (45, 50, 0, Rational, 3 components)"
     image.set_type(pyvips.GValue.gstr_type, "exif-ifd3-GPSLatitude", where)
     image.set_type(pyvips.GValue.blob_type, "xmp-data", b"<x:xmpmeta>where it was</x:xmpmeta>")
-    for blob in (*modern(image.jpegsave_buffer(), tmp_path).values(), *modern(animated_gif(), tmp_path).values()):
+    for blob in (*modern(image.jpegsave_buffer()).values(), *modern(animated_gif()).values()):
         made = opened(blob)
         assert not [name for name in made.get_fields() if name.startswith(("exif", "xmp", "icc"))]
         assert b"where it was" not in blob
 
 
-def test_an_animated_gif_becomes_animated_webp_and_a_still_avif(tmp_path: Path) -> None:
-    found = modern(animated_gif(), tmp_path)
+def test_an_animated_gif_becomes_animated_webp_and_a_still_avif() -> None:
+    found = modern(animated_gif())
     for suffix, size in (("BI", (600, 450)), ("MI", (400, 300)), ("SI", (200, 200))):
         animation = pyvips.Image.new_from_buffer(found[f"{suffix}.webp"], "n=-1").copy_memory()
         assert (animation.width, animation.get("page-height")) == size
@@ -90,20 +88,21 @@ def test_an_animated_gif_becomes_animated_webp_and_a_still_avif(tmp_path: Path) 
 
 async def test_a_decoding_process_may_write_them(tmp_path: Path) -> None:
     """Its limits and blocks, and its address space, leave room for both encoders."""
+    (tmp_path / "original").write_bytes(photo())
     async with Pool.open(1, Limits(memory_mb=512), background=True) as pool:
-        rendered, blobs = await pool.run(render, job(photo(), tmp_path, WEBP, AVIF), Rendered)
+        rendered, blobs = await pool.run(render, job(WEBP, AVIF), Rendered, tmp_path / "original")
     assert len(blobs) == 6
     assert (rendered.width, rendered.height) == (4000, 3000)
 
 
-def test_what_a_format_cannot_hold_is_left_out_and_the_rest_is_made(tmp_path: Path) -> None:
+def test_what_a_format_cannot_hold_is_left_out_and_the_rest_is_made() -> None:
     convert = '[{"suffix": "ALL", "convert": []}, {"suffix": "MI", "convert": ["-resize", "400x400>"]}]'
     for width, expected in (
         (16_383, ["ALL.webp", "ALL.avif", "MI.webp", "MI.avif"]),
         (16_384, ["ALL.avif", "MI.webp", "MI.avif"]),
         (17_000, ["MI.webp", "MI.avif"]),
     ):
-        wide = job(photo(width, 40), tmp_path, WEBP, AVIF).model_copy(update={"sizes": parse_sizes(convert)})
-        result, blobs = render(wide)
+        wide = job(WEBP, AVIF).model_copy(update={"sizes": parse_sizes(convert)})
+        result, blobs = render(wide, photo(width, 40))
         assert [f"{made.suffix}.{made.format}" for made in result.variants] == expected
         assert [dimensions(blob) for blob in blobs] == [(made.width, made.height) for made in result.variants]

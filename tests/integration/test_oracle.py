@@ -65,8 +65,8 @@ def test_pictures_are_those_of_imagemagick(arguments: list[str], size: tuple[int
     convert(f"jpg:{original}", *arguments, f"png:{tmp_path / 'expected'}")
     expected = opened((tmp_path / "expected").read_bytes())
     (plan,) = parse_sizes(setting(*arguments, "-quality", "100"))
-    job = RenderJob(path=original, limits=Limits(), sizes=(plan,), outputs=(Output(format=Format.JPG),))
-    rendered, (data,) = render(job)
+    job = RenderJob(limits=Limits(), sizes=(plan,), outputs=(Output(format=Format.JPG),))
+    rendered, (data,) = render(job, original.read_bytes())
     found = opened(data)
     assert (found.width, found.height) == (expected.width, expected.height)
     assert (rendered.variants[0].width, rendered.variants[0].height) == (found.width, found.height)
@@ -84,7 +84,9 @@ def test_extent_and_transparency_as_imagemagick_has_them(background: str, resize
     convert(f"png:{original}", *arguments, f"png:{tmp_path / 'expected'}")
     expected = opened((tmp_path / "expected").read_bytes())
     (plan,) = parse_sizes(setting(*arguments))
-    _, (data,) = render(RenderJob(path=original, limits=Limits(), sizes=(plan,), outputs=(Output(format=Format.PNG),)))
+    _, (data,) = render(
+        RenderJob(limits=Limits(), sizes=(plan,), outputs=(Output(format=Format.PNG),)), original.read_bytes()
+    )
     found = opened(data)
     for x, y in ((2, 2), (2, 100), (100, 90), (100, 5)):
         assert _visible(found, x, y) == pytest.approx(_visible(expected, x, y), abs=12)
@@ -107,8 +109,8 @@ def mean_difference(one: pyvips.Image, other: pyvips.Image) -> float:
 def test_extreme_ratios(size: tuple[int, int], tmp_path: Path) -> None:
     original = tmp_path / "original"
     original.write_bytes(photo(*size))
-    job = RenderJob(path=original, limits=Limits(), sizes=parse_sizes(None), outputs=(Output(format=Format.JPG),))
-    rendered, blobs = render(job)
+    job = RenderJob(limits=Limits(), sizes=parse_sizes(None), outputs=(Output(format=Format.JPG),))
+    rendered, blobs = render(job, original.read_bytes())
     made = [(variant.width, variant.height) for variant in rendered.variants]
     assert made == [plan.dimensions(*size) for plan in parse_sizes(None)]
     assert [(opened(blob).width, opened(blob).height) for blob in blobs] == made

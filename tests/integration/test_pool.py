@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
-from tests.support.hostile import Answer, act
+from tests.support.hostile import Act, Answer, act
 from tests.support.pictures import photo
 
 from common.errors import Defect, FailureClass, ImageError, Transient
@@ -24,7 +24,7 @@ async def pool() -> AsyncIterator[Pool]:
 
 
 async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
-    return await pool.run(act, Job(path=Path(what), limits=pool.limits), Answer)
+    return await pool.run(act, Act(what=what, limits=pool.limits), Answer, None)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_an_error_of_ours_is_a_defect_and_never_the_images_fault(
 
 async def test_a_failing_system_call_is_not_the_images_fault(pool: Pool) -> None:
     with pytest.raises(Transient, match="No such file"):
-        await pool.run(probe, Job(path=Path("/nowhere/photo"), limits=pool.limits), Header)
+        await pool.run(probe, Job(limits=pool.limits), Header, Path("/nowhere/photo"))
 
 
 async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Pool, tmp_path: Path) -> None:
@@ -136,6 +136,6 @@ async def test_no_process_outlives_the_pool(pool: Pool) -> None:
 
 async def test_a_header_is_read(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(photo(640, 480, 6))
-    header, _ = await pool.run(probe, Job(path=tmp_path / "photo", limits=pool.limits), Header)
+    header, _ = await pool.run(probe, Job(limits=pool.limits), Header, tmp_path / "photo")
     assert header == Header(format="jpg", width=640, height=480, frames=1, orientation=6, interlaced=False)
     assert header.sideways

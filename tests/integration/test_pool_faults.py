@@ -11,20 +11,20 @@ from typing import Any
 
 import pytest
 from tests.support.eventually import eventually
-from tests.support.hostile import Answer, act
+from tests.support.hostile import Act, Answer, act
 from tests.support.unprivileged import unprivileged
 
 from common.errors import Transient
 from common.sandbox import process
 from common.sandbox.pool import Pool
-from common.sandbox.protocol import Job, Limits
+from common.sandbox.protocol import Limits
 
 LIMITS = Limits(memory_mb=512, cpu_seconds=10, wall_seconds=3)
 REPOSITORY = Path(__file__).parents[2]
 
 
 async def do(pool: Pool, what: str) -> str:
-    answer, _ = await pool.run(act, Job(path=Path(what), limits=pool.limits), Answer)
+    answer, _ = await pool.run(act, Act(what=what, limits=pool.limits), Answer, None)
     return answer.text
 
 

@@ -23,7 +23,7 @@ def rendered(data: bytes, output: Format, folder: Path) -> tuple[Rendered, list[
     """What the image becomes: the three default sizes, opened."""
     path = folder / "original"
     path.write_bytes(data)
-    result, blobs = render(RenderJob(path=path, limits=Limits(), sizes=SIZES, outputs=(Output(format=output),)))
+    result, blobs = render(RenderJob(limits=Limits(), sizes=SIZES, outputs=(Output(format=output),)), data)
     return result, [opened(blob) for blob in blobs]
 
 
@@ -156,7 +156,7 @@ def test_thumbnails_carry_no_metadata(tmp_path: Path) -> None:
         assert opened(data).get("xmp-data")
         path = tmp_path / "original"
         path.write_bytes(data)
-        _, blobs = render(RenderJob(path=path, limits=Limits(), sizes=SIZES, outputs=(Output(format=output),)))
+        _, blobs = render(RenderJob(limits=Limits(), sizes=SIZES, outputs=(Output(format=output),)), data)
         for blob in blobs:
             assert not any(word in blob for word in (b"Exif", b"eXIf", b"xmpmeta", b"GPS", b"Camera"))
 
@@ -249,5 +249,5 @@ def test_a_variant_that_would_be_enormous_is_refused(tmp_path: Path) -> None:
     path.write_bytes(photo(3000, 3))
     (cover,) = parse_sizes('[{"suffix": "C", "convert": ["-resize", "2000x2000^"]}]')
     with pytest.raises(ImageError, match="2,000,000 × 2,000 pixels") as error:
-        render(RenderJob(path=path, limits=Limits(), sizes=(cover,), outputs=(Output(format=Format.JPG),)))
+        render(RenderJob(limits=Limits(), sizes=(cover,), outputs=(Output(format=Format.JPG),)), photo(3000, 3))
     assert error.value.fault is FailureClass.TOO_LARGE

@@ -17,7 +17,7 @@ ANGLES = {90: "d90", 180: "d180", -90: "d270"}
 def rotated(data: bytes, rotation: Rotation, folder: Path) -> bytes:
     path = folder / "original"
     path.write_bytes(data)
-    _, (turned,) = rotate(RotateJob(path=path, limits=Limits(), rotation=rotation))
+    _, (turned,) = rotate(RotateJob(limits=Limits(), rotation=rotation), path.read_bytes())
     return turned
 
 
@@ -84,8 +84,8 @@ async def test_a_decoding_process_can_do_it(tmp_path: Path) -> None:
         for data in (photo(322, 201), turned_exif, transparent_png(322, 201), animated_gif(322, 201)):
             path = tmp_path / "original"
             path.write_bytes(data)
-            job = RotateJob(path=path, limits=pool.limits, rotation=90)
-            shown, (turned,) = await pool.run(rotate, job, Rotated)
+            job = RotateJob(limits=pool.limits, rotation=90)
+            shown, (turned,) = await pool.run(rotate, job, Rotated, path)
             assert (shown.width, shown.height) == (322, 201)
             assert dimensions(opened(turned).autorot().pngsave_buffer())[0] == 201
 

@@ -28,17 +28,13 @@ def sizes(configuration: Configuration) -> tuple[Size, ...]:
 
 def files(data: bytes, written: Format, configuration: Configuration, crop: str | None = None) -> dict[str, bytes]:
     """The variants' files by suffix. Raises what `render` raises."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "original"
-        path.write_bytes(data)
-        job = RenderJob(
-            path=path,
-            limits=Limits(),
-            sizes=sizes(configuration),
-            outputs=(Output(format=written),),
-            crop=None if crop is None else Crop.parse(crop),
-        )
-        result, blobs = render(job)
+    job = RenderJob(
+        limits=Limits(),
+        sizes=sizes(configuration),
+        outputs=(Output(format=written),),
+        crop=None if crop is None else Crop.parse(crop),
+    )
+    result, blobs = render(job, data)
     assert not result.damaged
     return {made.suffix: blob for made, blob in zip(result.variants, blobs, strict=True)}
 

@@ -164,7 +164,7 @@ class InstantPool:
 
     limits = Limits()
 
-    async def run(self, _: object, job: RenderJob, __: object) -> tuple[Rendered, list[bytes]]:
+    async def run(self, _: object, job: RenderJob, __: object, ___: Path) -> tuple[Rendered, list[bytes]]:
         made = [
             Made(suffix=size.suffix, format=output.format, width=1, height=1)
             for size in job.sizes

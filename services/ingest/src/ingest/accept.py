@@ -43,7 +43,7 @@ async def accept(path: Path, *, uploads: UploadContext) -> ImageKey:
     Returns once the original is stored. Raises ImageError when the file is no image that is accepted, and
     StorageFault; nothing is stored then, nor when it is cancelled.
     """
-    header, _ = await uploads.pool.run(probe, Job(path=path, limits=uploads.pool.limits), Header)
+    header, _ = await uploads.pool.run(probe, Job(limits=uploads.pool.limits), Header, path)
     async with AsyncExitStack() as copies:
         if uploads.turning is not None and header.orientation != 1:
             path = await _upright(path, uploads.turning, copies)
@@ -71,7 +71,7 @@ async def _forget(key: ImageKey, incoming: Storage) -> None:
 async def _upright(path: Path, turning: Pool, copies: AsyncExitStack) -> Path:
     """The file turned upright, for as long as `copies` is open."""
     try:
-        _, (data,) = await turning.run(orient, Job(path=path, limits=turning.limits), Upright)
+        _, (data,) = await turning.run(orient, Job(limits=turning.limits), Upright, path)
     except (ImageError, Transient, Defect) as error:
         # Its header was in order, and its thumbnails will be upright all the same.
         log.warning("an original cannot be turned upright: storing it as it is", reason=str(error))
@@ -81,7 +81,7 @@ async def _upright(path: Path, turning: Pool, copies: AsyncExitStack) -> Path:
 
 async def _without_location(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
     """The file without the position, for as long as `copies` is open. What the pool raises keeps it from the store."""
-    stripped, blobs = await pool.run(strip_location, Job(path=path, limits=pool.limits), Stripped)
+    stripped, blobs = await pool.run(strip_location, Job(limits=pool.limits), Stripped, path)
     if not stripped.changed:
         return path
     return await copies.enter_async_context(temporary_copy(blobs[0], path.parent))

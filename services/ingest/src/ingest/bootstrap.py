@@ -40,8 +40,7 @@ class _Capabilities:
     async def __call__(self) -> dict[str, object]:
         settings, pool = self._settings, self._pool
         if self._seen is None:
-            job = Job(path=settings.temp_folder, limits=pool.limits)
-            self._seen, _ = await pool.run(capable, job, Capabilities)
+            self._seen, _ = await pool.run(capable, Job(limits=pool.limits), Capabilities, None)
         wanted = [output.format for output in settings.plan.modern]
         return {
             "reads": self._seen.reads,

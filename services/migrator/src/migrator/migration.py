@@ -114,7 +114,7 @@ async def _bring(image: ImageKey, migration: Migration) -> tuple[int, str | None
     """Store the original in *active*. Returns its bytes, and what is odd about it."""
     active = migration.buckets.active
     async with fetch_original(image, migration) as (path, size):
-        header, _ = await migration.pool.run(probe, Job(path=path, limits=migration.pool.limits), Header)
+        header, _ = await migration.pool.run(probe, Job(limits=migration.pool.limits), Header, path)
         try:
             await active.put_file(str(image), path, exclusive=True)
         except KeyTaken:

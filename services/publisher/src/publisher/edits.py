@@ -48,8 +48,8 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditCont
         raise EditImpossible("an SVG cannot be rotated: expected a JPEG, PNG or GIF")
     async with _all_or_nothing(context) as made:
         async with _open_original(image, context) as path:
-            job = RotateJob(path=path, limits=context.pool.limits, rotation=rotation)
-            found, (data,) = await _imaging(context.pool.run(rotate, job, Rotated))
+            job = RotateJob(limits=context.pool.limits, rotation=rotation)
+            found, (data,) = await _imaging(context.pool.run(rotate, job, Rotated, path))
             crop = await read_crop(context.buckets.active, image)
             if crop is not None:
                 box = rotate_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
@@ -98,7 +98,7 @@ async def recrop_image(image: ImageKey, crop: Crop | None, *, context: EditConte
 
 async def check_crop(path: Path, crop: Crop, pool: Pool) -> None:
     """Raises Impossible for a crop that lies outside of the image."""
-    header, _ = await _imaging(pool.run(probe, Job(path=path, limits=pool.limits), Header))
+    header, _ = await _imaging(pool.run(probe, Job(limits=pool.limits), Header, path))
     try:
         crop.box(header.upright_width, header.upright_height)
     except ImageError as error:

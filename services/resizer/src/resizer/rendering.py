@@ -42,13 +42,13 @@ class Renderer:
         """
         size = (await asyncio.to_thread(path.stat)).st_size
         outputs = self.plan.outputs(image, stage)
-        job = RenderJob(path=path, limits=self.pool.limits, sizes=self.plan.sizes, outputs=outputs, crop=crop)
+        job = RenderJob(limits=self.pool.limits, sizes=self.plan.sizes, outputs=outputs, crop=crop)
         # Only a large file can hold a heavy image, and asking costs a millisecond.
         if size > _LARGE and await self._is_heavy(path):
             async with self._turn(image):
-                rendered, blobs = await self.pool.run(render, job, Rendered)
+                rendered, blobs = await self.pool.run(render, job, Rendered, path)
         else:
-            rendered, blobs = await self.pool.run(render, job, Rendered)
+            rendered, blobs = await self.pool.run(render, job, Rendered, path)
         variants = tuple(
             Variant(
                 key=image.variant(made.suffix, made.format),
@@ -96,5 +96,5 @@ class Renderer:
             self.heavy.release()
 
     async def _is_heavy(self, path: Path) -> bool:
-        header, _ = await self.pool.run(probe, Job(path=path, limits=self.pool.limits), Header)
+        header, _ = await self.pool.run(probe, Job(limits=self.pool.limits), Header, path)
         return header.heavy

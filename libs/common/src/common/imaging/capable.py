@@ -6,7 +6,7 @@ import pyvips
 from pydantic import BaseModel
 
 from common.images.names import Format
-from common.sandbox.protocol import Job
+from common.sandbox.protocol import Job, Original
 
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><rect width="4" height="4" fill="red"/></svg>'
 _SIDE = 4  # pixels
@@ -19,9 +19,9 @@ class Capabilities(BaseModel):
     writes: list[Format]
 
 
-def capable(job: Job) -> tuple[Capabilities, list[bytes]]:
+def capable(job: Job, original: Original) -> tuple[Capabilities, list[bytes]]:
     """The operation: writes a few pixels in every format, and reads them back."""
-    del job  # no file is looked at
+    del job, original  # no file is looked at
     image = pyvips.Image.black(_SIDE, _SIDE).linear([1] * 3, [200, 30, 30]).cast("uchar").copy(interpretation="srgb")
     writers: dict[Format, Callable[[], bytes]] = {
         Format.JPG: image.jpegsave_buffer,

@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.probe import header
-from common.sandbox.protocol import Job
+from common.sandbox.protocol import Job, Original
 
 # The original is kept for good, and this is the only time that it is encoded again.
 _QUALITY = 95
@@ -21,12 +21,12 @@ class Upright(BaseModel):
     height: int
 
 
-def orient(job: Job) -> tuple[Upright, list[bytes]]:
+def orient(job: Job, original: Original) -> tuple[Upright, list[bytes]]:
     """The operation: one blob, the image turned upright, metadata kept, tag reset. Raises ImageError, pyvips.Error.
 
     JPEG and PNG alone carry an orientation; asking it of others is refused.
     """
-    found, image = header(job.path, job.limits)
+    found, image = header(original, job.limits)
     if found.format not in (Format.JPG, Format.PNG):
         raise ImageError(FailureClass.UNSUPPORTED, f"{found.format} images carry no orientation")
     upright = image.copy_memory().autorot().copy()

@@ -2,7 +2,6 @@
 
 import math
 import re
-from pathlib import Path
 
 import pyvips
 from pydantic import BaseModel
@@ -10,7 +9,7 @@ from pydantic import BaseModel
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.orientation import SIDEWAYS, TURNS, UPRIGHT
-from common.sandbox.protocol import Job, Limits
+from common.sandbox.protocol import Job, Limits, Original
 
 SNIFF_BYTES = 4096
 _SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
@@ -67,25 +66,28 @@ def _is_svg(head: bytes) -> bool:
     return _SVG_START.match(text) is not None
 
 
-def load(path: Path, image_format: Format, **options: object) -> pyvips.Image:
-    """Open the image with its own format's loader and no other. Raises pyvips.Error, ImageError."""
+def load(original: Original, image_format: Format, **options: object) -> pyvips.Image:
+    """Open the image with its own format's loader and no other. `original` has to stay for as long as the image.
+
+    Raises pyvips.Error, ImageError.
+    """
     if image_format is Format.SVG:
-        if path.stat().st_size > _MAX_SVG:
+        if len(original) > _MAX_SVG:
             raise ImageError(FailureClass.TOO_LARGE, f"an SVG may have {_MAX_SVG >> 20} MiB at most")
         # From a buffer only: with a file name, an SVG can draw in its neighbours and include other files.
-        return pyvips.Image.svgload_buffer(path.read_bytes(), **options)
-    loader = {Format.JPG: "jpegload", Format.PNG: "pngload", Format.GIF: "gifload"}[image_format]
-    return pyvips.Operation.call(loader, str(path), **options)
+        return pyvips.Image.svgload_buffer(original[:], **options)
+    loader = {Format.JPG: "jpegload_source", Format.PNG: "pngload_source", Format.GIF: "gifload_source"}[image_format]
+    # A source reads the map itself; the loaders that take a buffer are given a copy by pyvips.
+    return pyvips.Operation.call(loader, pyvips.Source.new_from_memory(original), **options)
 
 
-def header(path: Path, limits: Limits) -> tuple[Header, pyvips.Image]:
+def header(original: Original, limits: Limits) -> tuple[Header, pyvips.Image]:
     """The image's header and the lazily opened image. Raises ImageError when it is refused."""
-    with path.open("rb") as file:
-        found = sniff(file.read(SNIFF_BYTES))
+    found = sniff(original[:SNIFF_BYTES])
     if found is None:
         raise ImageError(FailureClass.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
     options = {"n": -1} if found is Format.GIF else {}
-    image = load(path, found, access="sequential", **options)
+    image = load(original, found, access="sequential", **options)
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
     height = image.get("page-height") if image.get_typeof("page-height") else image.height
     _check(image.width, height, frames, limits)
@@ -110,6 +112,6 @@ def _check(width: int, height: int, frames: int, limits: Limits) -> None:
         raise ImageError(FailureClass.TOO_LARGE, f"it has {size} {what}; {most:,g} megapixels are the most")
 
 
-def probe(job: Job) -> tuple[Header, list[bytes]]:
+def probe(job: Job, original: Original) -> tuple[Header, list[bytes]]:
     """The operation: the header alone, nothing decoded beyond it."""
-    return header(job.path, job.limits)[0], []
+    return header(original, job.limits)[0], []

@@ -11,7 +11,7 @@ from common.imaging.exif import OrientationNotWritable, set_orientation
 from common.imaging.orient import STALE
 from common.imaging.orientation import orientation_after_rotation
 from common.imaging.probe import Header, header, load
-from common.sandbox.protocol import Job
+from common.sandbox.protocol import Job, Original
 
 Rotation = Literal[90, -90, 180]  # degrees, clockwise
 
@@ -32,30 +32,27 @@ class Rotated(BaseModel):
     height: int
 
 
-def rotate(job: RotateJob) -> tuple[Rotated, list[bytes]]:
+def rotate(job: RotateJob, original: Original) -> tuple[Rotated, list[bytes]]:
     """The operation: one blob, the turned image with its metadata. Raises ImageError, pyvips.Error.
 
     A JPEG's pixels stay as they are: its EXIF says how to show them. Of the others, PNG keeps every pixel's value.
     """
-    found, _ = header(job.path, job.limits)
+    found, _ = header(original, job.limits)
     shown = Rotated(width=found.upright_width, height=found.upright_height)
     if found.format is Format.SVG:
         raise ImageError(FailureClass.UNSUPPORTED, "an SVG cannot be rotated")
     if found.format is Format.JPG:
         try:
-            return shown, [
-                set_orientation(job.path.read_bytes(), orientation_after_rotation(found.orientation, job.rotation))
-            ]
+            return shown, [set_orientation(original[:], orientation_after_rotation(found.orientation, job.rotation))]
         except OrientationNotWritable:
             pass  # its metadata has no place for it: the pixels have to be turned
-    return shown, [_turned_pixels(job, found)]
+    return shown, [_turned_pixels(original, found, _ANGLES[job.rotation % 360])]
 
 
-def _turned_pixels(job: RotateJob, found: Header) -> bytes:
-    angle = _ANGLES[job.rotation % 360]
+def _turned_pixels(original: Original, found: Header, angle: str) -> bytes:
     if found.format is Format.GIF:
-        return _turned_frames(job, found, angle)
-    image = load(job.path, found.format).copy_memory().autorot().rot(angle).copy()
+        return _turned_frames(original, found, angle)
+    image = load(original, found.format).copy_memory().autorot().rot(angle).copy()
     for name in STALE:
         if image.get_typeof(name):
             image.remove(name)
@@ -64,8 +61,8 @@ def _turned_pixels(job: RotateJob, found: Header) -> bytes:
     return bytes(image.pngsave_buffer(compression=6, keep="all"))
 
 
-def _turned_frames(job: RotateJob, found: Header, angle: str) -> bytes:
-    strip = load(job.path, Format.GIF, n=-1).copy_memory()
+def _turned_frames(original: Original, found: Header, angle: str) -> bytes:
+    strip = load(original, Format.GIF, n=-1).copy_memory()
     frames = [
         strip.crop(0, index * found.height, found.width, found.height).rot(angle) for index in range(found.frames)
     ]

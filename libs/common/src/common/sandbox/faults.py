@@ -8,7 +8,17 @@ from common.errors import FailureClass
 # glib's, lcms reads colour profiles, libexif EXIF). All others are about how an operation was called. The names are
 # those that libvips gives as an error's domain, as seen over the hostile set of the tests with libvips 8.18.
 LOADERS = frozenset(
-    {"VipsJpeg", "jpegload", "vipspng", "pngload", "gifload", "svgload_buffer", "glib", "VipsIcc", "exif"}
+    {
+        "VipsJpeg",
+        "jpegload_source",
+        "vipspng",
+        "pngload_source",
+        "gifload_source",
+        "svgload_buffer",
+        "glib",
+        "VipsIcc",
+        "exif",
+    }
 )
 _NO_THREAD = "glib: Error creating thread"
 

@@ -9,8 +9,9 @@ process that cannot start, is stopped, or gets no CPU.
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
 from typing import Self, TypeVar
 
 import structlog
@@ -19,12 +20,13 @@ from pydantic import BaseModel, ValidationError
 from common import metrics
 from common.errors import Defect, FailureClass, ImageError, Transient
 from common.sandbox.process import CannotStart, DecodingProcess, Died, cause
-from common.sandbox.protocol import Call, Job, Limits, Reply
+from common.sandbox.protocol import Call, Job, Limits, Original, Reply
 
 log = structlog.get_logger()
 
 J = TypeVar("J", bound=Job)
 R = TypeVar("R", bound=BaseModel)
+Operation = Callable[[J, Original], tuple[R, list[bytes]]]
 
 # Of processes for work that can wait: they give way to all others on the machine, and yet keep a tenth of a CPU that an
 # ordinary process would have whole (Linux weighs 110 against 1,024; niceness 19, 15, and a busy machine starves it).
@@ -78,19 +80,21 @@ class Pool:
             self._idle.put_nowait(process)
 
     async def run(
-        self, operation: Callable[[J], tuple[R, list[bytes]]], job: J, result: type[R]
+        self, operation: Operation[J, R], job: J, result: type[R], original: Path | None
     ) -> tuple[R, list[bytes]]:
-        """Run the operation (a module's function) on the job in one of the processes.
+        """Run the operation (a module's function) on the job and the file in one of the processes.
+
+        The process is handed the open file, and no path. Without a file the operation is given no bytes.
 
         Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
         ended its process twice, or took more than the limits allow. Raises Transient when the machine is at fault, or
-        may be: no process can be started, the clock ran out without the CPU having been used, the system killed the
-        process twice. Raises Defect when the operation is wrong.
+        may be: no process can be started, the file cannot be opened, the clock ran out without the CPU having been
+        used, the system killed the process twice. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
         try:
             with metrics.IMAGING_SECONDS.labels(name).time():
-                reply, blobs = await self._attempts(operation, job)
+                reply, blobs = await self._attempts(operation, job, original)
             _raise_fault(reply, name)
             found = result.model_validate_json(reply.result or "")
         except ImageError as error:
@@ -107,19 +111,23 @@ class Pool:
         self.cpu_seconds += reply.cpu_seconds
         return found, blobs
 
-    async def _attempts(self, operation: Callable[[J], tuple[R, list[bytes]]], job: J) -> tuple[Reply, list[bytes]]:
+    async def _attempts(self, operation: Operation[J, R], job: J, original: Path | None) -> tuple[Reply, list[bytes]]:
         call = Call(
             operation=f"{operation.__module__}:{operation.__name__}",
             job=job.model_dump_json(),
             cpu_seconds=self.limits.cpu_seconds,
         )
+        with _opened(original) as descriptor:
+            try:
+                return await self._once(call, descriptor)
+            except Died as first:
+                if first.code == -signal.SIGXCPU:
+                    raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
+            return await self._again(call, descriptor)
+
+    async def _again(self, call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
         try:
-            return await self._once(call)
-        except Died as first:
-            if first.code == -signal.SIGXCPU:
-                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
-        try:
-            return await self._once(call)
+            return await self._once(call, descriptor)
         except Died as second:
             if second.code == -signal.SIGXCPU:
                 raise _too_slow(self.limits.cpu_seconds, "of CPU time") from second
@@ -128,7 +136,7 @@ class Pool:
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
             raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
 
-    async def _once(self, call: Call) -> tuple[Reply, list[bytes]]:
+    async def _once(self, call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
         process = await self._idle.get()
         healthy = False
         try:
@@ -136,7 +144,7 @@ class Pool:
             before = process.cpu_seconds()
             try:
                 async with asyncio.timeout(self.limits.wall_seconds):
-                    reply, blobs = await process.call(call)
+                    reply, blobs = await process.call(call, descriptor)
             except TimeoutError as error:
                 raise self._out_of_time(process.cpu_seconds() - before) from error
             healthy = reply.fault is not FailureClass.MEMORY
@@ -210,6 +218,20 @@ class Pool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(process.ended() for process in self._living))
+
+
+@contextmanager
+def _opened(original: Path | None) -> Iterator[int | None]:
+    """A descriptor of the file. Raises Transient where it cannot be opened."""
+    if original is None:
+        yield None
+        return
+    try:
+        file = original.open("rb", buffering=0)
+    except OSError as error:
+        raise Transient(f"its decoder cannot be given its file: {error}") from error
+    with file:
+        yield file.fileno()
 
 
 def _raise_fault(reply: Reply, operation: str) -> None:

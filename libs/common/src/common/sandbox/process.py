@@ -3,7 +3,9 @@
 import asyncio
 import os
 import signal
+import socket
 import sys
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Self
 
@@ -44,55 +46,54 @@ class Died(Exception):
 class DecodingProcess:
     """A process that has said that it can be given work."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, calls: socket.socket) -> None:
         self._process = process
+        self._calls = calls
 
     @classmethod
     async def start(cls, limits: Limits, niceness: int) -> Self:
         """Start one, and hear its hello. Raises CannotStart; nothing is left of it then."""
-        ready = False
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | ENVIRONMENT
-        try:
-            started = cls(
-                await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "common.sandbox.worker",
-                    str(limits.memory_mb),
-                    str(niceness),
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    env=environment,
-                    limit=MAX_HEAD,
-                    # A Ctrl-C in the terminal is for us; we then end what is ours. It stays in our session, because
-                    # Linux may weigh sessions against each other before it looks at niceness.
-                    process_group=0,
-                )
-            )
-        except (OSError, RuntimeError) as error:  # RuntimeError: no thread that waits for its end
-            raise CannotStart(getattr(error, "strerror", None) or str(error)) from error
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                await started._hear_hello()
-        except TimeoutError as error:
-            raise CannotStart(f"it was not ready for work after {START_SECONDS:g} s") from error
-        except Died as died:
-            raise CannotStart(f"it ended before it was ready ({cause(died.code)})") from died
-        else:
-            ready = True
+        async with AsyncExitStack() as undo:
+            try:
+                calls, standard_input = socket.socketpair()
+                undo.callback(calls.close)
+                calls.setblocking(False)
+                with standard_input:
+                    process = await asyncio.create_subprocess_exec(
+                        sys.executable,
+                        "-m",
+                        "common.sandbox.worker",
+                        str(limits.memory_mb),
+                        str(niceness),
+                        stdin=standard_input.fileno(),
+                        stdout=asyncio.subprocess.PIPE,
+                        env=environment,
+                        limit=MAX_HEAD,
+                        # A Ctrl-C in the terminal is for us; we then end what is ours. It stays in our session, because
+                        # Linux may weigh sessions against each other before it looks at niceness.
+                        process_group=0,
+                    )
+            except (OSError, RuntimeError) as error:  # RuntimeError: no thread that waits for its end
+                raise CannotStart(getattr(error, "strerror", None) or str(error)) from error
+            started = cls(process, calls)
+            undo.callback(started.kill)
+            try:
+                async with asyncio.timeout(START_SECONDS):
+                    await started._hear_hello()
+            except TimeoutError as error:
+                raise CannotStart(f"it was not ready for work after {START_SECONDS:g} s") from error
+            except Died as died:
+                raise CannotStart(f"it ended before it was ready ({cause(died.code)})") from died
+            undo.pop_all()
             return started
-        finally:
-            if not ready:
-                started.kill()
 
-    async def call(self, call: Call) -> tuple[Reply, list[bytes]]:
-        """Have the call done. Raises Died."""
-        stdin, stdout = self._process.stdin, self._process.stdout
-        assert stdin is not None
+    async def call(self, call: Call, original: int | None) -> tuple[Reply, list[bytes]]:
+        """Have the call done, on the file that is open as the descriptor `original`. Raises Died."""
+        stdout = self._process.stdout
         assert stdout is not None
         try:
-            stdin.writelines(pack(call, []))
-            await stdin.drain()
+            await self._send(b"".join(pack(call, [])), original)
             (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
             if length > MAX_HEAD:
                 raise Died(None)
@@ -100,8 +101,13 @@ class DecodingProcess:
             if len(reply.blobs) > MAX_BLOBS or any(not 0 <= size <= MAX_BLOB for size in reply.blobs):
                 raise Died(None)
             return reply, [await stdout.readexactly(size) for size in reply.blobs]
-        except (asyncio.IncompleteReadError, BrokenPipeError, ConnectionResetError, ValidationError) as error:
+        except (asyncio.IncompleteReadError, OSError, ValidationError) as error:
             raise Died(await self._end()) from error
+
+    async def _send(self, message: bytes, original: int | None) -> None:
+        # There is room for the first bytes: the process has taken its last call. BlockingIOError where it has not.
+        sent = 0 if original is None else socket.send_fds(self._calls, [message], [original])
+        await asyncio.get_running_loop().sock_sendall(self._calls, message[sent:])
 
     def cpu_seconds(self) -> float:
         """The CPU time that it has used so far; 0 when it is gone."""
@@ -113,6 +119,7 @@ class DecodingProcess:
 
     def kill(self) -> None:
         """End it now; `ended` tells when it is gone."""
+        self._calls.close()
         if self._process.returncode is None:
             self._process.kill()
 
@@ -131,8 +138,7 @@ class DecodingProcess:
 
     async def _end(self) -> int | None:
         """End the process, if it has not ended by itself. Returns its own return code, or None when it had none."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        self._calls.close()
         # One that closed its pipes is about to end by itself, and its own code says why.
         try:
             async with asyncio.timeout(1):

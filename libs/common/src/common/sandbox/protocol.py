@@ -1,16 +1,18 @@
-"""What the pool and a decoding process say to each other, over pipes.
+"""What the pool and a decoding process say to each other, over a socket and a pipe.
 
 A message is a JSON head and binary blobs. Nothing that comes back from a decoding process is unpickled or trusted
 beyond its form: the bytes it worked on may have taken it over.
 """
 
+import mmap
 import struct
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import FailureClass
+
+Original = bytes | mmap.mmap  # the file that an operation works on; a slice of it is bytes
 
 HELLO = b"ready"  # what a process says first, once it can be given work
 MAX_HEAD = 1 << 20  # bytes
@@ -35,7 +37,6 @@ class Job(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    path: Path
     limits: Limits
 
 
@@ -67,9 +68,3 @@ def pack(head: BaseModel, blobs: list[bytes]) -> list[bytes]:
     """The message as pieces to be written one after another."""
     body = head.model_dump_json().encode()
     return [LENGTH.pack(len(body)), body, *blobs]
-
-
-def read_exactly(stream: BinaryIO, size: int) -> bytes | None:
-    """`size` bytes, or None where the stream ends first."""
-    data = stream.read(size)
-    return data if data is not None and len(data) == size else None

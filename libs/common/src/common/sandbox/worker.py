@@ -1,29 +1,31 @@
 """The decoding process: started fresh, without credentials, under limits, and replaced when it dies.
 
 Run by the pool as `python -m common.sandbox.worker MEMORY_MB NICENESS`; it takes calls on standard input and answers
-on standard output until the input ends.
+on standard output until the input ends. Standard input is a Unix socket, because a descriptor of the original comes
+with a call.
 """
 
 import importlib
+import mmap
 import os
 import resource
+import socket
 import sys
 import time
 import traceback
-from typing import BinaryIO
 
 import pyvips
 
 from common.errors import FailureClass, ImageError
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import HELLO, LENGTH, Call, Reply, pack, read_exactly
+from common.sandbox.protocol import HELLO, LENGTH, Call, Original, Reply, pack
 
 _MOST_TRACE = 10_000  # characters; a pyvips.Error may quote the image
 
 
 def main() -> None:
     """Serve calls until standard input ends."""
-    calls = os.fdopen(os.dup(0), "rb")
+    calls = socket.socket(fileno=os.dup(0))
     replies = os.fdopen(os.dup(1), "wb")
     # What a library prints must neither end up between the replies nor in the log: a stranger's image chose the words.
     silence = os.open(os.devnull, os.O_WRONLY)
@@ -33,8 +35,8 @@ def main() -> None:
     _confine(int(sys.argv[1]))
     replies.write(HELLO)
     replies.flush()
-    while (call := _next(calls)) is not None:
-        reply, blobs = _perform(call)
+    while (received := _receive(calls)) is not None:
+        reply, blobs = _perform(*received)
         for piece in pack(reply, blobs):
             replies.write(piece)
         replies.flush()
@@ -52,21 +54,33 @@ def _confine(memory_mb: int) -> None:
     pyvips.operation_block_set("VipsForeignLoadSvgBuffer", False)
 
 
-def _next(calls: BinaryIO) -> Call | None:
-    head = read_exactly(calls, LENGTH.size)
-    if head is None:
+def _receive(calls: socket.socket) -> tuple[Call, int | None] | None:
+    """The next call, and the descriptor that came with it; None where the calls end."""
+    head, descriptors, _, _ = socket.recv_fds(calls, LENGTH.size, 1, socket.MSG_CMSG_CLOEXEC)
+    if len(head) < LENGTH.size:
         return None
-    body = read_exactly(calls, LENGTH.unpack(head)[0])
-    return None if body is None else Call.model_validate_json(body)
+    (length,) = LENGTH.unpack(head)
+    body, _, _, _ = calls.recvmsg(length, 0, socket.MSG_WAITALL)
+    return (Call.model_validate_json(body), next(iter(descriptors), None)) if len(body) == length else None
 
 
-def _perform(call: Call) -> tuple[Reply, list[bytes]]:
+def _mapped(descriptor: int) -> Original:
+    """The file in memory, as far as it is looked at; the descriptor is closed. Raises OSError."""
+    try:
+        size = os.fstat(descriptor).st_size
+        return mmap.mmap(descriptor, size, prot=mmap.PROT_READ) if size else b""  # nothing cannot be mapped
+    finally:
+        os.close(descriptor)
+
+
+def _perform(call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
     _allow_cpu(call.cpu_seconds)
     began = time.process_time()
     try:
+        original = b"" if descriptor is None else _mapped(descriptor)
         module, _, name = call.operation.partition(":")
         operation = getattr(importlib.import_module(module), name)
-        result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job))
+        result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job), original)
     except ImageError as error:
         return Reply(fault=error.fault, reason=error.reason), []
     except MemoryError:

@@ -1,13 +1,12 @@
 """Animated GIFs: every frame whole, its delay and the loop count kept."""
 
-from pathlib import Path
-
 import pyvips
 
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Size
 from common.imaging.probe import Header, load
+from common.sandbox.protocol import Original
 from resizer.operations.gif import without_metadata
 from resizer.operations.pixels import apply, changes_nothing, fit, resamples
 from resizer.operations.save import Encoded, encode, gif_options
@@ -15,30 +14,30 @@ from resizer.operations.save import Encoded, encode, gif_options
 _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 
 
-def animation_preview(path: Path, header: Header, *, strict: bool) -> pyvips.Image:
+def animation_preview(data: Original, header: Header, *, strict: bool) -> pyvips.Image:
     """The first frame made small, in memory. Raises pyvips.Error."""
-    opened = load(path, Format.GIF, access="sequential", fail_on=_fail_on(strict=strict))
+    opened = load(data, Format.GIF, access="sequential", fail_on=_fail_on(strict=strict))
     scale = min(1, _PREVIEW / max(header.width, header.height))
     return fit(opened, max(1, round(header.width * scale)), max(1, round(header.height * scale))).copy_memory()
 
 
-def animate(path: Path, header: Header, size: Size, outputs: list[Output], *, strict: bool) -> list[Encoded]:
+def animate(data: Original, header: Header, size: Size, outputs: list[Output], *, strict: bool) -> list[Encoded]:
     """The size in each of the outputs. Raises pyvips.Error."""
-    return [_variant(path, header, size, output, _fail_on(strict=strict)) for output in outputs]
+    return [_variant(data, header, size, output, _fail_on(strict=strict)) for output in outputs]
 
 
 def _fail_on(*, strict: bool) -> str:
     return "warning" if strict else "none"
 
 
-def _variant(path: Path, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
+def _variant(data: Original, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
     if output.format is Format.AVIF:
         # What writes AVIF writes one picture.
-        still = apply(load(path, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
+        still = apply(load(data, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
         return still.width, still.height, encode(still, output, size)
-    strip = load(path, Format.GIF, n=-1, access="sequential", fail_on=fail_on)
+    strip = load(data, Format.GIF, n=-1, access="sequential", fail_on=fail_on)
     if output.format is Format.GIF and changes_nothing(size.steps, header.width, header.height, alpha=strip.hasalpha()):
-        same = without_metadata(path.read_bytes(), header.width, header.height)
+        same = without_metadata(data[:], header.width, header.height)
         if same is not None:
             return header.width, header.height, same  # its palettes and its compression cannot get better
     frames = [
@@ -52,8 +51,8 @@ def _variant(path: Path, header: Header, size: Size, output: Output, fail_on: st
             joined.set_type(strip.get_typeof(name), name, strip.get(name))
     # The frames' timing is metadata to libvips, of the kind "other", so that has to be kept.
     if output.format is Format.WEBP:
-        data = joined.webpsave_buffer(Q=output.quality, effort=output.effort, keep="other")
+        encoded = joined.webpsave_buffer(Q=output.quality, effort=output.effort, keep="other")
     else:
         exact = not resamples(size.steps, header.width, header.height)
-        data = joined.gifsave_buffer(**gif_options(exact=exact), keep_duplicate_frames=True, keep="other")
-    return frames[0].width, frames[0].height, bytes(data)
+        encoded = joined.gifsave_buffer(**gif_options(exact=exact), keep_duplicate_frames=True, keep="other")
+    return frames[0].width, frames[0].height, bytes(encoded)

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyvips
 
@@ -12,6 +11,7 @@ from common.images.plan import Output
 from common.images.sizes import Resize, Size, Step
 from common.imaging.orientation import TURNS
 from common.imaging.probe import Header, load
+from common.sandbox.protocol import Original
 from resizer.operations.gif import without_metadata
 from resizer.operations.pixels import (
     brightness,
@@ -39,12 +39,12 @@ _PREVIEW = 64  # pixels of the longer side that the placeholder needs at least
 
 @dataclass(frozen=True)
 class Source:
-    """What is rendered of the original: its file and header, and the box that counts, in pixels of the upright image.
+    """What is rendered of the original: its bytes and header, and the box that counts, in pixels of the upright image.
 
     `opaque`: put it on white.
     """
 
-    path: Path
+    data: Original
     header: Header
     box: Box
     opaque: bool
@@ -89,11 +89,11 @@ class Source:
         fail_on = "warning" if strict else "none"
         if found.format is Format.SVG:
             scale = max(across / box.width, down / box.height)
-            return load(self.path, found.format, scale=scale, fail_on=fail_on)
+            return load(self.data, found.format, scale=scale, fail_on=fail_on)
         if found.format is Format.JPG:
             shrink = self._shrink(box.width, box.height, across, down)
-            return load(self.path, found.format, access="sequential", shrink=shrink, fail_on=fail_on)
-        return load(self.path, found.format, access="sequential", fail_on=fail_on)
+            return load(self.data, found.format, access="sequential", shrink=shrink, fail_on=fail_on)
+        return load(self.data, found.format, access="sequential", fail_on=fail_on)
 
     def _shrink(self, width: int, height: int, across: int, down: int) -> int:
         found = self.header
@@ -150,7 +150,7 @@ class DecodedPixels:
             return None
         if not changes_nothing(size.steps, found.width, found.height, alpha=self.preview.hasalpha()):
             return None
-        return without_metadata(self.original.path.read_bytes(), found.width, found.height)
+        return without_metadata(self.original.data[:], found.width, found.height)
 
     def start(self, steps: tuple[Step, ...]) -> tuple[pyvips.Image, tuple[Step, ...]]:
         """The image after a first resize, from what is in memory where that is enough, and the steps that are left."""

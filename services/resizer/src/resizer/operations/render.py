@@ -12,7 +12,7 @@ from common.images.plan import Output
 from common.images.sizes import Crop, Resize, Size
 from common.imaging.probe import header
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import Job
+from common.sandbox.protocol import Job, Original
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.original import DecodedPixels, Source
 from resizer.operations.pixels import apply, resamples
@@ -24,7 +24,7 @@ _NOTHING_TO_SEE = 1.0
 
 
 class RenderJob(Job):
-    """What to render: the original's file, the sizes, the formats that each of them is written in, and the crop."""
+    """What to render: the sizes, the formats that each of them is written in, and the crop."""
 
     sizes: tuple[Size, ...]
     outputs: tuple[Output, ...]
@@ -52,16 +52,16 @@ class Rendered(BaseModel):
     colour: str
 
 
-def render(job: RenderJob) -> tuple[Rendered, list[bytes]]:
+def render(job: RenderJob, data: Original) -> tuple[Rendered, list[bytes]]:
     """The operation: for each size one blob for each output that can hold it, in the order of `variants`.
 
     Raises ImageError, pyvips.Error.
     """
-    found, _ = header(job.path, job.limits)
+    found, _ = header(data, job.limits)
     width, height = found.upright_width, found.upright_height
     opaque = all(output.format is Format.JPG for output in job.outputs)
     box = Box(0, 0, width, height) if job.crop is None else job.crop.box(width, height)
-    original = Source(job.path, found, box, opaque=opaque)
+    original = Source(data, found, box, opaque=opaque)
     damaged = False
     try:
         preview, variants = _variants(job, original, strict=True)
@@ -92,10 +92,9 @@ def _variants(job: RenderJob, original: Source, *, strict: bool) -> tuple[pyvips
     if original.header.frames > 1:
         steps = () if job.crop is None else (job.crop,)
         sizes = tuple(size.model_copy(update={"steps": (*steps, *size.steps)}) for size in job.sizes)
-        preview = animation_preview(job.path, original.header, strict=strict)
-        made = {
-            size.suffix: animate(job.path, original.header, size, wanted[size.suffix], strict=strict) for size in sizes
-        }
+        data, found = original.data, original.header
+        preview = animation_preview(data, found, strict=strict)
+        made = {size.suffix: animate(data, found, size, wanted[size.suffix], strict=strict) for size in sizes}
     else:
         pixels = DecodedPixels(original, strict=strict)
         made = {

@@ -6,7 +6,7 @@ from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.location import gif, jpeg, png
 from common.imaging.probe import header
-from common.sandbox.protocol import Job
+from common.sandbox.protocol import Job, Original
 
 _BY_FORMAT = {
     Format.JPG: jpeg.without_position,
@@ -21,14 +21,14 @@ class Stripped(BaseModel):
     changed: bool
 
 
-def strip_location(job: Job) -> tuple[Stripped, list[bytes]]:
+def strip_location(job: Job, original: Original) -> tuple[Stripped, list[bytes]]:
     """The operation: one blob, the file without a position, or none where it had nothing to remove.
 
     Raises ImageError for what is no JPEG, PNG or GIF, and pyvips.Error.
     """
-    found, _ = header(job.path, job.limits)
+    found, _ = header(original, job.limits)
     if found.format not in _BY_FORMAT:
         raise ImageError(FailureClass.UNSUPPORTED, "only from JPEG, PNG and GIF can the position be removed")
-    data = job.path.read_bytes()
+    data = original[:]
     stripped = _BY_FORMAT[found.format](data, found.orientation)
     return Stripped(changed=stripped != data), [] if stripped == data else [stripped]
