@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from common.settings.accounts import S3Variables
+from common.settings.accounts import AccountSettings
 from common.settings.base import Settings, read_settings
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorSettings
@@ -108,9 +108,9 @@ def test_no_more_decoders_than_the_memory_of_the_container_allows(
 
 def test_an_account_is_read_by_its_prefix() -> None:
     variables = {"EXO_ENDPOINT": "https://store.example", "EXO_ACCESS_KEY_ID": "id", "EXO_SECRET_KEY": ""}
-    account = S3Variables.read("EXO", variables)
+    account = AccountSettings.read("EXO", variables)
     assert (account.endpoint, account.access_key_id, account.secret_key) == ("https://store.example", "id", None)
-    assert S3Variables.read(None, variables) == S3Variables()
+    assert AccountSettings.read(None, variables) == AccountSettings()
 
 
 def test_the_readme_tells_every_setting_and_no_other() -> None:

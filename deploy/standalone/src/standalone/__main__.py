@@ -21,23 +21,23 @@ log = structlog.get_logger()
 
 def read() -> StandaloneSettings:
     """What the environment says, on top of the defaults. Raises SettingsError."""
-    return read_settings(
-        StandaloneSettings, DEFAULTS | {key: value for key, value in os.environ.items() if value.strip()}
-    )
+    given = {key: value for key, value in os.environ.items() if value.strip()}
+    defaults = {key: value for key, value in DEFAULTS.items() if f"{key}_FILE" not in given}
+    return read_settings(StandaloneSettings, defaults | given)
 
 
 async def start() -> None:
     """Run until SIGTERM."""
     settings = read()
-    if not os.environ.get("API_SECRET_KEY", "").strip():
+    if not any(os.environ.get(name, "").strip() for name in ("API_SECRET_KEY", "API_SECRET_KEY_FILE")):
         log.warning(
             "API_SECRET_KEY is not set: anybody who knows the default can publish", default=DEFAULTS["API_SECRET_KEY"]
         )
     log.info(
         "the embedded default",
         upload=f"http://localhost:{settings.service_port}{settings.route_prefix}/upload",
-        incoming=str(settings.incoming_folder or settings.incoming_bucket),
-        active=str(settings.active_folder or settings.active_bucket),
+        incoming=str(settings.storage.incoming),
+        active=str(settings.storage.active),
     )
     bus = EmbeddedBus()
     async with AsyncExitStack() as stack:

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from common.errors import BusFault
 from common.messaging.rabbit import RabbitBus
-from common.settings.accounts import S3Variables
-from common.settings.base import Backend, BrokerSettings, Settings
+from common.settings.base import BrokerSettings, Settings
+from common.settings.storage import BucketSettings, LocalStorageSettings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from common.storage.s3 import S3Account, S3Storage, connect
@@ -20,26 +20,29 @@ _CONNECT_PATIENCE = 10.0  # seconds
 async def open_buckets(settings: Settings) -> AsyncIterator[Buckets]:
     """The two buckets that the settings name. Raises StorageFault for folders that cannot be made."""
     prepare_temporary_folder(settings.temp_folder)
-    if settings.storage_backend is Backend.LOCAL:
-        assert settings.incoming_folder is not None
-        assert settings.active_folder is not None
-        yield Buckets(LocalStorage.open(settings.incoming_folder), LocalStorage.open(settings.active_folder))
+    storage = settings.storage
+    if isinstance(storage, LocalStorageSettings):
+        yield Buckets(LocalStorage.open(storage.incoming), LocalStorage.open(storage.active))
         return
     async with AsyncExitStack() as stack:
         clients: dict[S3Account, object] = {}
 
-        async def bucket(name: str | None, prefix: str | None, acl: str, cache_control: str) -> S3Storage:
-            assert name is not None
-            account = s3_account(prefix, settings.s3_signature_version)
+        async def bucket(where: BucketSettings, acl: str, cache_control: str) -> S3Storage:
+            account = s3_account(where)
             if account not in clients:
                 clients[account] = await stack.enter_async_context(connect(account))
             return S3Storage(
-                clients[account], account, name, acl=acl, cache_control=cache_control, temporary=settings.temp_folder
+                clients[account],
+                account,
+                where.name,
+                acl=acl,
+                cache_control=cache_control,
+                temporary=settings.temp_folder,
             )
 
         yield Buckets(
-            await bucket(settings.incoming_bucket, settings.incoming_prefix, "private", ""),
-            await bucket(settings.active_bucket, settings.active_prefix, "public-read", settings.cache_control),
+            await bucket(storage.incoming, "private", ""),
+            await bucket(storage.active, "public-read", settings.cache_control),
         )
 
 
@@ -64,9 +67,14 @@ async def wait_for_broker(bus: RabbitBus) -> None:
         raise BusFault(bus.trouble() or "the broker does not answer") from error
 
 
-def s3_account(prefix: str | None, signature_version: str) -> S3Account:
-    """The account that the variables with this prefix describe."""
-    found = S3Variables.read(prefix)
+def s3_account(bucket: BucketSettings) -> S3Account:
+    """The bucket's account, as the S3 library takes it."""
+    account = bucket.account
     return S3Account(
-        found.endpoint, found.access_key_id, found.secret_key, found.default_region, signature_version, prefix
+        account.endpoint,
+        account.access_key_id,
+        None if account.secret_key is None else account.secret_key.get_secret_value(),
+        account.default_region,
+        bucket.signature_version,
+        bucket.prefix,
     )

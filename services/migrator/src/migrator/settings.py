@@ -1,16 +1,17 @@
 """What migrator reads from the environment."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PrivateAttr
 from yarl import URL
 
-from common.settings.accounts import one_bucket
-from common.settings.base import Backend, BrokerSettings, ImagingSettings, SizeSettings
+from common.settings.base import BrokerSettings, ImagingSettings, SizeSettings
 from common.settings.folders import is_within
+from common.settings.storage import BucketSettings, S3StorageSettings, read_bucket
 
 
 def _upper(value: object) -> object:
@@ -45,33 +46,81 @@ def _images(value: object) -> object:
     return value
 
 
+@dataclass(frozen=True)
+class WebSourceSettings:
+    """A web server that has v5's originals below this address."""
+
+    address: str
+
+
+@dataclass(frozen=True)
+class FolderSourceSettings:
+    """A folder with v5's originals."""
+
+    folder: Path
+
+
+@dataclass(frozen=True)
+class BucketSourceSettings:
+    """A bucket on an S3 server, where the keys of v5's originals begin with `key_prefix`."""
+
+    bucket: BucketSettings
+    key_prefix: str
+
+
+SourceSettings = WebSourceSettings | FolderSourceSettings | BucketSourceSettings
+
+
 class MigratorSettings(SizeSettings, ImagingSettings, BrokerSettings):
     """The settings of the migrator."""
 
     v5_database_url: Annotated[str, BeforeValidator(_database)] = Field(
-        description="`postgresql://USER:PASSWORD@HOST:PORT/DATABASE` of the v5 database"
+        repr=False, description="`postgresql://USER:PASSWORD@HOST:PORT/DATABASE` of the v5 database"
     )
     v5_order: Annotated[Literal["ASC", "DESC"], BeforeValidator(_upper)] = Field(
         "ASC", description="`ASC`: the oldest images first, or `DESC`"
     )
     v5_images: Annotated[str, BeforeValidator(_images)] = Field(
-        description="the place where v5 keeps its originals: `http(s)://HOST/PATH`, a folder, or `s3://BUCKET/PREFIX`"
+        repr=False,
+        description="the place where v5 keeps its originals: `http(s)://HOST/PATH`, a folder, or `s3://BUCKET/PREFIX`",
     )
     v5_prefix: str | None = Field(None, description="`s3://`: PREFIX of the variables with the account of V5_IMAGES")
 
-    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
-        """Those of all services, and of a source that the migration itself, or a sweep, would remove originals from."""
-        lines = super().contradictions(environment)
+    _source: SourceSettings = PrivateAttr()
+
+    def resolve(self, given: Mapping[str, str]) -> None:
+        """Take the account of the source, too."""
+        super().resolve(given)
         where = urlsplit(self.v5_images)
-        if where.scheme == "s3" and not where.path.strip("/"):
-            source = {**environment, "V5_BUCKET": where.netloc}
+        if where.scheme in ("http", "https"):
+            self._source = WebSourceSettings(self.v5_images)
+        elif where.scheme == "s3":
+            bucket = read_bucket(where.netloc, self.v5_prefix, given, self.s3_signature_version)
+            self._source = BucketSourceSettings(bucket, where.path.strip("/"))
+        else:
+            self._source = FolderSourceSettings(Path(self.v5_images))
+
+    @property
+    def source(self) -> SourceSettings:
+        """Where v5 keeps its originals, with the account."""
+        return self._source
+
+    def contradictions(self) -> list[str]:
+        """Those of all services, and of a source that the migration itself, or a sweep, would remove originals from."""
+        lines = super().contradictions()
+        source, storage = self.source, self.storage
+        if (
+            isinstance(source, BucketSourceSettings)
+            and isinstance(storage, S3StorageSettings)
+            and not source.key_prefix
+        ):
             lines += [
-                f"V5_IMAGES names the bucket that {which}_BUCKET names: expected another one, or a prefix in it"
-                for which in ("INCOMING", "ACTIVE")
-                if self.storage_backend is Backend.S3 and one_bucket(source, "V5", which)
+                f"V5_IMAGES names the bucket that {name}_BUCKET names: expected another one, or a prefix in it"
+                for name, bucket in (("INCOMING", storage.incoming), ("ACTIVE", storage.active))
+                if source.bucket.is_same_bucket(bucket)
             ]
-        elif not where.scheme:
-            images = Path(self.v5_images)
+        elif isinstance(source, FolderSourceSettings):
+            images = source.folder
             lines += [
                 f"V5_IMAGES {images} is the same folder as {name} {folder}: expected another one"
                 for name, folder in self.folders.items()

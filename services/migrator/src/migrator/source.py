@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
@@ -17,7 +16,7 @@ from common.errors import JobFault, NoSuchKey, StorageFault, StorageFull
 from common.storage.base import Storage
 from common.storage.s3 import S3Storage, connect
 from common.wiring import s3_account
-from migrator.settings import MigratorSettings
+from migrator.settings import BucketSourceSettings, MigratorSettings, WebSourceSettings
 
 _CHUNK = 1 << 20  # bytes; a photo takes a few writes, and not a hundred
 _MOST_BYTES = 1 << 30
@@ -137,7 +136,7 @@ class BucketSource:
 
     def __init__(self, bucket: Storage, prefix: str) -> None:
         self._bucket = bucket
-        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._prefix = f"{prefix}/" if prefix else ""
 
     async def fetch(self, key: str, path: Path) -> int:
         """Fetch the object."""
@@ -166,29 +165,29 @@ class BucketSource:
 @asynccontextmanager
 async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
     """What V5_IMAGES names. Raises JobFault when it cannot be reached."""
-    where = urlsplit(settings.v5_images)
-    if where.scheme in ("http", "https"):
+    where = settings.source
+    if isinstance(where, WebSourceSettings):
         # Bytes as they are: an SVG that came compressed would be stored so.
         plain = {"Accept-Encoding": "identity"}
         async with aiohttp.ClientSession(
             timeout=_TIMEOUT, headers=plain, auto_decompress=False, read_bufsize=_CHUNK
         ) as http:
-            source = WebSource(http, settings.v5_images)
+            source = WebSource(http, where.address)
             await source.check()
             yield source
-    elif where.scheme == "s3":
-        account = s3_account(settings.v5_prefix, settings.s3_signature_version)
+    elif isinstance(where, BucketSourceSettings):
+        account = s3_account(where.bucket)
         async with connect(account) as client:
             bucket = S3Storage(
-                client, account, where.netloc, acl="private", cache_control="", temporary=settings.temp_folder
+                client, account, where.bucket.name, acl="private", cache_control="", temporary=settings.temp_folder
             )
             try:
                 await bucket.check()
             except StorageFault as fault:
                 raise JobFault(f"V5_IMAGES {settings.v5_images}: {fault}") from fault
-            yield BucketSource(bucket, where.path)
+            yield BucketSource(bucket, where.key_prefix)
     else:
-        yield FolderSource(Path(settings.v5_images))
+        yield FolderSource(where.folder)
 
 
 @contextmanager

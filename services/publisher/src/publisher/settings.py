@@ -1,6 +1,5 @@
 """What publisher reads from the environment."""
 
-from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import Field
@@ -16,9 +15,9 @@ class ProtocolSettings(SizeSettings):
         600.0, description="age in seconds from which an original's debts are settled without an event"
     )
 
-    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
+    def contradictions(self) -> list[str]:
         """Those of all services, and of times after an upload that do not follow one another."""
-        lines = super().contradictions(environment)
+        lines = super().contradictions()
         if self.reconcile_after > self.incoming_ttl:
             lines.append(
                 f"RECONCILE_AFTER {self.reconcile_after:g} is more than INCOMING_TTL {self.incoming_ttl:g}: "
@@ -34,7 +33,9 @@ class ProtocolBrokerSettings(ProtocolSettings, BrokerSettings):
 class PublisherSettings(HttpSettings, ProtocolSettings, ImagingSettings):
     """The settings of the publisher service, whatever bus it runs on."""
 
-    api_secret_key: Annotated[str, Field(min_length=1)] = Field(description="the secret that the API server sends")
+    api_secret_key: Annotated[str, Field(min_length=1)] = Field(
+        repr=False, description="the secret that the API server sends"
+    )
     activation_wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
     )
@@ -45,9 +46,9 @@ class PublisherSettings(HttpSettings, ProtocolSettings, ImagingSettings):
         description="seconds between two sweeps of what was never activated or is left of deleted images",
     )
 
-    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
+    def contradictions(self) -> list[str]:
         """Those of the times after an upload, and a wait that an image does not outlive."""
-        lines = super().contradictions(environment)
+        lines = super().contradictions()
         if self.activation_wait >= self.incoming_ttl:
             lines.append(
                 f"ACTIVATION_WAIT {self.activation_wait:g} is not less than INCOMING_TTL {self.incoming_ttl:g}: "

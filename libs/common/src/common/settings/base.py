@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import structlog
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from yarl import URL
 
 from common.errors import SettingsError
@@ -19,9 +19,17 @@ from common.images.names import Format
 from common.images.plan import Output, Plan
 from common.images.sizes import Size, parse_sizes
 from common.sandbox.protocol import Limits
-from common.settings.accounts import account_errors, one_bucket
+from common.settings.accounts import account_errors
 from common.settings.errors import sentences
 from common.settings.folders import default_folder, overlaps
+from common.settings.secrets import read_secret_files
+from common.settings.storage import (
+    LocalStorageSettings,
+    S3StorageSettings,
+    StorageSettings,
+    read_storage,
+    storage_errors,
+)
 
 log = structlog.get_logger()
 
@@ -86,7 +94,10 @@ class Backend(StrEnum):
 
 
 class Settings(BaseModel):
-    """What every service reads. A field's variable is its name in capitals."""
+    """What every service reads. A field's variable is its name in capitals.
+
+    The fields of the buckets say what the variables hold; `storage` is what follows from them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -116,15 +127,26 @@ class Settings(BaseModel):
         "public, max-age=3600", description="`Cache-Control` of public images"
     )
 
-    def contradictions(self, environment: Mapping[str, str]) -> list[str]:
-        """A line for each two settings that cannot both be followed. Accounts are in the environment alone."""
+    _storage: StorageSettings = PrivateAttr()
+
+    def resolve(self, given: Mapping[str, str]) -> None:
+        """Take from the variables what depends on several of them. They have been checked."""
+        self._storage = read_storage(given, self.s3_signature_version)
+
+    @property
+    def storage(self) -> StorageSettings:
+        """Where the buckets are, with their accounts."""
+        return self._storage
+
+    def contradictions(self) -> list[str]:
+        """A line for each two settings that cannot both be followed."""
         lines = []
         if self.service_port == self.metrics_port != 0 and not self.disable_prometheus_metrics:
             lines.append(f"METRICS_PORT {self.metrics_port} is SERVICE_PORT, too: expected a port of its own")
-        if self.storage_backend is Backend.S3:
-            if one_bucket(environment, "INCOMING", "ACTIVE"):
+        if isinstance(self.storage, S3StorageSettings):
+            if self.storage.incoming.is_same_bucket(self.storage.active):
                 lines.append(
-                    f"INCOMING_BUCKET {self.incoming_bucket} and ACTIVE_BUCKET name one bucket: expected two, as what "
+                    f"INCOMING_BUCKET {self.storage.incoming} and ACTIVE_BUCKET name one bucket: expected two, as what "
                     "is in the one is private, and what is in the other public"
                 )
         else:
@@ -135,15 +157,17 @@ class Settings(BaseModel):
     def folders(self) -> dict[str, Path]:
         """The folders that services write to, by the settings that name them."""
         folders = {"TEMP_FOLDER": self.temp_folder}
-        if self.storage_backend is Backend.LOCAL and self.incoming_folder and self.active_folder:
-            folders |= {"INCOMING_FOLDER": self.incoming_folder, "ACTIVE_FOLDER": self.active_folder}
+        if isinstance(self.storage, LocalStorageSettings):
+            folders |= {"INCOMING_FOLDER": self.storage.incoming, "ACTIVE_FOLDER": self.storage.active}
         return folders
 
 
 class BrokerSettings(Settings):
     """For services that talk over RabbitMQ."""
 
-    rabbitmq_url: Annotated[str, BeforeValidator(_broker)] = Field(description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`")
+    rabbitmq_url: Annotated[str, BeforeValidator(_broker)] = Field(
+        repr=False, description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`"
+    )
 
 
 class HttpSettings(Settings):
@@ -209,25 +233,19 @@ def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -
     for name in OBSOLETE:
         if name in given:
             log.warning("an obsolete setting is ignored", setting=name)
+    contents, unread = read_secret_files(given, [name.upper() for name in kind.model_fields])
+    given |= contents
     values: dict[str, Any] = {name: given[name.upper()] for name in kind.model_fields if name.upper() in given}
-    lines: list[str] = []
+    lines = list(unread.values())
     settings: S | None = None
     try:
         settings = kind.model_validate(values)
     except ValidationError as error:
-        lines += sentences(kind, error)
-    lines += _missing_buckets(given) + account_errors(given)
+        lines += sentences(kind, error, unread)
+    lines += storage_errors(given) + account_errors(given, unread)
     if settings is not None and not lines:
-        lines += settings.contradictions(given)
+        settings.resolve(given)
+        lines += settings.contradictions()
     if lines or settings is None:
         raise SettingsError(lines)
     return settings
-
-
-def _missing_buckets(given: Mapping[str, str]) -> list[str]:
-    needed = {
-        "local": ("INCOMING_FOLDER", "ACTIVE_FOLDER"),
-        "s3": ("INCOMING_BUCKET", "ACTIVE_BUCKET"),
-    }.get(given.get("STORAGE_BACKEND", ""), ())
-    backend = given.get("STORAGE_BACKEND")
-    return [f"{name} is not set: STORAGE_BACKEND={backend} needs it" for name in needed if name not in given]

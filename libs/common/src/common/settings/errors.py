@@ -1,7 +1,7 @@
 """What is said of a setting that is missing or malformed: one sentence, with the variable and what was expected."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -10,9 +10,10 @@ _SECRET = ("secret", "url", "v5_images")  # parts of the names of those whose va
 _MOST = 60  # characters of a value that are repeated
 
 
-def sentences(kind: type[BaseModel], error: ValidationError) -> list[str]:
-    """A line for each field of the settings `kind` that the error is about."""
-    return [_sentence(kind, found) for found in error.errors(include_url=False)]
+def sentences(kind: type[BaseModel], error: ValidationError, told: Collection[str] = ()) -> list[str]:
+    """A line for each field of the settings `kind` that the error is about, but for the variables already `told`."""
+    found = error.errors(include_url=False)
+    return [_sentence(kind, one) for one in found if str(one["loc"][0]).upper() not in told]
 
 
 def _sentence(kind: type[BaseModel], found: Mapping[str, Any]) -> str:
