@@ -1,1 +1,1 @@
-"""Settings, from the environment: each is checked at the start, and told in a sentence when it cannot be used."""
+"""Settings from the environment. Each is checked at the start; an error line names one that cannot be used."""

@@ -1,6 +1,6 @@
 """Settings, from environment variables with the names that the existing backends use.
 
-An empty value is unset. Whatever is missing or malformed is collected and said at once, a line for each.
+An empty value is unset. All settings that are missing or malformed are reported together, a line for each.
 """
 
 import os

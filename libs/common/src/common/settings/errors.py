@@ -1,4 +1,4 @@
-"""What is said of a setting that is missing or malformed: one sentence, with the variable and what was expected."""
+"""The error line of a setting that is missing or malformed: it names the variable and what was expected."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-_SECRET = ("secret", "url", "v5_images")  # parts of the names of those whose value is not repeated
-_MOST = 60  # characters of a value that are repeated
+_SECRET = ("secret", "url", "v5_images")  # a setting whose name has one of these parts: its value is not shown
+_MOST = 60  # characters of a value that are shown
 
 
 def sentences(kind: type[BaseModel], error: ValidationError, told: Collection[str] = ()) -> list[str]:
@@ -27,7 +27,7 @@ def _sentence(kind: type[BaseModel], found: Mapping[str, Any]) -> str:
 
 
 def _reason(kind: type[BaseModel], name: str, found: Mapping[str, Any]) -> str | None:
-    """What was expected, if the field itself tells it."""
+    """What was expected, if the validation error says it."""
     if found["type"] == "value_error":
         return str(found["ctx"]["error"])
     if "expected" in found.get("ctx", {}):

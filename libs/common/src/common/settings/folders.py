@@ -1,4 +1,4 @@
-"""The folders that settings name: the default, and whether they are apart, whatever their spelling and links."""
+"""The folders that settings name: the default of TEMP_FOLDER, and a check that no folder lies within another."""
 
 import tempfile
 from collections.abc import Mapping
@@ -7,12 +7,12 @@ from pathlib import Path
 
 
 def default_folder() -> Path:
-    """The folder where TEMP_FOLDER names none: one of its own in the system's, where buckets' folders may lie, too."""
+    """The default of TEMP_FOLDER: a folder in the system's, which may hold the buckets' folders, too."""
     return Path(tempfile.gettempdir()) / "image-backend"
 
 
 def overlaps(folders: Mapping[str, Path]) -> list[str]:
-    """A line for each two of the folders, by the settings that name them, that are not apart."""
+    """An error line for each two folders of which one is, or lies within, the other. Keys are the settings' names."""
     lines: list[str] = []
     told: set[frozenset[str]] = set()
     for inner, outer in permutations(folders, 2):
@@ -27,10 +27,10 @@ def overlaps(folders: Mapping[str, Path]) -> list[str]:
 
 
 def is_within(inner: Path, outer: Path) -> bool:
-    """Whether the first folder is the second, or in it. Neither has to exist yet."""
+    """Whether `inner` is `outer`, or lies in it, also by links. Neither has to exist yet."""
     if inner.resolve().is_relative_to(outer.resolve()):
         return True
-    # A folder that is mounted in two places, or spelt with other letters where case does not count.
+    # The same folder may be mounted in two places, or spelt in another case where case does not matter.
     return any(_same(folder, outer) for folder in (inner.resolve(), *inner.resolve().parents))
 
 

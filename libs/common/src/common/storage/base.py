@@ -24,7 +24,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class AnonymousAccess:
-    """What somebody without credentials gets. None: that is not for this store to say."""
+    """What somebody without credentials can read. `readable` is None where the store does not decide that."""
 
     readable: bool | None
     content_type: str | None = None
@@ -56,28 +56,28 @@ class Storage(Protocol):
         """The object's entry, or None when the store holds no such key."""
 
     async def is_same_object(self, other: "Storage", key: str) -> bool:
-        """Whether what both hold under the key is one object, and no copy: to delete the one would lose the other."""
+        """Whether both hold the very same object under the key: deleting it in one deletes it in the other."""
 
     async def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is fine."""
+        """Remove the object. A key that does not exist is no error."""
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Whether somebody without credentials can read the object."""
 
     def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
-        """Entries whose key starts with `prefix`, without those in a folder below; in no particular order."""
+        """Entries whose key starts with `prefix`, without those in a folder below; in no order."""
 
     def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
-        """Entries of all objects of the images of these names; as fast for many as the store can."""
+        """Entries of all objects that belong to the images of these names."""
 
     async def check(self) -> None:
         """Return if the bucket can be reached."""
 
     async def unfinished_writes(self) -> list[str]:
-        """What crashed writes have left behind, outside of any key."""
+        """Temporary files of crashed writes. They have no key."""
 
     async def remove_unfinished_writes(self) -> None:
-        """Remove the leftovers."""
+        """Remove them."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,6 @@ class Buckets:
         await self.active.check()
 
     async def remove_unfinished_writes(self) -> None:
-        """Remove what crashed writes have left behind in both."""
+        """Remove the unfinished writes of both."""
         await self.incoming.remove_unfinished_writes()
         await self.active.remove_unfinished_writes()

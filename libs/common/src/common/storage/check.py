@@ -1,4 +1,4 @@
-"""`python -m SERVICE check`: whether the settings, the broker and the real store do what the rules need."""
+"""The part of `python -m SERVICE check` that tries on the real store what the bucket protocol needs."""
 
 import asyncio
 import time
@@ -9,22 +9,22 @@ from uuid import uuid4
 from common.errors import BusFault, JobFault, NoSuchKey, StorageFault
 from common.storage.base import Buckets, Storage
 
-_CLOCKS = 60.0  # seconds that two clocks may differ without anybody minding
-_PATIENCE = 10.0  # seconds for each thing that is tried: the library itself would try for a minute and a half
+_CLOCKS = 60.0  # seconds that the clocks may differ
+_PATIENCE = 10.0  # seconds for each step; the S3 library itself would retry for a minute and a half
 _INCOMING = "an object can be put into incoming, and read"
 _ACTIVE = "an object can be put into active"
 _COPY = "it can be copied from incoming to active"
 _APART = "incoming and active are two places"
 
-CheckResult = tuple[str, str | None]  # what was tried, and what is wrong with it or None
+CheckResult = tuple[str, str | None]  # the step, and what is wrong or None
 
 
 class CheckFailed(Exception):
-    """What was looked at is not as it has to be; the message says how it is."""
+    """A step found something wrong; the message says what."""
 
 
 async def try_step(what: str, step: Callable[[], Awaitable[object]], seconds: float = _PATIENCE) -> CheckResult:
-    """Try one thing."""
+    """Try one step."""
     try:
         async with asyncio.timeout(seconds):
             await step()
@@ -36,9 +36,9 @@ async def try_step(what: str, step: Callable[[], Awaitable[object]], seconds: fl
 
 
 async def check_buckets(buckets: Buckets) -> AsyncIterator[CheckResult]:
-    """Try what the services do with the buckets, one after another.
+    """Try what the services do with the buckets, step by step.
 
-    What needs something that has failed is not tried: nothing is said of it. Leaves nothing behind.
+    A step that needs one that has failed is left out, and not reported. What was written is removed at the end.
     """
     key = f"0000000000_{uuid4().int % 10**10:010d}check.jpg"
     for name, bucket in (("incoming", buckets.incoming), ("active", buckets.active)):
@@ -57,11 +57,11 @@ async def check_buckets(buckets: Buckets) -> AsyncIterator[CheckResult]:
             failed.add(what)
     finally:
         for bucket in (buckets.incoming, buckets.active):
-            await try_step("", partial(bucket.delete, key))  # whether that works has been said
+            await try_step("", partial(bucket.delete, key))  # whether deleting works has been reported
 
 
 def _steps(buckets: Buckets, key: str) -> list[tuple[str, Callable[[], Awaitable[object]], set[str]]]:
-    """What to try, how, and what of it has to have worked before."""
+    """The steps: each with its name, its function, and the steps that it needs."""
     incoming, active = buckets.incoming, buckets.active
     return [
         (_INCOMING, lambda: _put(incoming, key), set()),

@@ -1,4 +1,4 @@
-"""Steps of writing files that neither a crash nor another writer may come between. All of them raise OSError."""
+"""Steps of writing files that are safe against crashes and other writers. All of them raise OSError."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Have the content under another name, too, which it does not have yet: as a hard link if possible, else a copy."""
+    """Give the content a second name, which is not in use yet: as a hard link if possible, else as a copy."""
     try:
         os.link(source, target)
     except FileNotFoundError:
@@ -16,12 +16,12 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 
 def claim_name(source: Path, target: Path) -> None:
-    """Take the name, for one caller alone. Raises FileExistsError when another has it."""
+    """Claim the name; only one caller can. Raises FileExistsError when it is in use."""
     names = source.stat().st_nlink
     try:
         os.link(source, target)
     except FileExistsError:
-        # A network file system repeats a request whose answer was lost, and finds the name that it has made itself.
+        # A network file system repeats a request whose answer was lost, and finds the name that it made itself.
         if source.stat().st_nlink == names or not source.samefile(target):
             raise
     except OSError:  # no hard links here: an empty file holds the name until it is replaced
@@ -29,13 +29,13 @@ def claim_name(source: Path, target: Path) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Return once a crash of the machine does not lose the content."""
+    """Return once the content survives a crash of the machine."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Return once a crash of the machine does not lose the names in it."""
+    """Return once the names in the folder survive a crash of the machine."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,8 +1,8 @@
 """Buckets as local folders.
 
-An object is written under a temporary name in the same file system, synced, renamed, and its folder synced: a crash
-or a full disk leaves no half of one under a key. Objects are never changed in place, so one file may safely have two
-names; copies are hard links where the file system has them.
+An object is written under a temporary name in the same file system, synced and renamed, and then its folder is synced.
+So a crash or a full disk leaves no partial object under a key. Objects are never changed in place, so a file may have
+two names; copies are hard links where the file system has them.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from common.storage.base import AnonymousAccess, Entry, Storage
 from common.storage.files import claim_name, link_or_copy, sync_file, sync_folder
 
 TEMPORARY = ".tmp"
-_STALE = 3600  # seconds; no operation takes so long, so what is older was left by a crash
+_STALE = 3600  # seconds; no write takes so long, so an older temporary file was left by a crash
 _SAFE_KEY = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)?[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _BATCH = 1000
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -48,7 +48,7 @@ class LocalStorage:
         return bucket
 
     def path(self, key: str) -> Path:
-        """Where the object is. Raises StorageFault for a key that would lead out of the folder."""
+        """The object's path. Raises StorageFault for a key that is no name in this folder, such as `../key`."""
         if not _SAFE_KEY.fullmatch(key):
             raise StorageFault(f"{key!r} is not a key that a folder can hold")
         return self._folder / key
@@ -62,7 +62,7 @@ class LocalStorage:
         await self._run(key, lambda: self._store(key, write, exclusive=False))
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
-        """Store the file's content under `key`: as a second name for it if possible, else as a copy."""
+        """Store the file's content under `key`: as a hard link if possible, else as a copy."""
         stored = False
 
         def write(temporary: Path) -> None:
@@ -93,7 +93,7 @@ class LocalStorage:
 
     @asynccontextmanager
     async def as_file(self, key: str) -> AsyncIterator[Path]:
-        """A second name for the object, which stays readable when the first is removed. Raises NoSuchKey."""
+        """A second name of the object's file. It stays readable when the object is deleted. Raises NoSuchKey."""
         held = self._temporary / uuid4().hex
         try:
             await self._run(key, lambda: link_or_copy(self.path(key), held))
@@ -120,7 +120,7 @@ class LocalStorage:
         return found.st_dev, found.st_ino
 
     async def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is fine."""
+        """Remove the object. A key that does not exist is no error."""
 
         def remove() -> None:
             path = self.path(key)
@@ -131,7 +131,7 @@ class LocalStorage:
             await self._run(key, remove)
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
-        """Files are served by whoever can read the folder."""
+        """Unknown: whoever can read the folder may serve its files."""
         self.path(key)
         return AnonymousAccess(readable=None)
 
@@ -156,11 +156,11 @@ class LocalStorage:
         await self._run("", touch)
 
     async def unfinished_writes(self) -> list[str]:
-        """Temporary names that are too old to be in use."""
+        """Temporary files that are too old to be in use."""
         return [f"{TEMPORARY}/{left.name}" for left in await self._run("", self._stale)]
 
     async def remove_unfinished_writes(self) -> None:
-        """Remove the leftovers."""
+        """Remove them."""
 
         def clear() -> None:
             for left in self._stale():
@@ -184,7 +184,7 @@ class LocalStorage:
                     yield entry
 
     def _scan(self, prefix: str, wanted: Callable[[str], bool]) -> Iterator[Entry | None]:
-        """What the folder holds; None for what is not wanted, so that a batch of either has an end."""
+        """The folder's entries, and None for each that is not wanted: so a batch is bounded even if few are wanted."""
         parent = prefix.rpartition("/")[0]
         folder = self._folder / parent if parent else self._folder
         if not folder.is_dir() and self._folder.is_dir():

@@ -1,4 +1,4 @@
-"""TEMP_FOLDER: files that live as long as a request or an event is in hand. Several services may share it."""
+"""TEMP_FOLDER: files that exist while a request or an event is handled. Several services may share the folder."""
 
 import errno
 import os
@@ -13,17 +13,17 @@ from common.errors import SettingsError, StorageFault, StorageFull
 from common.settings.folders import default_folder
 
 _PREFIX = "image-backend-"
-_STALE = 3600  # seconds; nothing is in hand so long, so what is older was left by a crash
+_STALE = 3600  # seconds; nothing is handled so long, so an older file was left by a crash
 
 
 def temporary_path(folder: Path) -> Path:
-    """A fresh name in the folder. Whoever asks for it removes the file."""
+    """A fresh name in the folder. The caller removes the file."""
     return folder / f"{_PREFIX}{uuid4().hex}"
 
 
 @asynccontextmanager
 async def temporary_copy(data: bytes, folder: Path) -> AsyncIterator[Path]:
-    """A file in the folder that holds the data, and goes with the context. Raises StorageFull, StorageFault."""
+    """A file in the folder with the data, which is removed when the context ends. Raises StorageFull, StorageFault."""
     path = temporary_path(folder)
     try:
         try:
@@ -42,7 +42,7 @@ def temporary_fault(folder: Path, error: OSError) -> StorageFault:
 
 
 def remove_stale_files(folder: Path) -> None:
-    """Remove what a crash left. Raises OSError."""
+    """Remove files that a crash left. Raises OSError."""
     for left in folder.glob(f"{_PREFIX}*"):
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _STALE:
@@ -50,11 +50,11 @@ def remove_stale_files(folder: Path) -> None:
 
 
 def prepare_temporary_folder(folder: Path) -> None:
-    """Make the folder, see that it can be written to, and clear what a crash left. Raises SettingsError."""
+    """Make the folder, check that it can be written to, and remove files that a crash left. Raises SettingsError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if folder == default_folder() and folder.lstat().st_uid != os.getuid():
-            # In the system's folder, anybody can be there first: with a folder to look into, or a link.
+            # In the system's folder, another user may have made this folder, or a link of this name, before.
             raise SettingsError(
                 [f"TEMP_FOLDER {folder}, the default, belongs to another user: expected a folder to be set"]
             )

@@ -1,4 +1,4 @@
-"""Whose a bucket is, and a client that speaks for its owner."""
+"""The account of a bucket, and a client for it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,9 +14,9 @@ NO_SIGNATURE = "none"
 
 @dataclass(frozen=True)
 class S3Account:
-    """Where a bucket is and whose it is; what is None is left to the library's usual sources.
+    """The server and the credentials of a bucket. What is None comes from the library's usual sources.
 
-    `prefix` is that of the variables which say so.
+    `prefix` is the beginning of the variables that hold them.
     """
 
     endpoint: str | None = None

@@ -1,4 +1,4 @@
-"""The library's exceptions, in our own words."""
+"""Translating the library's exceptions to those of `common.errors`."""
 
 import errno
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ class Bucket(Protocol):
 
 
 class Unsupported(StorageFault):
-    """The store does not know an ACL or a condition that was asked for."""
+    """The store does not support the ACL or the condition of a request."""
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)

@@ -26,10 +26,10 @@ log = structlog.get_logger()
 
 _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
-_PUT_ID = "put-id"  # in the metadata of what may only be stored once: which request stored it
-_REFUSALS = frozenset({401, 403, 404})  # what an answer says of an object that is not for everybody
-_PATIENCE = 5.0  # seconds that a request is given to end when nobody waits for its answer any more
-_CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a key is tried again that is neither free nor taken
+_PUT_ID = "put-id"  # metadata of objects that are stored exclusively: the put that stored the object
+_REFUSALS = frozenset({401, 403, 404})  # HTTP statuses of an object that is not public
+_PATIENCE = 5.0  # seconds that a cancelled request has to end
+_CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a retry when the store reports a conflict, and the key does not exist
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class S3Storage:
             await self._put_file(key, path, put_id)
         except asyncio.CancelledError:
             if put_id is not None:
-                await to_the_end(self._take_back(key, put_id), on_cancel=_hurry)
+                await to_the_end(self._remove_own(key, put_id), on_cancel=_hurry)
             raise
 
     async def _put_file(self, key: str, path: Path, put_id: str | None) -> None:
@@ -78,17 +78,17 @@ class S3Storage:
                     await self._write("put_object", key, put_id=put_id, Body=body)
             except KeyTaken:
                 found = await self.identity(key)
-                # The library repeats a request whose answer was lost, and is refused for what it has stored itself.
+                # The library repeats a request whose answer was lost, and is then refused because of its own object.
                 if found is not None and found.put_id == put_id:
                     return
                 if found is not None or pause is None:
                     raise
-                await asyncio.sleep(pause)  # whoever is writing it may be an earlier attempt of our own
+                await asyncio.sleep(pause)  # the writer may be an earlier attempt of this very put
             else:
                 return
 
     async def copy_from(self, source: Storage, key: str) -> None:
-        """Copy on the server where both buckets are one account's; otherwise through here. Raises NoSuchKey."""
+        """Copy on the server if both buckets have one account; otherwise download and upload. Raises NoSuchKey."""
         if await self.is_same_object(source, key):
             raise StorageFault(f"S3 bucket {self.bucket}: {key} cannot be copied onto itself")
         if isinstance(source, S3Storage) and source.account == self.account:
@@ -127,7 +127,7 @@ class S3Storage:
         return Entry(key, found["ContentLength"], _age(found["LastModified"], found))
 
     async def is_same_object(self, other: Storage, key: str) -> bool:
-        """Whether both are one bucket, be it at two addresses. A copy of an object is never taken for it."""
+        """Whether both are one bucket, even at two addresses. A copy of an object is another object."""
         if not isinstance(other, S3Storage) or other.bucket != self.bucket:
             return False
         if server(other.account.endpoint) == server(self.account.endpoint):
@@ -136,7 +136,7 @@ class S3Storage:
         return found is not None and found == await other.identity(key)
 
     async def delete(self, key: str) -> None:
-        """Remove the object; one that is not there is fine."""
+        """Remove the object. A key that does not exist is no error."""
         async with translate_errors(self, "DeleteObject", key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
@@ -169,7 +169,7 @@ class S3Storage:
                     yield entry
 
     async def check(self) -> None:
-        """Return if the bucket answers to these credentials."""
+        """Return if the bucket exists and accepts these credentials."""
         try:
             async with translate_errors(self, "HeadBucket", ""):
                 await self._client.head_bucket(Bucket=self.bucket)
@@ -184,23 +184,23 @@ class S3Storage:
         """Nothing to do."""
 
     async def _write(self, operation: str, key: str, *, put_id: str | None = None, **what: Any) -> None:
-        """Store something; with `put_id`, only where nothing is, and so that it can be told from what others store."""
+        """Store an object. With `put_id`, only if the key is free, and with the id in the object's metadata."""
         headers: dict[str, Any] = {"ContentType": content_type(key)}
         if put_id is not None:
             headers["Metadata"] = {_PUT_ID: put_id}
         if self._cache_control:
-            # A record is replaced when an image is rendered again, so whoever has one asks whether it still holds.
+            # A record is replaced when an image is rendered again, so caches must ask whether theirs is current.
             headers["CacheControl"] = "no-cache" if key.endswith(".json") else self._cache_control
         if key.endswith(SVG):
             headers["ContentDisposition"] = "attachment"
-        # The server may carry out what it has been sent: nobody goes on before that is known.
+        # The server may carry out a cancelled request: wait for its outcome.
         await to_the_end(self._send(operation, key, headers, what, put_id=put_id), on_cancel=_hurry)
 
     async def _send(
         self, operation: str, key: str, headers: dict[str, Any], what: dict[str, Any], *, put_id: str | None
     ) -> None:
         while True:
-            # Decided anew each time: what one request learns of the store, those beside it may not know yet.
+            # Decided at each attempt: a request running at the same time may have learnt what the store lacks.
             extras = {"ACL": self._acl} if self._acl else {}
             extras |= {"IfNoneMatch": "*"} if put_id is not None and self._conditional else {}
             try:
@@ -209,31 +209,33 @@ class S3Storage:
             except Unsupported as refusal:
                 if not extras:
                     raise
-                self._go_without(extras, refusal)
+                self._stop_using(extras, refusal)
                 if hasattr(what.get("Body"), "seek"):
                     what["Body"].seek(0)
             else:
                 return
 
-    async def _take_back(self, key: str, put_id: str) -> None:
-        """Remove the object if it is what this very put has stored."""
+    async def _remove_own(self, key: str, put_id: str) -> None:
+        """Remove the object if this very put stored it."""
         try:
             found = await self.identity(key)
             if found is not None and found.put_id == put_id:
                 await self.delete(key)
         except StorageFault as fault:
-            log.warning("what a cancelled request may have stored cannot be removed", key=key, reason=str(fault))
+            log.warning(
+                "an object that a cancelled request may have stored cannot be removed", key=key, reason=str(fault)
+            )
 
-    def _go_without(self, extras: dict[str, str], refusal: "Unsupported") -> None:
+    def _stop_using(self, extras: dict[str, str], refusal: "Unsupported") -> None:
         if "IfNoneMatch" in extras and refusal.code != NO_ACL:
-            log.info("the store has no conditional writes: going without", bucket=self.bucket)
+            log.info("the store has no conditional writes: writing without them", bucket=self.bucket)
             self._conditional = False
         else:
-            log.info("the store has no ACLs: going without", bucket=self.bucket)
+            log.info("the store has no ACLs: writing without them", bucket=self.bucket)
             self._acl = None
 
     async def identity(self, key: str) -> "_Identity | None":
-        """What tells the object from all others. None where there is no such object."""
+        """The object's identity, or None where there is no such object."""
         try:
             async with translate_errors(self, "HeadObject", key):
                 found = await self._client.head_object(Bucket=self.bucket, Key=key)
