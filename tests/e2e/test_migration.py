@@ -126,7 +126,7 @@ async def test_lines_and_the_bar_of_a_terminal_do_not_mix(tmp_path: Path) -> Non
             _, foreseen = await shown(*dry, environment=environment, folder=tmp_path)
     assert status == 1
     assert " images/s" in text, "there is a bar"
-    asked = [row for row in rows(text) if "asking the source again" in row]
+    asked = [row for row in rows(text) if "the source will be asked again" in row]
     assert len(asked) == 3, text
     for row in [
         *asked,

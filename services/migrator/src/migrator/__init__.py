@@ -1,1 +1,1 @@
-"""Moves what the v5 database knows of into *active*, and has its thumbnails made; runs to completion."""
+"""Copies the images of the v5 database to *active* and has their thumbnails made. A command: it runs and ends."""

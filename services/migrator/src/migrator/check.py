@@ -1,4 +1,4 @@
-"""What `python -m migrator check` tries besides: the v5 database, and the source of the originals."""
+"""What `python -m migrator check` checks beside the common checks: the v5 database and the source of the originals."""
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -11,18 +11,18 @@ from migrator.index import ArchivedImage
 from migrator.settings import MigratorSettings
 from migrator.source import OriginalMissing, OriginalRefused, Source, SourceFault, open_source
 
-_SAMPLE = 5  # originals that are asked for, until the source has one
-_SECONDS = 60.0
+_SAMPLE = 5  # originals that are fetched; the check passes if the source has one of them
+_TIMEOUT = 60.0  # seconds for each step
 
 
 async def check_v5(settings: MigratorSettings) -> AsyncIterator[CheckResult]:
-    """Read the first rows, reach the source, and fetch an original that the rows name."""
+    """Read the first rows, reach the source, and fetch originals that the rows name."""
     rows: list[Row] = []
-    yield await try_step(f"the table {TABLE} of the v5 database can be read", partial(_read, settings, rows), _SECONDS)
-    reached = await try_step("the source of the originals can be reached", partial(_reach, settings), _SECONDS)
+    yield await try_step(f"the table {TABLE} of the v5 database can be read", partial(_read, settings, rows), _TIMEOUT)
+    reached = await try_step("the source of the originals can be reached", partial(_reach, settings), _TIMEOUT)
     yield reached
     if reached[1] is None and (images := _sample(rows)):
-        yield await try_step("it has an original that the table names", partial(_fetch, settings, images), _SECONDS)
+        yield await try_step("it has an original that the table names", partial(_fetch, settings, images), _TIMEOUT)
 
 
 async def _read(settings: MigratorSettings, rows: list[Row]) -> None:
@@ -37,7 +37,7 @@ async def _reach(settings: MigratorSettings) -> None:
 
 
 def _sample(rows: Sequence[Row]) -> list[ImageKey]:
-    """Keys of originals, from all over the rows."""
+    """Keys of originals, evenly spaced over the rows."""
     keys = []
     for row in rows:
         try:
@@ -49,12 +49,13 @@ def _sample(rows: Sequence[Row]) -> list[ImageKey]:
 
 async def _fetch(settings: MigratorSettings, images: list[ImageKey]) -> None:
     async with open_source(settings) as source:
-        reasons = [reason for image in images if (reason := await _refusal(source, image, settings)) is not None]
+        reasons = [reason for image in images if (reason := await _failure(source, image, settings)) is not None]
     if len(reasons) == len(images):
         raise CheckFailed(f"of {len(images)} that were asked for, none could be fetched: {reasons[-1]}")
 
 
-async def _refusal(source: Source, image: ImageKey, settings: MigratorSettings) -> str | None:
+async def _failure(source: Source, image: ImageKey, settings: MigratorSettings) -> str | None:
+    """Why the original cannot be fetched, or None."""
     path = temporary_path(settings.temp_folder)
     try:
         await source.fetch(str(image), path)

@@ -1,7 +1,7 @@
-"""What is done already, kept in *incoming*, so that the next run knows it at a glance.
+"""Which images are finished, stored in *incoming*, so that the next run skips them without looking at each.
 
-It is only a shortcut: what is missing from it is found out from the buckets, image by image. It is written in pieces,
-each an object of lines `NAME STATE`, of which the later counts.
+The checkpoint only saves time: for an image that is missing from it, the buckets tell whether it is finished. It is
+written in pieces. Each piece is an object of lines `NAME STATE`. The last line of a name counts.
 """
 
 import asyncio
@@ -13,15 +13,15 @@ from common.storage.base import Storage
 from migrator.index import MigrationIndex
 
 FOLDER = "checkpoints"
-DELETED = "deleted"  # the state of what was deleted since, and stays so when its tombstone has been removed
+DELETED = "deleted"  # the state of an image that was deleted; it stays deleted without its tombstone
 _PIECE = 2_000  # images
-_INTERVAL = 15.0  # seconds; so much of the looking has to be done again after a kill
-_AT_ONCE = 16
+_INTERVAL = 15.0  # seconds between two pieces; a run that was killed repeats at most as much
+_AT_ONCE = 16  # pieces that are read at the same time
 
 
 @dataclass
 class Checkpoint:
-    """Reads and writes the checkpoint of one kind of job."""
+    """The checkpoint of one job."""
 
     bucket: Storage
     job: str
@@ -29,21 +29,21 @@ class Checkpoint:
     _written: float = field(default_factory=time.monotonic)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def load(self, ledger: MigrationIndex) -> None:
-        """Tell the ledger what is done. Raises StorageFault."""
+    async def load(self, index: MigrationIndex) -> None:
+        """Put the states into the index. Raises StorageFault."""
         keys = sorted([entry.key async for entry in self.bucket.entries(f"{FOLDER}/{self.job}-")])
         for start in range(0, len(keys), _AT_ONCE):
             for piece in await together(*(self.bucket.get(key) for key in keys[start : start + _AT_ONCE])):
-                await ledger.add_done(_read(piece))
+                await index.add_done(_read(piece))
 
     async def add(self, name: str, state: str) -> None:
-        """Note an image that is done. Raises StorageFault."""
+        """Add an image that is finished; write a piece when it is time. Raises StorageFault."""
         self._waiting.append((name, state))
         if len(self._waiting) >= _PIECE or time.monotonic() - self._written > _INTERVAL:
             await self.write()
 
     async def write(self) -> None:
-        """Write what waits. Raises StorageFault, and keeps it then."""
+        """Write what was added since the last piece. Raises StorageFault; the next call then tries again."""
         async with self._writing:
             self._written = time.monotonic()
             if piece := list(self._waiting):

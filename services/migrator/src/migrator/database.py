@@ -1,6 +1,6 @@
-"""The v5 database. The only module that knows asyncpg.
+"""The v5 database. No other module uses asyncpg.
 
-The table has a row for each version of an image's page, so several for most images.
+The table has one row for each version of an image's page, so most images have several.
 """
 
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ _QUERY = f"""
 
 @dataclass(frozen=True)
 class Row:
-    """One archive row, as much of it as is of interest."""
+    """The columns of a row that the migration needs."""
 
     id: int
     filename: str | None
@@ -33,7 +33,7 @@ class Row:
 
 
 async def pages(url: str) -> AsyncIterator[list[Row]]:
-    """All rows, by their id, a page at a time. Raises JobFault."""
+    """All rows in the order of their ids, a page at a time. Raises JobFault."""
     where = urlsplit(url)
     place = f"the database {where.path.lstrip('/')} at {where.hostname}:{where.port or 5432}"
     try:

@@ -1,7 +1,7 @@
-"""What there is to do, in a file of its own that goes with the process: half a million images in constant memory.
+"""The images of the v5 database in a temporary SQLite file, so that memory stays constant for any number of them.
 
-The names come from the v5 database, what is done of them from the checkpoint, and what was deleted since from the
-tombstones.
+Their names come from the v5 database, the states of finished images from the checkpoint, and which images were deleted
+from the tombstones.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -19,7 +19,7 @@ _SCHEMA = """
     CREATE TABLE done (name TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE deleted (name TEXT PRIMARY KEY) WITHOUT ROWID;
 """
-# A name is taken once, by its smallest id. Rows come in the order of their ids.
+# An image has the smallest id of its rows: rows are added in the order of their ids.
 _ADD = """
     INSERT INTO image (id, name, filename, svg) VALUES (?, ?, ?, ?)
     ON CONFLICT (name) DO UPDATE SET svg = max(svg, excluded.svg),
@@ -33,11 +33,11 @@ _READ = """
 
 @dataclass(frozen=True)
 class ArchivedImage:
-    """One image as v5 lists it, under the smallest id of its rows.
+    """One image of the v5 database.
 
-    `filename` is that row's; `svg` whether any row says that the original is the SVG of this name; `other` another
-    filename of the same name. `state` is how an earlier run left it, if one did, and `deleted` whether it has a
-    tombstone.
+    `id` is the smallest id of its rows, and `filename` is the filename in that row. `svg` is True if any row says that
+    the original is an SVG. `other` is another filename with the same name. `state` is what the checkpoint holds for
+    the image. `deleted` says whether it has a tombstone.
     """
 
     id: int
@@ -61,20 +61,20 @@ class ArchivedImage:
 
 
 class MigrationIndex(jobs.TemporaryIndex):
-    """The list of images, and what is known of each."""
+    """All images of a migration."""
 
     schema = _SCHEMA
 
     async def add_rows(self, rows: list[Row]) -> None:
-        """Take rows of the database, in the order of their ids."""
+        """Add rows of the database, in the order of their ids."""
         await self._many(_ADD, ((row.id, _name(row), row.filename, row.has_svg) for row in rows))
 
     async def add_done(self, states: Iterable[tuple[str, str]]) -> None:
-        """Take names and how they were left; a later one counts."""
+        """Add names and their states. The last state of a name counts."""
         await self._many("INSERT OR REPLACE INTO done VALUES (?, ?)", states)
 
     async def add_deleted(self, names: Iterable[str]) -> None:
-        """Take names that have a tombstone."""
+        """Add names that have a tombstone."""
         await self._many("INSERT OR IGNORE INTO deleted VALUES (?)", ((name,) for name in names))
 
     async def count(self) -> int:
@@ -85,27 +85,27 @@ class MigrationIndex(jobs.TemporaryIndex):
     async def of_name(self, name: str) -> ArchivedImage | None:
         """The image of this name, if v5 has it."""
         found = await self._all(f"{_READ} WHERE image.name = ?", name)
-        return _listed(found[0]) if found else None
+        return _archived_image(found[0]) if found else None
 
     async def pages(self, order: str) -> AsyncIterator[list[ArchivedImage]]:
-        """All images by their smallest id, `ASC` or `DESC`, a page at a time."""
+        """All images in the order of their ids, `ASC` or `DESC`, a page at a time."""
         beyond, start = (">", -(2**31)) if order == "ASC" else ("<", 2**31)
         query = f"{_READ} WHERE id {beyond} ? ORDER BY id {order} LIMIT {_PAGE}"
         last: object = start
         while found := await self._all(query, last):
             last = found[-1][0]
-            yield [_listed(row) for row in found]
+            yield [_archived_image(row) for row in found]
 
 
 def _name(row: Row) -> str:
-    """What tells the image from others: rows of one name are versions of one image."""
+    """The name of the image: rows of one name are versions of one image."""
     try:
         return ImageKey.parse(row.filename or "").name
     except BadName:
-        # With a blank, which no name has: it must not stand in the way of an image.
+        # The blank keeps it apart from the names of images.
         return f"row {row.id}" if row.filename is None else f"row of {row.filename}"
 
 
-def _listed(row: tuple[object, ...]) -> ArchivedImage:
+def _archived_image(row: tuple[object, ...]) -> ArchivedImage:
     identity, name, filename, svg, other, state, deleted = row
     return ArchivedImage(identity, name, filename, bool(svg), other, state, bool(deleted))  # type: ignore[arg-type]

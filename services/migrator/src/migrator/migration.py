@@ -1,6 +1,7 @@
-"""One image of the v5 database: into *active* with its original, and its thumbnails made. Safe to begin again anywhere.
+"""Migrating one image of the v5 database: its original into *active*, then its thumbnails.
 
-What is public already is never fetched and never written over, and what was deleted stays deleted.
+A migration that was killed at any step can be started again. An original that is public already is neither fetched nor
+overwritten. A deleted image stays deleted.
 """
 
 import asyncio
@@ -35,7 +36,11 @@ _RETRIES = (0.5, 2.0, 5.0, 15.0)  # seconds before the source is asked again
 
 @dataclass(frozen=True)
 class Migration:
-    """What migrating needs. `state` stands for today's settings in the checkpoint."""
+    """What migrating an image depends on.
+
+    `state` is what the checkpoint holds for an image that was finished under the present settings.
+    `fetching` limits how many originals are fetched at once, `rate_limit` how many a second.
+    """
 
     buckets: Buckets
     source: Source
@@ -46,39 +51,39 @@ class Migration:
     state: str
     temporary: Path
     fetching: asyncio.Semaphore
-    pace: RateLimit
+    rate_limit: RateLimit
     force: bool = False
 
-    def finished(self, listed: ArchivedImage) -> str:
-        """What the checkpoint says of this image when nothing is left to do: it may have become an SVG since."""
-        return f"{_SVG}{self.state}" if listed.svg else self.state
+    def finished_state(self, archived: ArchivedImage) -> str:
+        """What the checkpoint holds for this image once it is finished. It differs if the image became an SVG."""
+        return f"{_SVG}{self.state}" if archived.svg else self.state
 
 
-async def migrate(listed: ArchivedImage, *, migration: Migration) -> Outcome:
-    """Bring the image over, and wait for its thumbnails. Raises StorageFault, BusFault, JobFault."""
+async def migrate_image(archived: ArchivedImage, *, migration: Migration) -> Outcome:
+    """Copy the original to *active* and wait for its thumbnails. Raises StorageFault, BusFault, JobFault."""
     try:
-        image = listed.key()
-        return await _migrate(image, listed, migration)
+        image = archived.key()
+        return await _migrate(image, archived, migration)
     except ImageGone:
-        # An earlier attempt may have died just after it had brought what was being deleted.
+        # A run that was killed may have copied the original while the image was being deleted.
         await migration.buckets.active.delete(str(image))
-        await migration.checkpoint.add(listed.name, DELETED)
-        return Outcome(str(listed), Result.SKIPPED, "deleted")
+        await migration.checkpoint.add(archived.name, DELETED)
+        return Outcome(str(archived), Result.SKIPPED, "deleted")
     except (BadName, OriginalMissing, OriginalRefused, SourceFault) as error:
-        return Outcome(str(listed), Result.ERROR, failure_class(error), str(error))
+        return Outcome(str(archived), Result.ERROR, failure_class(error), str(error))
     except ImageError as error:
-        return Outcome(str(listed), Result.ERROR, error.fault, f"it is not taken over: {error.reason}")
+        return Outcome(str(archived), Result.ERROR, error.fault, f"it is not taken over: {error.reason}")
     except Defect as error:
-        return Outcome(str(listed), Result.ERROR, "defect", f"it is not taken over: {error}; the log has its trace")
+        return Outcome(str(archived), Result.ERROR, "defect", f"it is not taken over: {error}; the log has its trace")
 
 
-async def _migrate(image: ImageKey, listed: ArchivedImage, migration: Migration) -> Outcome:
+async def _migrate(image: ImageKey, archived: ArchivedImage, migration: Migration) -> Outcome:
     await raise_if_deleted(image, migration.buckets)
     thumbnails, size, remark = migration.thumbnails, None, None
-    found = await migration.buckets.active.stat(str(image))
-    if found is None:
-        raise_if_vanished(listed)
-        size, remark = await _bring(image, migration)
+    public = await migration.buckets.active.stat(str(image))
+    if public is None:
+        raise_if_vanished(archived)
+        size, remark = await _copy_original(image, migration)
         stages = migration.stages
     else:
         stages = migration.stages if migration.force else tuple(await thumbnails.missing(image))
@@ -87,65 +92,70 @@ async def _migrate(image: ImageKey, listed: ArchivedImage, migration: Migration)
     failure = (await thumbnails.make(image, stages) if stages else None) or await thumbnails.failure(image)
     if failure is not None:
         return Outcome(str(image), Result.ERROR, failure.fault, f"it has no thumbnails: {failure.reason}", size)
-    if listed.other is not None and not listed.svg:
-        reason = f"v5 has {listed.other} of the same name, too: only {image} was taken over"
+    if archived.other is not None and not archived.svg:
+        reason = f"v5 has {archived.other} of the same name, too: only {image} was taken over"
         return Outcome(str(image), Result.ERROR, "two-originals", reason, size)
-    await migration.checkpoint.add(image.name, migration.finished(listed))
-    result = Result.PROCESSED if found is None or stages else Result.SKIPPED
+    await migration.checkpoint.add(image.name, migration.finished_state(archived))
+    result = Result.PROCESSED if public is None or stages else Result.SKIPPED
     if await thumbnails.shows_damage(image):
-        remark = "; ".join(filter(None, (f"row {listed.id}: the original is cut off, or has errors", remark)))
+        remark = "; ".join(filter(None, (f"row {archived.id}: the original is cut off, or has errors", remark)))
         return Outcome(str(image), result, "damaged", remark, size)
     return Outcome(str(image), result, "mismatch" if remark else None, remark, size)
 
 
 async def raise_if_deleted(image: ImageKey, buckets: Buckets) -> None:
-    """Raises Gone when the image has a tombstone."""
+    """Raises ImageGone when the image has a tombstone."""
     if await is_deleted(image, buckets=buckets):
         raise ImageGone(f"{image} was deleted")
 
 
-def raise_if_vanished(listed: ArchivedImage) -> None:
-    """Raises Gone for an original that an earlier run had made public: its tombstone may have been removed since."""
-    if listed.state is not None and listed.state.startswith(_SVG) == listed.svg:
-        raise ImageGone(f"{listed} was public once")
+def raise_if_vanished(archived: ArchivedImage) -> None:
+    """Raises ImageGone when an earlier run made the original public, which is not public any more.
+
+    It was deleted, and its tombstone may have been removed since.
+    """
+    if archived.state is not None and archived.state.startswith(_SVG) == archived.svg:
+        raise ImageGone(f"{archived} was public once")
 
 
-async def _bring(image: ImageKey, migration: Migration) -> tuple[int, str | None]:
-    """Store the original in *active*. Returns its bytes, and what is odd about it."""
+async def _copy_original(image: ImageKey, migration: Migration) -> tuple[int, str | None]:
+    """Store the original in *active*. Returns its size in bytes, and a remark if its ending and its format differ."""
     active = migration.buckets.active
     async with fetch_original(image, migration) as (path, size):
         header, _ = await migration.pool.run(probe, Job(limits=migration.pool.limits), Header, path)
         try:
             await active.put_file(str(image), path, exclusive=True)
         except KeyTaken:
-            log.info("the original is there already", image=str(image))
+            log.info("the original is stored already", image=str(image))
+    # docs/bucket-protocol.md#look-for-the-tombstone-last
     try:
         await raise_if_deleted(image, migration.buckets)
     except ImageGone:
         await active.delete(str(image))
         raise
-    odd = header.format is not image.format
-    return size, f"it is named .{image.extension}, and its bytes are {header.format.upper()}" if odd else None
+    if header.format is image.format:
+        return size, None
+    return size, f"it is named .{image.extension}, and its bytes are {header.format.upper()}"
 
 
 @asynccontextmanager
 async def fetch_original(image: ImageKey, migration: Migration) -> AsyncIterator[tuple[Path, int]]:
-    """The original from the source, as a file that goes with the context, and its bytes.
+    """The original from the source as a temporary file, which is removed at the end, and its size in bytes.
 
-    Raises Missing, Refused, Faulty.
+    Raises OriginalMissing, OriginalRefused, SourceFault and StorageFull.
     """
     path = temporary_path(migration.temporary)
     try:
         async with migration.fetching:
             for delay in (*_RETRIES, None):
-                await migration.pace.wait_turn()
+                await migration.rate_limit.wait_turn()
                 try:
                     size = await migration.source.fetch(str(image), path)
                     break
                 except SourceFault as fault:
                     if delay is None:
                         raise
-                    log.info("asking the source again", image=str(image), seconds=delay, reason=str(fault))
+                    log.info("the source will be asked again", image=str(image), seconds=delay, reason=str(fault))
                     await asyncio.sleep(delay)
         yield path, size
     finally:
@@ -153,19 +163,19 @@ async def fetch_original(image: ImageKey, migration: Migration) -> AsyncIterator
 
 
 async def _remove_rasterised(image: ImageKey, buckets: Buckets) -> None:
-    """Of an SVG, v5's successor may have published what had been made of it for old browsers."""
+    """Remove the raster copies of an SVG, which the backend after v5 published for old browsers."""
     if image.format is not Format.SVG:
         return
     for ending in (Format.JPG, Format.PNG):
-        for spelt in (ending.lower(), ending.upper()):
-            leftover = str(ImageKey(image.name, spelt))
-            if await buckets.active.stat(leftover) is not None:
-                log.info("removing what was rasterised", image=str(image), key=leftover)
-                await buckets.active.delete(leftover)
+        for extension in (ending.lower(), ending.upper()):
+            copy = str(ImageKey(image.name, extension))
+            if await buckets.active.stat(copy) is not None:
+                log.info("raster copy of an SVG removed", image=str(image), key=copy)
+                await buckets.active.delete(copy)
 
 
 def failure_class(error: Exception) -> str:
-    """What the report calls it."""
+    """The class under which the report counts the error."""
     return {BadName: "bad-name", OriginalMissing: "missing", OriginalRefused: "refused", SourceFault: "source"}[
         type(error)
     ]

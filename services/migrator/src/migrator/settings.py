@@ -1,4 +1,4 @@
-"""What migrator reads from the environment."""
+"""The settings of the migrator."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ def _database(value: object) -> object:
 
 
 def _is_address(rest: str) -> bool:
-    """Whether it has a host, and no password that begins the path: such a part of it would be printed."""
+    """Whether it has a host, and an @ nowhere else: part of the password would be read as the path, and printed."""
     where = urlsplit(f"//{rest}")
     try:
         port_is_number = where.port is None or where.port > 0
@@ -106,7 +106,7 @@ class MigratorSettings(SizeSettings, ImagingSettings, BrokerSettings):
         return self._source
 
     def contradictions(self) -> list[str]:
-        """Those of all services, and of a source that the migration itself, or a sweep, would remove originals from."""
+        """Those of all services, and a source that is one of our buckets: the sweep would remove v5's originals."""
         lines = super().contradictions()
         source, storage = self.source, self.storage
         if (

@@ -1,4 +1,4 @@
-"""Where v5 keeps its originals: behind a web server, in a folder, or in an S3 bucket."""
+"""The source of v5's originals: a web server, a folder or an S3 bucket."""
 
 import asyncio
 import errno
@@ -18,58 +18,58 @@ from common.storage.s3 import S3Storage, connect
 from common.wiring import s3_account
 from migrator.settings import BucketSourceSettings, MigratorSettings, WebSourceSettings
 
-_CHUNK = 1 << 20  # bytes; a photo takes a few writes, and not a hundred
+_CHUNK = 1 << 20  # bytes; a photo takes a few writes instead of a hundred
 _MOST_BYTES = 1 << 30
 _TIMEOUT = aiohttp.ClientTimeout(total=300, sock_connect=10, sock_read=30)
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _GONE = frozenset({404, 410})
-_PASSING = frozenset({408, 425, 429})
+_TEMPORARY = frozenset({408, 425, 429})
 
 
 class OriginalMissing(Exception):
-    """The source answered, and has no such image."""
+    """The source has no such original."""
 
 
 class OriginalRefused(Exception):
-    """The source does not give this image away, and will not next time."""
+    """The source does not hand out this original; asking again would not help."""
 
 
 class SourceFault(Exception):
-    """The source did not give the image this time."""
+    """The source failed; asking again may help."""
 
 
 class Source(Protocol):
-    """Originals by their key. Both methods raise Missing, Refused, Faulty."""
+    """Originals by their key. Both methods raise OriginalMissing, OriginalRefused and SourceFault."""
 
     async def fetch(self, key: str, path: Path) -> int:
-        """Write the whole original to the file. Returns how many bytes it has. Raises StorageFull, too."""
+        """Write the whole original to the file `path`. Returns its size in bytes. Also raises StorageFull."""
 
     async def size(self, key: str) -> int | None:
-        """How many bytes the original has, where the source says so."""
+        """The size of the original in bytes, or None if the source does not say."""
 
 
 class WebSource:
-    """Originals behind a web server."""
+    """Originals on a web server."""
 
     def __init__(self, http: aiohttp.ClientSession, base: str) -> None:
         self._http = http
         self._base = base.rstrip("/")
 
     async def check(self) -> None:
-        """Return if something answers there. Raises JobFault."""
+        """Return if the server answers. Raises JobFault."""
         try:
             async with self._http.head(f"{self._base}/"):
                 return
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            shown = URL(self._base).with_user(None)  # and so without a password
+            shown = URL(self._base).with_user(None)  # this removes the password, too
             raise JobFault(f"V5_IMAGES {shown} cannot be reached: {_short(error)}") from error
 
     async def fetch(self, key: str, path: Path) -> int:
-        """`GET BASE/KEY`. Raises Faulty also for an answer that does not say where it ends: one cut off looks whole."""
-        async with self._asked("GET", key) as answer:
+        """`GET BASE/KEY`. Raises SourceFault for an answer without a length: if it was cut off, it would look whole."""
+        async with self._request("GET", key) as answer:
             if answer.content_length is None and "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
                 raise SourceFault("the source does not say how long its answer is: expected Content-Length, or chunks")
-            with _room(path), path.open("wb") as file:
+            with _full_as_storage_full(path), path.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(_CHUNK):
                     await in_thread(file.write, chunk)
                     if file.tell() > _MOST_BYTES:
@@ -78,16 +78,16 @@ class WebSource:
 
     async def size(self, key: str) -> int | None:
         """`HEAD BASE/KEY`."""
-        async with self._asked("HEAD", key) as answer:
+        async with self._request("HEAD", key) as answer:
             return answer.content_length
 
     @asynccontextmanager
-    async def _asked(self, method: str, key: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _request(self, method: str, key: str) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
             async with self._http.request(method, f"{self._base}/{key}") as answer:
                 if answer.status in _GONE:
                     raise OriginalMissing(f"the source answers {answer.status}")
-                if answer.status in _PASSING or answer.status >= 500:  # noqa: PLR2004 - the server's own faults
+                if answer.status in _TEMPORARY or answer.status >= 500:  # noqa: PLR2004 - the server's own faults
                     raise SourceFault(f"the source answers {answer.status}")
                 if answer.status != 200:  # noqa: PLR2004 - OK
                     raise OriginalRefused(f"the source answers {answer.status}")
@@ -109,8 +109,8 @@ class FolderSource:
         self._folder = folder
 
     async def fetch(self, key: str, path: Path) -> int:
-        """Copy the file."""
-        with _room(path):
+        """Copy the file to `path`."""
+        with _full_as_storage_full(path):
             try:
                 await in_thread(shutil.copyfile, self._folder / key, path)
                 return path.stat().st_size  # noqa: ASYNC240 - it has just been written
@@ -139,7 +139,7 @@ class BucketSource:
         self._prefix = f"{prefix}/" if prefix else ""
 
     async def fetch(self, key: str, path: Path) -> int:
-        """Fetch the object."""
+        """Fetch the object to `path`."""
         try:
             async with self._bucket.as_file(f"{self._prefix}{key}") as found:
                 found.rename(path)
@@ -164,13 +164,13 @@ class BucketSource:
 
 @asynccontextmanager
 async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
-    """What V5_IMAGES names. Raises JobFault when it cannot be reached."""
+    """The source that V5_IMAGES names. Raises JobFault when it cannot be reached."""
     where = settings.source
     if isinstance(where, WebSourceSettings):
-        # Bytes as they are: an SVG that came compressed would be stored so.
-        plain = {"Accept-Encoding": "identity"}
+        # Without compression: an SVG that is sent compressed would be stored compressed.
+        headers = {"Accept-Encoding": "identity"}
         async with aiohttp.ClientSession(
-            timeout=_TIMEOUT, headers=plain, auto_decompress=False, read_bufsize=_CHUNK
+            timeout=_TIMEOUT, headers=headers, auto_decompress=False, read_bufsize=_CHUNK
         ) as http:
             source = WebSource(http, where.address)
             await source.check()
@@ -191,7 +191,7 @@ async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
 
 
 @contextmanager
-def _room(path: Path) -> Iterator[None]:
+def _full_as_storage_full(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
