@@ -271,8 +271,8 @@ async def test_a_sweep_that_is_stopped_leaves_no_lock_and_no_list(
             async with Lock(folders.buckets.incoming, "locks/clean", folders.temporary).held() as held:
                 assert held
                 async with aclosing(sweep.candidates(thorough=True)) as items:
-                    async for candidates in items:
-                        await sweep.settle(candidates)
+                    async for candidate in items:
+                        await sweep.process(candidate)
 
         await point.interrupt(clean())
         assert folders.nothing_temporary()

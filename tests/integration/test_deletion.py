@@ -80,13 +80,13 @@ class World:
 
     async def sweep(self) -> None:
         sweep = Sweep(self.publisher_context, Path("/nowhere"))
-        async for candidates in sweep.candidates(thorough=False):
-            await sweep.settle(candidates)
+        async for candidate in sweep.candidates(thorough=False):
+            await sweep.process(candidate)
 
     async def clean(self) -> None:
         sweep = Sweep(self.publisher_context, Path("/nowhere"))
-        async for candidates in sweep.candidates(thorough=True):
-            await sweep.settle(candidates)
+        async for candidate in sweep.candidates(thorough=True):
+            await sweep.process(candidate)
 
     async def start(self) -> None:
         reconciler = Reconciler(

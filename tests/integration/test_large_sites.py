@@ -44,8 +44,8 @@ async def look_at_incoming(publisher_context: PublisherContext, temporary: Path)
 async def sweep(publisher_context: PublisherContext, temporary: Path) -> None:
     sweeping = Sweep(publisher_context, temporary)
     async with aclosing(sweeping.candidates(thorough=False)) as items:
-        async for candidates in items:
-            await sweeping.settle(candidates)
+        async for candidate in items:
+            await sweeping.process(candidate)
 
 
 looks = pytest.mark.parametrize("look", [first_look, look_at_incoming, sweep])

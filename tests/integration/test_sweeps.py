@@ -36,8 +36,8 @@ def publisher_context(buckets: Buckets) -> PublisherContext:
 
 async def sweep(buckets: Buckets) -> None:
     sweeping = Sweep(publisher_context(buckets), Path(), grace=2.0)
-    async for candidates in sweeping.candidates(thorough=True):
-        await sweeping.settle(candidates)
+    async for candidate in sweeping.candidates(thorough=True):
+        await sweeping.process(candidate)
 
 
 async def test_on_s3_an_expired_image_goes_whole_and_others_stay(s3_buckets: TestBuckets, tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
     candidates = [item async for item in sweeping.candidates(thorough=True)]
     assert len(candidates) == 2
     await put(incoming, str(IMAGE))  # what was listed is young again
-    assert {(await sweeping.settle(item)).result for item in candidates} == {Result.SKIPPED}
+    assert {(await sweeping.process(item)).result for item in candidates} == {Result.SKIPPED}
     assert set(incoming.objects) == {str(IMAGE), IMAGE.variant("BI")}
     assert set(active.objects) == {IMAGE.crop}
 
@@ -112,9 +112,9 @@ async def test_what_crashed_writes_left_is_reported_and_cleared(
     # The change time of a file cannot be set, so the present is moved instead.
     monkeypatch.setattr("time.time", lambda: left.stat().st_ctime + 3700)
     (found,) = await Verification(buckets, PLAN).unfinished_writes()
-    assert (found.image, found.result, found.error) == ("active/.tmp/left", Result.ERROR, FindingClass.TEMPORARY)
+    assert (found.subject, found.repaired, found.kind) == ("active/.tmp/left", False, FindingClass.TEMPORARY)
     assert left.exists()
-    (settled,) = await Verification(buckets, PLAN, publisher_context(buckets)).unfinished_writes()
+    (repaired,) = await Verification(buckets, PLAN, publisher_context(buckets)).unfinished_writes()
     monkeypatch.undo()
-    assert settled.result is Result.PROCESSED
+    assert repaired.repaired
     assert not left.exists()

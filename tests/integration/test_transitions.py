@@ -195,8 +195,8 @@ async def expired(site: Backend) -> None:
 
 async def sweep(site: Backend) -> None:
     sweeping = Sweep(site.publisher_context, site.settings.temp_folder, grace=0)
-    async for candidates in sweeping.candidates(thorough=True):
-        await sweeping.settle(candidates)
+    async for candidate in sweeping.candidates(thorough=True):
+        await sweeping.process(candidate)
 
 
 async def reconcile(site: Backend) -> None:
@@ -209,8 +209,8 @@ async def reconcile(site: Backend) -> None:
 async def repair(site: Backend) -> None:
     left = [entry.key async for entry in site.incoming.entries()]
     image = next(ImageKey.parse(f"{key[:-5]}.jpg") for key in left if key.endswith(".json") and "modern" not in key)
-    suspicion = PossibleFinding(FindingClass.NOT_MOVED, image, frozenset(left))
-    await Verification(site.buckets, site.settings.plan, site.publisher_context).verify(suspicion)
+    possible = PossibleFinding(FindingClass.NOT_MOVED, image, frozenset(left))
+    await Verification(site.buckets, site.settings.plan, site.publisher_context).verify(possible)
 
 
 @pytest.mark.parametrize("site", ["embedded"], indirect=True)

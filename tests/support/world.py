@@ -306,8 +306,8 @@ class World:
             over = False
             while not over:
                 over = self.scheduler.now > TTL + self._grace
-                async for candidates in sweep.candidates(thorough=True):
-                    await sweep.settle(candidates)
+                async for candidate in sweep.candidates(thorough=True):
+                    await sweep.process(candidate)
                 self.scheduler.now += self.scheduler.random.random() * _PAUSE
 
         self.start(sweep_on, deadline=float("inf"))

@@ -1,9 +1,8 @@
-"""Deleting images: rule 5 of the bucket protocol.
+"""Deleting images (docs/bucket-protocol.md#tombstone-first).
 
-A tombstone first, so that nothing that comes late survives. Then every object of the image that is known by name, in
-both buckets: by its records, today's sizes, and the suffixes and endings of the old backends. No request lists a
-bucket. What only a listing can find, such as versions of a size of which no record tells any more, is removed by the
-next sweep; so is what a process that died, or a store that failed, has left after the tombstone (`tombstones`).
+The tombstone is written first. Then every key of the image that is known by name is removed from both buckets: by its
+records, today's sizes, and the suffixes and endings of the old backends. No request lists a bucket. The next sweep
+removes what only a listing finds, and what a crash or a failing store left (`maintenance/tombstones.py`).
 """
 
 from collections.abc import Iterable
@@ -26,13 +25,13 @@ log = structlog.get_logger()
 async def delete(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox) -> None:
     """Remove all of the images, of every format. Unknown ones are fine.
 
-    Raises StorageFault where something could not be removed; the sweep goes on with it where the tombstone was written.
+    Raises StorageFault where something could not be removed. The sweep removes it later if the tombstone was written.
     """
     await run_limited(partial(write_tombstone, image, buckets=buckets) for image in images)
     try:
         await remove_deleted(*images, buckets=buckets, plan=plan)
     finally:
-        # What has a tombstone does not exist any more, whatever is left of it.
+        # An image with a tombstone is deleted, whatever is left of it.
         await announce_deleted(*images, outbox=outbox)
 
 

@@ -1,7 +1,7 @@
-"""Rotating and cropping what is public: rule 6 of the bucket protocol.
+"""Rotating and recropping public images (docs/bucket-protocol.md#edits-get-a-new-name).
 
-The result has a new key, so that no cache shows the old picture, and the old original is never written to. A command
-is answered only once its effect is in the buckets; where that fails, the new key is removed again.
+The result has a new key. The old original is never written to. A command is answered when its effect is in the buckets
+(docs/bucket-protocol.md#answer-after-effect). If it fails, the new key is removed.
 """
 
 import asyncio
@@ -39,10 +39,10 @@ _CONFIRM = 2.0  # seconds that the broker has to take the request
 
 
 async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditContext) -> tuple[ImageKey, str | None]:
-    """The key of the image turned clockwise, all of it public; the old one is deleted.
+    """Turn the image clockwise under a new key, publish it and delete the old image.
 
-    And what of the old one could not be removed yet, if something could not: the next sweep removes it.
-    Raises Unknown, Failed, Impossible, Transient.
+    Returns the new key, and a warning if something of the old image could not be removed: the next sweep removes it.
+    Raises ImageUnknown, ImageFailed, EditImpossible, Transient.
     """
     if image.format is Format.SVG:
         raise EditImpossible("an SVG cannot be rotated: expected a JPEG, PNG or GIF")
@@ -58,7 +58,7 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditCont
                 new = await _publish_copy(image, turned, crop, context, made)
         if await is_deleted(image, buckets=context.buckets):
             raise ImageUnknown(f"{image} was deleted")
-    # If this fails, nobody knows whether it was done: both are kept, so that neither way the photo is lost.
+    # If this write fails, it may have happened all the same. Both images are kept, so that the photo is not lost.
     await write_tombstone(image, buckets=context.buckets)
     left = await _remove_patiently(image, context)
     await announce_deleted(image, outbox=context.outbox)
@@ -66,10 +66,9 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditCont
 
 
 async def _remove_patiently(image: ImageKey, context: EditContext) -> str | None:
-    """Remove what is buried. Returns what could not be removed, or None.
+    """Remove the old image, which has a tombstone. Returns a warning if something could not be removed, or None.
 
-    The new image is there and the old one counts as deleted: the answer is yes even if this fails. To a no the API
-    server would go on with the old name, and the photo would be lost to the site.
+    The answer is a success even then: after an error the API server would keep the old name, whose image is deleted.
     """
     reason = ""
     for attempt in range(_ATTEMPTS):
@@ -86,9 +85,9 @@ async def _remove_patiently(image: ImageKey, context: EditContext) -> str | None
 
 
 async def recrop_image(image: ImageKey, crop: Crop | None, *, context: EditContext) -> ImageKey:
-    """The key of a copy that shows this part of the image, or all of it, public; the old one stays.
+    """Publish a copy that shows this part of the image, or all of it. Returns its key. The old image stays.
 
-    Raises Unknown, Failed, Impossible, Transient.
+    Raises ImageUnknown, ImageFailed, EditImpossible, Transient.
     """
     async with _all_or_nothing(context) as made, _open_original(image, context) as path:
         if crop is not None:
@@ -97,7 +96,7 @@ async def recrop_image(image: ImageKey, crop: Crop | None, *, context: EditConte
 
 
 async def check_crop(path: Path, crop: Crop, pool: Pool) -> None:
-    """Raises Impossible for a crop that lies outside of the image."""
+    """Raises EditImpossible for a crop that lies outside of the image."""
     header, _ = await _imaging(pool.run(probe, Job(limits=pool.limits), Header, path))
     try:
         crop.box(header.upright_width, header.upright_height)
@@ -125,9 +124,9 @@ async def _open_original(image: ImageKey, context: EditContext) -> AsyncIterator
 
 @asynccontextmanager
 async def _all_or_nothing(context: EditContext) -> AsyncIterator[list[ImageKey]]:
-    """The images that are put into the list are deleted again, unless the context ends well.
+    """Delete the images that were put into the list, unless the block ends well.
 
-    Also when the service stops, and the answer is given up.
+    They are also deleted when the service stops and the block is cancelled.
     """
     made: list[ImageKey] = []
     try:
@@ -140,7 +139,7 @@ async def _all_or_nothing(context: EditContext) -> AsyncIterator[list[ImageKey]]
 async def _publish_copy(
     image: ImageKey, path: Path, crop: Crop | None, context: EditContext, made: list[ImageKey]
 ) -> ImageKey:
-    """Store the file under a new key, which is `made` from then on, and wait for its thumbnails."""
+    """Store the file under a new key, add that to `made`, and wait for its variants."""
     active = context.buckets.active
     new = await _store_original(image.format, path, active)
     made.append(new)

@@ -4,14 +4,13 @@ from common.jobs.command import NOT_POSSIBLE, Command, job_command
 from common.jobs.ledger import TemporaryIndex
 from common.jobs.options import Options, add_look_options, add_options, options_from, positive_int
 from common.jobs.outcome import Outcome, Result
-from common.jobs.run import Job, process_all, retry_transient
+from common.jobs.run import process_all, retry_transient
 from common.jobs.tally import Tally, open_tally
 from common.jobs.thumbnails import Thumbnails
 
 __all__ = [
     "NOT_POSSIBLE",
     "Command",
-    "Job",
     "Options",
     "Outcome",
     "Result",

@@ -8,7 +8,6 @@ from typing import TypeVar
 import structlog
 
 from common.errors import JobFault, StorageFull, Transient
-from common.jobs.outcome import Outcome
 
 log = structlog.get_logger()
 
@@ -16,10 +15,12 @@ log = structlog.get_logger()
 _PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
 
 T = TypeVar("T")
-Job = Callable[[T], Awaitable[Outcome]]
+R = TypeVar("R")
 
 
-async def process_all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome], None], *, at_once: int) -> None:
+async def process_all(
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[R]], ended: Callable[[R], None], *, at_once: int
+) -> None:
     """Call `work` with each item, `at_once` at a time, and `ended` with what it returns.
 
     `work` may be called again for the same item after a Transient fault. Raises JobFault when such a fault lasts, or
@@ -36,7 +37,9 @@ async def process_all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Ou
         raise first if isinstance(first, JobFault) else JobFault(f"cannot go on: {first}") from first
 
 
-async def _all(items: AsyncIterator[T], work: Job[T], ended: Callable[[Outcome], None], at_once: int) -> None:
+async def _all(
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[R]], ended: Callable[[R], None], at_once: int
+) -> None:
     slots = asyncio.Semaphore(at_once)
 
     async def one(item: T) -> None:

@@ -1,4 +1,4 @@
-"""What can be wrong with an image, as a listing of both buckets makes it look."""
+"""What can be wrong in the buckets: what a listing makes look wrong, and what a fresh look finds wrong."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -44,8 +44,18 @@ class ImageObjects:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """What a fresh look has found wrong. `subject` is an image, a key with its bucket, or a line of the list."""
+
+    subject: str
+    kind: FindingClass
+    wrong: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True)
 class PossibleFinding:
-    """What may be wrong with the image; `keys` are the objects that it is about."""
+    """What a listing makes look wrong with the image. `keys` are the objects that it concerns."""
 
     kind: FindingClass
     image: ImageKey
@@ -57,7 +67,7 @@ class PossibleFinding:
 
 
 def possible_findings(listed: ImageObjects, plan: Plan, *, named: bool) -> Iterator[PossibleFinding]:
-    """What is worth a second look. `named` says that the site's database was asked."""
+    """What needs a fresh look. `named` says that the names of the site's database were given."""
     everything = listed.incoming | listed.active
     private, public = _originals(listed.incoming), _originals(listed.active)
     if listed.deleted:
@@ -65,7 +75,7 @@ def possible_findings(listed: ImageObjects, plan: Plan, *, named: bool) -> Itera
             yield PossibleFinding(FindingClass.DELETED, any_key(listed.name), everything)
     elif private or public:
         yield from _of_originals(listed, private, public, plan)
-    elif everything and not listed.documents:  # what a document still shows may be all that is left of a photo
+    elif everything and not listed.documents:  # a document may still show what is left of a photo
         crop_alone = everything == {any_key(listed.name).crop}
         yield PossibleFinding(
             FindingClass.STRAY_CROP if crop_alone else FindingClass.NO_ORIGINAL, any_key(listed.name), everything

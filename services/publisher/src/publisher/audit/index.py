@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator, Iterable
 
 from common import jobs
-from publisher.audit.findings import ImageObjects
+from common.images.plan import Plan
+from publisher.audit.findings import ImageObjects, PossibleFinding, possible_findings
 
 INCOMING, ACTIVE, DOCUMENTS = "incoming", "active", "documents"
 _PAGE = 5_000  # images
@@ -33,11 +34,11 @@ class BucketIndex(jobs.TemporaryIndex):
     schema = _SCHEMA
 
     async def add(self, place: str, keys: Iterable[tuple[str, str, float]]) -> None:
-        """Take names of images, each with a key in this place and its age."""
+        """Add keys of this place, each as the name of its image, the key and its age in seconds."""
         await self._many(_ADD, ((name, place, key.removeprefix(name), age) for name, key, age in keys))
 
     async def add_deleted(self, names: Iterable[str]) -> None:
-        """Take names that have a tombstone."""
+        """Add the names of deleted images."""
         await self._many("INSERT OR IGNORE INTO deleted VALUES (?)", ((name,) for name in names))
 
     async def count(self) -> int:
@@ -52,6 +53,14 @@ class BucketIndex(jobs.TemporaryIndex):
             page = [_listed(row) for row in found]
             last = page[-1].name
             yield page
+
+    async def possible_findings(self, plan: Plan, *, after: float, named: bool) -> AsyncIterator[PossibleFinding]:
+        """What needs a fresh look, of images older than `after` seconds: younger ones may be in hand."""
+        async for page in self.pages():
+            for listed in page:
+                if listed.age >= after:
+                    for possible in possible_findings(listed, plan, named=named):
+                        yield possible
 
 
 def _listed(row: tuple[object, ...]) -> ImageObjects:

@@ -1,9 +1,8 @@
-"""Settling what the buckets owe when the event that would have done it was lost.
+"""Repairing what the buckets owe because an event was lost (docs/bucket-protocol.md#no-storms).
 
-By itself it looks at *incoming* alone, at images of some age, and only while the live queue is empty. A listing only
-says where to look: what is done is decided by a fresh look at the buckets, first of all for a tombstone. It leaves
-records of another configuration alone, and old images that have thumbnails and no record: half a million of them would
-be one storm. Nothing here grows with the site: neither what is held in memory, nor what waits in a queue.
+The reconciler looks only at *incoming*, at images of some age, and only while the live queue is empty. What it does is
+decided by a fresh look at the buckets, at the tombstone first (docs/bucket-protocol.md#decide-by-a-fresh-look). Neither
+its memory nor the queues grow with the site.
 """
 
 import asyncio
@@ -43,8 +42,9 @@ _POLL = 0.5  # seconds between looks at the queue
 
 
 class Reconciler:
-    """Looks every `interval` seconds for images older than `after` seconds to which something is owed.
+    """Looks every `interval` seconds for images older than `after` seconds that something is owed to.
 
+    With `repair_all_at_start` it first repairs everything in both buckets, of any age.
     `temporary` is the folder for the list of a large bucket.
     """
 
@@ -57,45 +57,45 @@ class Reconciler:
         self._bus = context.bus
         self._after = after
         self._interval = interval
-        self._settle_all = repair_all_at_start
-        self._asked: dict[tuple[str, Stage], float] = {}
+        self._repair_all_at_start = repair_all_at_start
+        self._requested: dict[tuple[str, Stage], float] = {}
         self._follow_up_waits = False
 
     async def run(self) -> None:
-        """Settle for ever; with `settle_all`, first everything at once, however young, in both buckets."""
-        owed = self._settle_all
+        """Repair for ever."""
+        everything = self._repair_all_at_start
         while True:
-            if owed:
-                owed = not await self.repair_everything()
+            if everything:
+                everything = not await self.repair_everything()
             await asyncio.sleep(self._interval)
             await self.repair_incoming()
 
     async def repair_everything(self) -> bool:
-        """Whatever both buckets owe. For a process that has them to itself. Returns whether all of it was settled."""
+        """Repair all that both buckets owe; no other process may use them. Returns whether all of it is repaired."""
         self._follow_up_waits = False
         incoming = list_images(self._buckets.incoming.entries(), self._temporary)
         active = list_images(self._buckets.active.entries(), self._temporary)
         deleted = tombstones.unverified(self._buckets, marked=False)
-        settled = True
-        for listed, settle in (
-            (incoming, self._settle),
-            (active, self._settle_active),
-            (deleted, self._settle_deleted),
+        repaired = True
+        for listed, repair in (
+            (incoming, self._repair_in_incoming),
+            (active, self._repair_in_active),
+            (deleted, self._repair_deleted),
         ):
             try:
                 async with aclosing(listed) as images:
                     async for found in images:
-                        await self._room()
-                        settled &= await _guarded(settle, found)
+                        await self._wait_for_room()
+                        repaired &= await _try_repair(repair, found)
             except Transient as fault:
-                log.warning("what a bucket owes cannot be looked at now", reason=str(fault))
-                settled = False
-        return settled
+                log.warning("a bucket cannot be repaired now", reason=str(fault))
+                repaired = False
+        return repaired
 
     async def repair_incoming(self) -> None:
-        """What *incoming* owes, if the resizers have nothing more urgent to do."""
+        """Repair what *incoming* owes, while the live queue is empty."""
         now = time.monotonic()
-        self._asked = {asked: when for asked, when in self._asked.items() if now - when < self._after}
+        self._requested = {request: when for request, when in self._requested.items() if now - when < self._after}
         try:
             if await self._bus.depth(RESIZER_LIVE):
                 return
@@ -103,11 +103,11 @@ class Reconciler:
             async with aclosing(list_images(self._buckets.incoming.entries(), self._temporary)) as images:
                 async for found in images:
                     if found.age >= self._after:
-                        await _guarded(self._settle, found)
+                        await _try_repair(self._repair_in_incoming, found)
         except Transient as fault:
-            log.warning("what the buckets owe cannot be looked at now", reason=str(fault))
+            log.warning("incoming cannot be repaired now", reason=str(fault))
 
-    async def _settle(self, found: ListedImage) -> None:
+    async def _repair_in_incoming(self, found: ListedImage) -> None:
         plan = self._context.plan
         if await is_deleted(any_key(found.name), buckets=self._buckets):
             await finish_deletion(any_key(found.name), found.keys, buckets=self._buckets, plan=plan)
@@ -120,59 +120,59 @@ class Reconciler:
             if await is_public(image, buckets=self._buckets):
                 await finish_move(image, found.others, context=self._context)
             else:
-                await self._settle_thumbnails(image, self._buckets.incoming)
+                await self._request_missing_stage(image, self._buckets.incoming)
 
-    async def _settle_active(self, found: ListedImage) -> None:
+    async def _repair_in_active(self, found: ListedImage) -> None:
         image, plan = found.original, self._context.plan
         if image is None:
-            return  # what is left is known to be unwanted only where there is a tombstone, and those are looked at too
+            return  # an orphan is only removed if it has a tombstone, and tombstones are looked at, too
         if image.crop in found.others and not await is_deleted(image, buckets=self._buckets):
             stage = await stage_of_other_crop(image, buckets=self._buckets, plan=plan)
             if stage is not None:
-                await self._ask(image, stage)
+                await self._request(image, stage)
                 return
         if all(record_key(image, stage) in found.others for stage in plan.stages):
             return
         untouched = found.age > self._context.ttl
         if untouched and plan.variants(image, Stage.BASE) <= found.others:
-            return  # of the old backends, which wrote no records, or of before the modern formats were wanted
+            return  # rendered by an old backend, which wrote no records, or before the modern formats were wanted
         if not await is_deleted(image, buckets=self._buckets):
-            await self._settle_thumbnails(image, self._buckets.active)
+            await self._request_missing_stage(image, self._buckets.active)
 
-    async def _settle_deleted(self, found: ListedImage) -> None:
+    async def _repair_deleted(self, found: ListedImage) -> None:
         left = await tombstones.remaining_objects(found, buckets=self._buckets)
-        await tombstones.settle(found, left, buckets=self._buckets, plan=self._context.plan, after=GRACE)
+        await tombstones.finish(found, left, buckets=self._buckets, plan=self._context.plan, after=GRACE)
 
-    async def _room(self) -> None:
-        """Return once few requests wait: whatever is owed, the queues do not fill with it."""
+    async def _wait_for_room(self) -> None:
+        """Return once few requests wait, so that a queue never holds more than some of what is owed."""
         queues = (RESIZER_LIVE, RESIZER_FOLLOW_UP)
-        # A bus says how many wait, and not when fewer do.
+        # A bus tells how many wait. It does not tell when that changes.
         while any([await self._bus.depth(queue) >= _MOST_WAITING for queue in queues]):  # noqa: ASYNC110 - see above
             await asyncio.sleep(_POLL)
 
-    async def _settle_thumbnails(self, image: ImageKey, bucket: Storage) -> None:
+    async def _request_missing_stage(self, image: ImageKey, bucket: Storage) -> None:
         stage = await missing_stage(image, bucket, plan=self._context.plan)
         if stage is not None:
-            await self._ask(image, stage)
+            await self._request(image, stage)
 
-    async def _ask(self, image: ImageKey, stage: Stage) -> None:
+    async def _request(self, image: ImageKey, stage: Stage) -> None:
         if stage is Stage.MODERN and self._follow_up_waits:
-            return  # of what waits in the follow-up queue, its request may be one
+            return  # its request may be among those that wait in the follow-up queue
         now = time.monotonic()
-        if now - self._asked.get((image.name, stage), -self._after) < self._after:
-            return  # asked already: the event waits, or is being tried again
+        if now - self._requested.get((image.name, stage), -self._after) < self._after:
+            return  # requested already: the event waits, or is retried
         lane = Lane.LIVE if stage is Stage.BASE else Lane.FOLLOW_UP
         await request_thumbnails(image, stage, lane, bus=self._bus)
-        self._asked[image.name, stage] = now
-        if len(self._asked) > _REMEMBERED:
-            del self._asked[next(iter(self._asked))]  # to ask once more does no harm
+        self._requested[image.name, stage] = now
+        if len(self._requested) > _REMEMBERED:
+            del self._requested[next(iter(self._requested))]  # a second request does no harm
 
 
-async def _guarded(settle: Callable[[ListedImage], Awaitable[None]], found: ListedImage) -> bool:
-    """Settle one image; a fault that it meets is no other image's. Returns whether it was settled."""
+async def _try_repair(repair: Callable[[ListedImage], Awaitable[None]], found: ListedImage) -> bool:
+    """Repair one image; a fault is logged and stops no other image's repair. Returns whether it was repaired."""
     try:
-        await settle(found)
+        await repair(found)
     except Transient as fault:
-        log.warning("what an image is owed cannot be settled now", image=str(found), reason=str(fault))
+        log.warning("an image cannot be repaired now", image=str(found), reason=str(fault))
         return False
     return True

@@ -1,4 +1,4 @@
-"""What the buckets can owe an image, and how each of it is settled, by a fresh look at them."""
+"""The repairs: how to do what the buckets owe (docs/bucket-protocol.md#what-the-buckets-can-owe)."""
 
 from collections.abc import Collection, Iterable
 
@@ -34,10 +34,7 @@ def any_key(name: str) -> ImageKey:
 
 
 def orphan_keys(name: str, plan: Plan) -> set[str]:
-    """All keys that an image of this name may have besides its original, whatever its format.
-
-    A render with a crop writes to *active*, even if nobody ever activated the image.
-    """
+    """All keys that an image of this name may have besides its original, whatever its format."""
     images = [ImageKey(name, ending) for ending in ORIGINALS]
     return {any_key(name).crop} | {key for image in images for key in plan.keys(image)}
 
@@ -49,9 +46,9 @@ async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Bu
 
 
 async def finish_move(image: ImageKey, others: Collection[str], *, context: PublisherContext) -> None:
-    """Move what is still in *incoming* of an image whose original is public; `others` is what a listing showed.
+    """Move what is still in *incoming* of an image whose original is public. `others` is what a listing showed there.
 
-    A crop among it asks for versions that show it.
+    If a crop is among it, the variants that show it are requested (docs/bucket-protocol.md#crop-first).
     """
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = context.buckets
@@ -81,27 +78,26 @@ async def _announce_all_thumbnails(image: ImageKey, context: PublisherContext) -
 
 
 async def remove_private_orphans(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
-    """Remove what is left in *incoming* of an image whose original is gone from both buckets.
+    """Remove what is left in *incoming* of an image whose original is in neither bucket.
 
-    What is in *active* goes with it only where there is a crop: a render of a cropped image writes there even if nobody
-    ever activated it. Anything else that is public may be all that is left of a photo that a document shows: that is
-    reported by `reconcile`, and for a person to decide.
+    What is in *active* is removed, too, only if there is a crop: a rendering of a cropped image writes there even if
+    nobody ever activated it. Other public orphans stay (docs/bucket-protocol.md#public-orphans-are-reported).
     """
     keys = listed | orphan_keys(name, plan)
     if await buckets.active.stat(any_key(name).crop) is not None:
         await remove_orphans(keys, buckets=buckets)
         return
-    log.info("removing what is left of an image that is gone", keys=sorted(keys))
+    log.info("removing orphans", keys=sorted(keys))
     await together(*(buckets.incoming.delete(key) for key in keys))
     _count("leftovers")
 
 
 async def remove_orphans(keys: Iterable[str], *, buckets: Buckets) -> None:
-    """Remove what is left of an image whose original is gone.
+    """Remove what is left of an image whose original is in neither bucket.
 
-    In an order in which a kill leaves something by which the rest is found: a crop, or what is in *incoming*.
+    The order leaves something by which the rest is found after a kill: a crop, or what is in *incoming*.
     """
-    log.info("removing what is left of an image that is gone", keys=sorted(keys))
+    log.info("removing orphans", keys=sorted(keys))
     crops = {key for key in keys if key.endswith(CROP)}
     for bucket, some in (
         (buckets.active, set(keys) - crops),
@@ -113,7 +109,7 @@ async def remove_orphans(keys: Iterable[str], *, buckets: Buckets) -> None:
 
 
 async def missing_stage(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage | None:
-    """The first stage that has no record beside the original; what follows a failure is not owed."""
+    """The first stage that has no record beside the original. After a failure nothing is owed."""
     for stage in plan.stages:
         record = await read_record(bucket, image, stage)
         if record is None:
@@ -124,7 +120,7 @@ async def missing_stage(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stag
 
 
 async def stage_of_other_crop(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Stage | None:
-    """The first stage of a public image whose versions do not show its crop, as their record has it."""
+    """The first stage of a public image whose record shows another crop than the image has."""
     crop = await read_crop(buckets.active, image)
     if crop is None:
         return None
@@ -133,13 +129,13 @@ async def stage_of_other_crop(image: ImageKey, *, buckets: Buckets, plan: Plan) 
         if record is not None and record.crop != crop.geometry.text:
             return stage
         if record is None or record.failed is not None:
-            return None  # what follows is owed anyway, or not at all
+            return None  # it has no record or it failed: missing_stage decides
     return None
 
 
 async def request_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, bus: Bus) -> None:
-    """Have a stage rendered that has no record, or one of another crop."""
-    log.info("thumbnails are owed: requesting them", image=str(image), stage=stage)
+    """Request the rendering of a stage that has no record, or whose record shows another crop."""
+    log.info("requesting missing variants", image=str(image), stage=stage)
     data = RequestData(lane=lane, stage=stage)
     await bus.publish(ThumbnailsRequested(source="/publisher", subject=image, data=data))
     _count("thumbnails")

@@ -1,7 +1,8 @@
-"""Removing what was never activated, and what outlived its use: rule 8 of the bucket protocol.
+"""Removing expired uploads, what deletions left, and orphans (docs/bucket-protocol.md#expiry).
 
-A listing only says where to look. What is done is decided by a fresh look at the buckets, and an image goes whole, its
-original first, or not at all. Anybody may sweep at the same time, and a sweep that is killed is finished by the next.
+What is done is decided by a fresh look at the buckets (docs/bucket-protocol.md#decide-by-a-fresh-look). An image is
+removed whole, its original first, or not at all (docs/bucket-protocol.md#whole-images). Several processes may sweep at
+once. The next sweep finishes one that was killed.
 """
 
 from collections.abc import AsyncGenerator
@@ -31,9 +32,8 @@ from publisher.maintenance.repairs import (
 
 log = structlog.get_logger()
 
-# Seconds after INCOMING_TTL in which nothing is removed: an activation that was in time, and whatever it leads to, has
-# long ended by then, because every handler has a deadline far below. Nothing that was in hand when an image was deleted
-# is still, either.
+# Seconds after INCOMING_TTL in which nothing is removed (docs/bucket-protocol.md#expiry-after-grace): every handler's
+# deadline is far below, so that an activation that was in time has ended, and so has all work on a deleted image.
 GRACE = 3600.0
 
 
@@ -47,7 +47,7 @@ class CandidateKind(StrEnum):
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a listing makes look as if it could go: an image, or what is left of the one of this name."""
+    """What a listing makes look removable: an image, or what is left of the image of this name."""
 
     what: CandidateKind
     found: ListedImage
@@ -61,9 +61,9 @@ class SweepAction(StrEnum):
 
     STAYS = "stays"
     EXPIRED = "expired"  # never activated
-    REMAINS = "remains"  # of an image whose original is gone
-    PUBLIC = "public"  # what is left in *incoming* follows it
-    DELETED = "deleted"  # what is left of it goes
+    REMAINS = "remains"  # orphans: the original is in neither bucket
+    PUBLIC = "public"  # the original is public: finish the move
+    DELETED = "deleted"  # finish the deletion
     STRAY = "stray"  # a crop of no image, alone
 
 
@@ -84,10 +84,10 @@ class Sweep:
         return self.context.ttl + self.grace
 
     async def candidates(self, *, thorough: bool, name: str | None = None) -> AsyncGenerator[Candidate, None]:
-        """What to look at: images in *incoming*, and tombstones of which nobody knows yet that nothing is left.
+        """What to look at: old images in *incoming*, and unverified tombstones.
 
-        If it is to be `thorough`, all tombstones, and crops in *active*, which takes a listing of all of it. With
-        `name`, what there is of this one image. Raises StorageFault.
+        A `thorough` sweep also looks at verified tombstones, and at crops in *active*, which takes a listing of all of
+        *active*. With `name`, it looks at this one image alone. Raises StorageFault.
         """
         incoming, active = self._buckets.incoming, self._buckets.active
         listed = list_images(incoming.entries() if name is None else incoming.objects_of([name]), self.temporary)
@@ -106,36 +106,36 @@ class Sweep:
                 if entry.key.endswith(CROP) and (cropped := image_name_of(entry.key)) is not None:
                     yield Candidate(CandidateKind.CROP, ListedImage(cropped, entry.age))
 
-    async def settle(self, candidates: Candidate, *, dry_run: bool = False) -> Outcome:
+    async def process(self, candidate: Candidate, *, dry_run: bool = False) -> Outcome:
         """Look afresh, and do what is decided, unless it is a `dry_run`. Raises Transient."""
-        with structlog.contextvars.bound_contextvars(image=str(candidates)):
-            if candidates.what is CandidateKind.TOMBSTONE:
-                return await self._settle_tombstone(candidates.found, dry_run=dry_run)
-            action = await self._decide(candidates)
+        with structlog.contextvars.bound_contextvars(image=str(candidate)):
+            if candidate.what is CandidateKind.TOMBSTONE:
+                return await self._process_tombstone(candidate.found, dry_run=dry_run)
+            action = await self._decide(candidate)
             if action is SweepAction.STAYS:
-                return Outcome(str(candidates), Result.SKIPPED)
+                return Outcome(str(candidate), Result.SKIPPED)
             if not dry_run:
-                await self._do(action, candidates.found)
-            return Outcome(str(candidates), Result.PROCESSED, reason=action)
+                await self._carry_out(action, candidate.found)
+            return Outcome(str(candidate), Result.PROCESSED, reason=action)
 
-    async def _settle_tombstone(self, found: ListedImage, *, dry_run: bool) -> Outcome:
+    async def _process_tombstone(self, found: ListedImage, *, dry_run: bool) -> Outcome:
         left = await tombstones.remaining_objects(found, buckets=self._buckets)
         if not dry_run:
             plan = self.context.plan
-            await tombstones.settle(found, left, buckets=self._buckets, plan=plan, after=self.grace)
+            await tombstones.finish(found, left, buckets=self._buckets, plan=plan, after=self.grace)
         if not left:
             return Outcome(str(found), Result.SKIPPED)
         if not dry_run:
             metrics.SWEPT.labels(SweepAction.DELETED).inc()
         return Outcome(str(found), Result.PROCESSED, reason=SweepAction.DELETED)
 
-    async def _decide(self, candidates: Candidate) -> SweepAction:
-        if candidates.what is CandidateKind.IMAGE:
-            return await self._decide_image(candidates.found)
-        return SweepAction.STRAY if await self._is_stray(candidates.found.name) else SweepAction.STAYS
+    async def _decide(self, candidate: Candidate) -> SweepAction:
+        if candidate.what is CandidateKind.IMAGE:
+            return await self._decide_image(candidate.found)
+        return SweepAction.STRAY if await self._is_stray(candidate.found.name) else SweepAction.STAYS
 
     async def _is_stray(self, name: str) -> bool:
-        """Whether a crop is all there is. Versions may be all that is left of a photo: `reconcile` reports those."""
+        """Whether a crop is all there is. Public orphans stay (docs/bucket-protocol.md#public-orphans-are-reported)."""
         if await find_original(name, buckets=self._buckets) is not None:
             return False
         return all([entry.key.endswith(CROP) async for entry in self._buckets.active.objects_of([name])])
@@ -152,7 +152,7 @@ class Sweep:
         listed_and_old = image == found.original and entry is not None and entry.age > self._limit
         return SweepAction.EXPIRED if listed_and_old else SweepAction.STAYS
 
-    async def _do(self, action: SweepAction, found: ListedImage) -> None:
+    async def _carry_out(self, action: SweepAction, found: ListedImage) -> None:
         image, plan = any_key(found.name), self.context.plan
         if action is SweepAction.EXPIRED:
             await self._remove_expired(found)
@@ -171,7 +171,7 @@ class Sweep:
         image = found.original
         assert image is not None
         await self._buckets.incoming.delete(str(image))
-        # Another format may have the same name. And should somebody have copied it just before: nothing is lost yet.
+        # Another format may have the same name. And an activation may have copied the original just before.
         if await find_original(found.name, buckets=self._buckets) is None:
             plan = self.context.plan
             await remove_private_orphans(found.name, found.others, buckets=self._buckets, plan=plan)

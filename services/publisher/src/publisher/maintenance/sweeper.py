@@ -37,8 +37,8 @@ class Sweeper:
 
     async def _once(self) -> None:
         async with aclosing(self._sweep.candidates(thorough=False)) as items:
-            async for candidates in items:
+            async for candidate in items:
                 try:
-                    await self._sweep.settle(candidates)
+                    await self._sweep.process(candidate)
                 except Transient as fault:
-                    log.warning("this cannot be swept now", image=str(candidates), reason=str(fault))
+                    log.warning("this cannot be swept now", image=str(candidate), reason=str(fault))

@@ -1,13 +1,8 @@
-"""Seeing to it that nothing is left of what was deleted: the second half of rule 5 of the bucket protocol.
+"""Finishing deletions (docs/bucket-protocol.md#sweep-finds-the-rest).
 
-A deletion removes what is known by name. What it did not know of, what it could not remove because its process died or
-the store failed, and what a process brought that died before it could look for the tombstone, is found here: by one
-listing of each bucket for all tombstones together. A tombstone is empty until such a listing, begun longer after the
-deletion than anything may be in hand, has found nothing of the image. It is then marked, and only looked at again by
-`clean`.
-
-Tombstones are kept for ever. An original may be brought by a migration long after it was deleted, and nothing else
-would say so.
+One listing of each bucket, for all unverified tombstones together, finds what is left of deleted images. A tombstone is
+empty until such a listing finds nothing of its image, later after the deletion than any handler may still work on it.
+Then the tombstone is marked as verified. Only `clean` looks at it again.
 """
 
 from collections.abc import AsyncGenerator
@@ -28,13 +23,13 @@ _TOGETHER = 10_000  # tombstones that are looked for in one listing
 
 
 async def unverified(buckets: Buckets, *, marked: bool, name: str | None = None) -> AsyncGenerator[ListedImage, None]:
-    """Tombstones of which something is left, and those that are not marked; of this one image if there is a `name`.
+    """Tombstones that are unverified or have something left of their image; with a `name`, that image's alone.
 
-    `age` is the tombstone's, `others` are the objects that are left. With `marked`, something is looked for of marked
-    ones, too. Raises StorageFault.
+    `age` is the tombstone's, `others` are the objects that are left. With `marked`, verified tombstones are looked at,
+    too. Raises StorageFault.
     """
     deleted: dict[str, ListedImage] = {}
-    settled: set[str] = set()
+    verified: set[str] = set()
     async for entry in with_pauses(buckets.incoming.entries(f"{TOMBSTONES}{name or ''}")):
         found = ListedImage(entry.key.removeprefix(TOMBSTONES), entry.age)
         if image_name_of(str(any_key(found.name))) != found.name or name not in (None, found.name):
@@ -43,17 +38,17 @@ async def unverified(buckets: Buckets, *, marked: bool, name: str | None = None)
             continue
         deleted[found.name] = found
         if entry.bytes:
-            settled.add(found.name)
+            verified.add(found.name)
         if len(deleted) == _TOGETHER:
-            async for left in _look_for(deleted, settled, buckets):
+            async for left in _look_for(deleted, verified, buckets):
                 yield left
-            deleted, settled = {}, set()
-    async for left in _look_for(deleted, settled, buckets):
+            deleted, verified = {}, set()
+    async for left in _look_for(deleted, verified, buckets):
         yield left
 
 
 async def _look_for(
-    deleted: dict[str, ListedImage], settled: set[str], buckets: Buckets
+    deleted: dict[str, ListedImage], verified: set[str], buckets: Buckets
 ) -> AsyncGenerator[ListedImage, None]:
     if not deleted:
         return
@@ -63,19 +58,19 @@ async def _look_for(
             assert name is not None
             deleted[name].others.add(entry.key)
     for found in deleted.values():
-        if found.others or found.name not in settled:
+        if found.others or found.name not in verified:
             yield found
 
 
 async def remaining_objects(found: ListedImage, *, buckets: Buckets) -> set[str]:
-    """What is still there of a deleted image, of what a listing showed; nothing where there is no tombstone."""
+    """Which listed objects of a deleted image are still there; none if there is no tombstone."""
     if not found.others or not await is_deleted(any_key(found.name), buckets=buckets):
         return set()
     return {key for key in found.others for bucket in _both(buckets) if await bucket.stat(key) is not None}
 
 
-async def settle(found: ListedImage, left: set[str], *, buckets: Buckets, plan: Plan, after: float) -> None:
-    """Remove what is left; mark a tombstone where a listing that began `after` seconds after it has found nothing.
+async def finish(found: ListedImage, left: set[str], *, buckets: Buckets, plan: Plan, after: float) -> None:
+    """Remove what is left. Mark the tombstone if a listing that began `after` seconds after it has found nothing.
 
     Raises Transient.
     """
