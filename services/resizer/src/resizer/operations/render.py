@@ -1,4 +1,4 @@
-"""One image, every variant: decoded once, the largest variant made first and the others from it, none enlarged."""
+"""The operation that renders all variants of one original. The order of the imaging steps is in `pipeline.py`."""
 
 import math
 
@@ -9,17 +9,17 @@ from common.errors import FailureClass, ImageError
 from common.images.geometry import Box
 from common.images.names import Format
 from common.images.plan import Output
-from common.images.sizes import Crop, Resize, Size
+from common.images.sizes import Crop, Size
 from common.imaging.probe import header
 from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import Job, Original
 from resizer.operations.animate import animate, animation_preview
-from resizer.operations.original import DecodedPixels, Source
-from resizer.operations.pixels import apply, resamples
+from resizer.operations.original import Source
+from resizer.operations.pipeline import make_variants
 from resizer.operations.placeholder import average_colour, shrink_for_placeholder, thumbhash
-from resizer.operations.save import MOST_A_SIDE, Encoded, encode
+from resizer.operations.save import MOST_A_SIDE
 
-# Standard deviation, in levels of 255. What decoders fill in is of one colour but for a few pixels.
+# Standard deviation, in levels of 255: what decoders fill in has one colour, except for a few pixels.
 _NOTHING_TO_SEE = 1.0
 
 
@@ -61,15 +61,15 @@ def render(job: RenderJob, data: Original) -> tuple[Rendered, list[bytes]]:
     width, height = found.upright_width, found.upright_height
     opaque = all(output.format is Format.JPG for output in job.outputs)
     box = Box(0, 0, width, height) if job.crop is None else job.crop.box(width, height)
-    original = Source(data, found, box, opaque=opaque)
+    source = Source(data, found, box, opaque=opaque)
     damaged = False
     try:
-        preview, variants = _variants(job, original, strict=True)
+        preview, variants = _variants(job, source, strict=True)
     except pyvips.Error as error:
         if fault_of(error) is not FailureClass.BROKEN:
             raise
-        # As viewers do, show what there is of a damaged image; one that is all of a colour shows nothing.
-        preview, variants = _variants(job, original, strict=False)
+        # A damaged image is shown as far as it goes, as viewers do. If all of it has one colour, nothing is left of it.
+        preview, variants = _variants(job, source, strict=False)
         if preview.deviate() < _NOTHING_TO_SEE:
             raise ImageError(FailureClass.BROKEN, explain(error)) from error
         damaged = True
@@ -86,22 +86,17 @@ def render(job: RenderJob, data: Original) -> tuple[Rendered, list[bytes]]:
     return rendered, [blob for _, blob in variants]
 
 
-def _variants(job: RenderJob, original: Source, *, strict: bool) -> tuple[pyvips.Image, list[tuple[Made, bytes]]]:
+def _variants(job: RenderJob, source: Source, *, strict: bool) -> tuple[pyvips.Image, list[tuple[Made, bytes]]]:
     """Pixels for the placeholder, and the variants: for each size each output, in their order."""
-    wanted = {size.suffix: _fitting(size, original, job) for size in job.sizes}
-    if original.header.frames > 1:
+    wanted = {size.suffix: _fitting(size, source, job) for size in job.sizes}
+    if source.header.frames > 1:
         steps = () if job.crop is None else (job.crop,)
         sizes = tuple(size.model_copy(update={"steps": (*steps, *size.steps)}) for size in job.sizes)
-        data, found = original.data, original.header
+        data, found = source.data, source.header
         preview = animation_preview(data, found, strict=strict)
         made = {size.suffix: animate(data, found, size, wanted[size.suffix], strict=strict) for size in sizes}
     else:
-        pixels = DecodedPixels(original, strict=strict)
-        made = {
-            size.suffix: _pictures(pixels, size, wanted[size.suffix])
-            for size in sorted(job.sizes, key=lambda size: _area(size, original), reverse=True)
-        }
-        preview = pixels.preview
+        preview, made = make_variants(source, job.sizes, wanted, strict=strict)
     return preview, [
         (Made(suffix=size.suffix, format=output.format, width=width, height=height), data)
         for size in job.sizes
@@ -109,30 +104,9 @@ def _variants(job: RenderJob, original: Source, *, strict: bool) -> tuple[pyvips
     ]
 
 
-def _pictures(pixels: DecodedPixels, size: Size, outputs: list[Output]) -> list[Encoded]:
-    image, rest = pixels.start(size.steps)
-    image = apply(image, rest)
-    if len(outputs) > 1:
-        image = image.copy_memory()
-    original = pixels.original
-    exact = not resamples(size.steps, original.width, original.height)
-    return [
-        (image.width, image.height, pixels.same_file(size, output) or encode(image, output, size, exact=exact))
-        for output in outputs
-    ]
-
-
-def _area(size: Size, original: Source) -> int:
-    """How many of the original's pixels the variant's first step leaves: the largest is made first, others from it."""
-    if size.steps and isinstance(size.steps[0], Resize):
-        across, down = size.steps[0].geometry.resized(original.width, original.height)
-        return min(across, original.width) * min(down, original.height)
-    return original.width * original.height
-
-
-def _fitting(size: Size, original: Source, job: RenderJob) -> list[Output]:
+def _fitting(size: Size, source: Source, job: RenderJob) -> list[Output]:
     """The outputs that can hold the size. Raises ImageError where it is larger than any may be."""
-    across, down = size.dimensions(original.width, original.height)
+    across, down = size.dimensions(source.width, source.height)
     what = f"its version {size.suffix} would have {across:,} × {down:,} pixels"
     if across * down > job.limits.pixels:
         raise ImageError(FailureClass.TOO_LARGE, f"{what}; {job.limits.pixels:,} are the most")
