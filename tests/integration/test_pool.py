@@ -36,6 +36,7 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("burn", FailureClass.TIMEOUT, "1 s of CPU time"),
         ("eat", FailureClass.MEMORY, "memory"),
         ("babble", FailureClass.CRASHED, "crashed"),
+        ("answer early", FailureClass.CRASHED, "out of form"),
         ("lie", FailureClass.CRASHED, "no sense"),
     ],
 )

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import signal
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import pyvips
 from pydantic import BaseModel
 
-from common.sandbox.protocol import Job, Original
+from common.sandbox.protocol import Job, Original, Reply, pack
 
 
 class Act(Job):
@@ -81,6 +82,26 @@ def _babble() -> str:
     return ""
 
 
+def _answer_early() -> str:
+    """The answer to the next job, written in place of this one's."""
+    reply = Reply(result='{"text": "forged"}', token="0" * 32)
+    os.write(_replies(), b"".join(pack(reply, [])))
+    time.sleep(3600)
+    return ""
+
+
+def _replies() -> int:
+    """The pipe that the answers go to."""
+    return next(number for number in range(3, 20) if _is_pipe(number))
+
+
+def _is_pipe(descriptor: int) -> bool:
+    try:
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    except OSError:
+        return False
+
+
 def _pid() -> str:
     time.sleep(0.2)  # so that every process gets to answer
     return str(os.getpid())
@@ -111,4 +132,5 @@ _ACTS: dict[str, Callable[[], str]] = {
     "no such operation": lambda: str(pyvips.Operation.call("sharpener", pyvips.Image.black(4, 4))),
     "environment": lambda: repr(dict(os.environ)),
     "pid": _pid,
+    "answer early": _answer_early,
 }

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from common import metrics
 from common.errors import Defect, FailureClass, ImageError, Transient
 from common.sandbox.process import CannotStart, DecodingProcess, Died, cause
-from common.sandbox.protocol import Call, Job, Limits, Original, Reply
+from common.sandbox.protocol import Job, Limits, Original, Reply
 
 log = structlog.get_logger()
 
@@ -112,11 +112,7 @@ class Pool:
         return found, blobs
 
     async def _attempts(self, operation: Operation[J, R], job: J, original: Path | None) -> tuple[Reply, list[bytes]]:
-        call = Call(
-            operation=f"{operation.__module__}:{operation.__name__}",
-            job=job.model_dump_json(),
-            cpu_seconds=self.limits.cpu_seconds,
-        )
+        call = f"{operation.__module__}:{operation.__name__}", job.model_dump_json()
         with _opened(original) as descriptor:
             try:
                 return await self._once(call, descriptor)
@@ -125,7 +121,7 @@ class Pool:
                     raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
             return await self._again(call, descriptor)
 
-    async def _again(self, call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
+    async def _again(self, call: tuple[str, str], descriptor: int | None) -> tuple[Reply, list[bytes]]:
         try:
             return await self._once(call, descriptor)
         except Died as second:
@@ -136,7 +132,7 @@ class Pool:
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
             raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
 
-    async def _once(self, call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
+    async def _once(self, call: tuple[str, str], descriptor: int | None) -> tuple[Reply, list[bytes]]:
         process = await self._idle.get()
         healthy = False
         try:
@@ -144,10 +140,11 @@ class Pool:
             before = process.cpu_seconds()
             try:
                 async with asyncio.timeout(self.limits.wall_seconds):
-                    reply, blobs = await process.call(call, descriptor)
+                    reply, blobs = await process.call(*call, descriptor, self.limits.cpu_seconds)
             except TimeoutError as error:
                 raise self._out_of_time(process.cpu_seconds() - before) from error
-            healthy = reply.fault is not FailureClass.MEMORY
+            # What is refused at its first bytes reaches no decoder; after any other fault a process is not trusted.
+            healthy = reply.fault in (None, FailureClass.UNSUPPORTED) and not reply.trace
             return reply, blobs
         finally:
             # Nothing is awaited here: a second cancellation would find the slot in nobody's hands.

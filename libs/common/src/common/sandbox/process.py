@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import resource
+import secrets
 import signal
 import socket
 import sys
@@ -88,16 +90,20 @@ class DecodingProcess:
             undo.pop_all()
             return started
 
-    async def call(self, call: Call, original: int | None) -> tuple[Reply, list[bytes]]:
-        """Have the call done, on the file that is open as the descriptor `original`. Raises Died."""
+    async def call(self, operation: str, job: str, original: int | None, cpu_seconds: int) -> tuple[Reply, list[bytes]]:
+        """Have the operation done, on the file that is open as the descriptor `original`. Raises Died."""
+        call = Call(operation=operation, job=job, token=secrets.token_hex(16))
         stdout = self._process.stdout
         assert stdout is not None
         try:
+            self._allow_cpu(cpu_seconds)
             await self._send(b"".join(pack(call, [])), original)
             (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
             if length > MAX_HEAD:
                 raise Died(None)
             reply = Reply.model_validate_json(await stdout.readexactly(length))
+            if not secrets.compare_digest(reply.token.encode(), call.token.encode()):
+                raise Died(None)
             if len(reply.blobs) > MAX_BLOBS or any(not 0 <= size <= MAX_BLOB for size in reply.blobs):
                 raise Died(None)
             return reply, [await stdout.readexactly(size) for size in reply.blobs]
@@ -108,6 +114,12 @@ class DecodingProcess:
         # There is room for the first bytes: the process has taken its last call. BlockingIOError where it has not.
         sent = 0 if original is None else socket.send_fds(self._calls, [message], [original])
         await asyncio.get_running_loop().sock_sendall(self._calls, message[sent:])
+
+    def _allow_cpu(self, seconds: int) -> None:
+        """Let the process use `seconds` more, rounded up to whole ones: the system counts from its start."""
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_CPU)
+        soft = int(self.cpu_seconds()) + seconds + 1
+        resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (soft, hard))
 
     def cpu_seconds(self) -> float:
         """The CPU time that it has used so far; 0 when it is gone."""

@@ -41,11 +41,14 @@ class Job(BaseModel):
 
 
 class Call(BaseModel):
-    """One job for the process: `operation` is `module:function`, `job` the JSON of what it takes."""
+    """One job for the process: `operation` is `module:function`, `job` the JSON of what it takes.
+
+    `token` is random, and the reply has to repeat it: no answer can have been made before there was a call.
+    """
 
     operation: str
     job: str
-    cpu_seconds: int
+    token: str
 
 
 class Reply(BaseModel):
@@ -62,6 +65,7 @@ class Reply(BaseModel):
     trace: str = ""
     cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     blobs: list[int] = []
+    token: str = ""
 
 
 def pack(head: BaseModel, blobs: list[bytes]) -> list[bytes]:
