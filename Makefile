@@ -1,4 +1,4 @@
-# `make run` and `make test` set up all they need. `make help` says what else there is.
+# Each target sets up what it needs. `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
@@ -8,35 +8,39 @@ RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
 
-.PHONY: help run test containers bench fuzz soak lint format lock clean
+.PHONY: help run unit check servers test containers bench fuzz soak lint format lock clean
 
-help: ## say what can be made
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(RUN)/.ready ## run everything in one process, on SERVICE_PORT (8080), with its data in ./data
 	@exec $(RUN)/bin/python -m standalone
 
-test: $(TEST)/.ready ## run all tests, with servers of their own; ARGS='-k name' chooses
+unit: $(TEST)/.ready ## run the unit tests: no server, no network, some seconds; ARGS='-k name' selects
+	@$(TEST)/bin/python -m pytest tests/unit $(ARGS)
+
+check: lint unit ## lint and unit
+
+servers: $(TEST)/.ready ## install the servers and tools of the tests (Debian, as root), where Docker and the environment have none
 	@$(TEST)/bin/python -m tests.support.install
+
+test: servers ## run all tests, after `servers`; ARGS='-k name' selects
 	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup $(ARGS)
 
-containers: $(TEST)/.ready ## build the images and try the whole in containers, with a Docker engine; leaves no container
-	@$(TEST)/bin/python -m tests.support.install
+containers: servers ## build the images and test them with Docker, after `servers`; leaves no container
 	@$(TEST)/bin/python -m pytest -v -s tests/containers $(ARGS)
 
-bench: $(TEST)/.ready ## measure renderer and pipeline beside their peers; ARGS='jpeg formats' chooses
-	@$(TEST)/bin/python -m tests.support.install
+bench: servers ## measure renderer and pipeline beside their peers, after `servers`; ARGS='jpeg formats' selects
 	@VIPS_CONCURRENCY=1 $(TEST)/bin/python -m tests.benchmarks $(ARGS)
 
 fuzz: $(TEST)/.ready ## render thousands of damaged files; FUZZ_SEED=N repeats a run
 	@FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_FLIPS=$${FUZZ_FLIPS:-300} bash -c 'echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  exec $(TEST)/bin/python -m pytest -q -s -o timeout=3000 tests/integration/test_hostile.py'
 
-soak: $(TEST)/.ready ## fail servers and services in turn under load; SOAK_MINUTES, SOAK_SEED and SOAK_STORE=s3|local choose
-	@$(TEST)/bin/python -m tests.support.install
+soak: servers ## kill servers and services in turn under load, after `servers`; SOAK_MINUTES, SOAK_SEED, SOAK_STORE=s3|local
 	@$(TEST)/bin/python -m tests.soak
 
-lint: $(TEST)/.ready ## check form, types and walls
+lint: $(TEST)/.ready ## check format, types and imports
 	@$(TEST)/bin/ruff check .
 	@$(TEST)/bin/ruff format --check .
 	@$(TEST)/bin/mypy libs services deploy tests
@@ -45,14 +49,14 @@ lint: $(TEST)/.ready ## check form, types and walls
 	@$(TEST)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	@$(TEST)/bin/zizmor --quiet --offline --no-progress .github/workflows
 
-format: $(TEST)/.ready ## put the code into form
+format: $(TEST)/.ready ## format the code
 	@$(TEST)/bin/ruff check --fix-only .
 	@$(TEST)/bin/ruff format .
 
-lock: $(TEST)/.ready ## write the lock files anew; UPGRADE=1 takes the newest versions
+lock: $(TEST)/.ready ## write the lock files; UPGRADE=1 takes the newest versions
 	@deploy/lock
 
-clean: ## remove what was set up, but no data
+clean: ## remove the environments and caches; data stays
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -10,25 +10,34 @@ from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import begin_run, end_run
 
-_NO_CONTAINERS = "IMAGE_BACKEND_TEST_NO_CONTAINERS"  # why containers cannot be tested; empty where they can
+_NO_CONTAINERS = "IMAGE_BACKEND_TEST_NO_CONTAINERS"  # why tests/containers cannot run; empty where they can
 _CONTAINERS = Path(__file__).parent / "containers"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The process that begins the run owns its servers; those that xdist starts share them."""
+    """The first process of the run owns the servers. The processes that xdist starts share them.
+
+    No server is started before a test asks for it. The Docker engine is only asked when tests/containers is collected.
+    """
     if not hasattr(config, "workerinput"):
         begin_run()
-        os.environ[_NO_CONTAINERS] = why_not()
+        os.environ[_NO_CONTAINERS] = why_not() if _collects(_CONTAINERS, config) else ""
+
+
+def _collects(folder: Path, config: pytest.Config) -> bool:
+    """Whether the arguments of the run name the folder, something in it, or a folder around it."""
+    paths = [(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args]
+    return any(folder.is_relative_to(path) or path.is_relative_to(folder) for path in paths)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """An engine is no server that could be installed: without one, there is nothing to be said about containers."""
+    """Without a Docker engine tests/containers is left out: an engine cannot be installed as a server can."""
     return True if os.environ[_NO_CONTAINERS] and collection_path == _CONTAINERS else None
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without its groups xdist would start every shared deployment once in each process."""
+    """Fail if xdist ignores the groups: each process would start every shared deployment."""
     if hasattr(config, "workerinput"):
         lost = [item.nodeid for item in items if item.get_closest_marker("xdist_group") and "@" not in item.nodeid]
         assert not lost, f"xdist does not see the groups of {lost[:3]}"

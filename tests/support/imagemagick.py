@@ -10,7 +10,7 @@ PROGRAMS = ("convert-im6.q16", "magick")
 def convert(*arguments: str | Path) -> str:
     """Run ImageMagick. Returns what it printed."""
     program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
-    assert program is not None, "ImageMagick is not installed: run `make test`"
+    assert program is not None, "ImageMagick is not installed: run `make servers`"
     done = subprocess.run([program, *map(str, arguments)], check=True, capture_output=True, text=True, timeout=120)
     return done.stdout
 
