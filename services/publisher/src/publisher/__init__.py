@@ -1,1 +1,1 @@
-"""Makes images public: moves originals and thumbnails to *active*, and settles what the buckets owe."""
+"""Publisher: activates, edits and deletes images, and repairs what the buckets owe."""

@@ -1,4 +1,4 @@
-"""Why a command cannot be done, whoever asks for it."""
+"""Why a request or an event of the publisher is refused."""
 
 from common.errors import Permanent
 
@@ -16,4 +16,4 @@ class ImageFailed(Permanent):
 
 
 class EditImpossible(Permanent):
-    """The image is not of a kind with which this can be done."""
+    """The image does not allow the edit."""

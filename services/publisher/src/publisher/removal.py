@@ -1,4 +1,4 @@
-"""Removing an image's objects by their names, without a listing: a full bucket takes no longer than an empty one."""
+"""Removing an image's objects by their keys, without a listing, so that it takes no longer in a large bucket."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from functools import partial
@@ -11,7 +11,7 @@ from common.images.records import Stage
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_record
 
-_AT_ONCE = 32  # steps at the store, of one request or event
+_AT_ONCE = 32  # calls to the store, of one request or event
 _SHOWN = 5  # keys in a message
 
 
@@ -27,9 +27,9 @@ async def known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[st
 
 
 async def delete_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:
-    """Delete these keys in both buckets, originals first: what makes or moves the others looks for them.
+    """Delete these keys in both buckets, originals first: handlers that write the others look for the original.
 
-    One that cannot be removed keeps no other. Raises StorageFault naming what is left.
+    A key that cannot be removed does not stop the others. Raises StorageFault naming what is left.
     """
     originals = {key for key in keys if is_original(key)}
     left: dict[str, StorageFault] = {}
@@ -55,12 +55,12 @@ def _removals(
     for key in keys:
         for place, bucket in places:
             if len(left) >= _AT_ONCE:
-                return  # the store is away: to ask it for each of the others would only take long
+                return  # the store is away: each further key would only take long
             yield partial(remove, place, bucket, key)
 
 
 async def run_limited(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
-    """Take all the steps, some at a time. Raises what the first that fails raises, and takes no more then."""
+    """Take all the steps, some at a time. Raises what the first failing step raises; no further step is begun."""
     waiting = iter(steps)
 
     async def work() -> None:

@@ -21,7 +21,7 @@ class ProtocolSettings(SizeSettings):
         if self.reconcile_after > self.incoming_ttl:
             lines.append(
                 f"RECONCILE_AFTER {self.reconcile_after:g} is more than INCOMING_TTL {self.incoming_ttl:g}: "
-                "expected at most that, or what an image is owed would be settled only when it has expired"
+                "expected at most that, or an image would be repaired only when it has expired"
             )
         return lines
 

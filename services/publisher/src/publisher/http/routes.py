@@ -20,7 +20,7 @@ from publisher.http import requests
 
 _STATUS = {ImageUnknown: 404, ImageExpired: 410, ImageFailed: 422, EditImpossible: 400}
 
-# What is public was uploaded by strangers, and an SVG can carry script.
+# Anybody may have uploaded what is public, and an SVG can contain script.
 _DISTRUST = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
@@ -33,8 +33,8 @@ Call = Callable[[web.Request, Given], Awaitable[web.Response]]
 def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
     """The handler of `POST /publish`: 200 once the image is public.
 
-    It first waits for thumbnails that are still being made, because the page that shows them comes next; `wait` is
-    in seconds after the upload. Whoever prefers `respond-async` does not wait.
+    It first waits for variants that are being rendered, because the site shows them next. `wait` is in seconds after
+    the upload. With `Prefer: respond-async` it does not wait.
     """
 
     async def publish(request: web.Request, given: Given) -> web.Response:
@@ -68,9 +68,9 @@ def recrop_route(context: EditContext, secret: str) -> Handler:
 
 
 def rotate_route(context: EditContext, secret: str) -> Handler:
-    """The handler of `POST /rotate`: 200 with the name of the new image once that is public and the old one gone.
+    """The handler of `POST /rotate`: 200 with the name of the new image once that is public and the old one is deleted.
 
-    Where the store would not remove all of the old one, the answer says so in `warning`.
+    If something of the old image could not be removed, the answer has a `warning`.
     """
 
     async def rotate(request: web.Request, given: Given) -> web.Response:
@@ -83,9 +83,9 @@ def rotate_route(context: EditContext, secret: str) -> Handler:
 
 
 def delete_route(context: PublisherContext, secret: str) -> Handler:
-    """The handler of `POST /delete`: 200 once nothing that is known is left of the images; unknown ones are fine.
+    """The handler of `POST /delete`: 200 once all known keys of the images are removed; unknown images are fine.
 
-    503 where something could not be removed: to repeat the call, or to wait for the next sweep, goes on with it.
+    503 if something could not be removed. The next sweep removes it, and so does the same call again.
     """
 
     async def remove(_: web.Request, given: Given) -> web.Response:
@@ -119,7 +119,7 @@ def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
 
 
 def _guarded(secret: str, call: Call) -> Handler:
-    """The call with its body read and the secret checked first, and with what it raises as an answer."""
+    """Read the body, check the secret, then call; what the call raises becomes the answer."""
 
     async def handler(request: web.Request) -> web.Response:
         given = await fields(request)

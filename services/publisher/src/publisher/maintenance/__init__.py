@@ -1,1 +1,1 @@
-"""What runs by itself: repair of what lost events left undone, expiry, and removal of what deletions left."""
+"""What runs by itself: repair after lost events, expiry, and finishing deletions."""

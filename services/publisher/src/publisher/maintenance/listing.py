@@ -1,7 +1,8 @@
-"""What a listing shows, image by image. It only says where to look.
+"""What a listing shows, image by image (docs/bucket-protocol.md#decide-by-a-fresh-look).
 
-A listing names objects in any order, and there may be millions: of more images than a few thousand, what was seen is
-kept in a file, so that memory does not grow with the bucket. Between batches it pauses, and requests come first.
+A listing names objects in any order, and there may be millions. The first few thousand images are held in memory. If
+there are more, all are kept in a file, so that memory does not grow with the bucket. Requests are answered in a pause
+after every batch.
 """
 
 import asyncio
@@ -57,7 +58,7 @@ class ListedImage:
         return self.others if self.original is None else {*self.others, str(self.original)}
 
     def add(self, entry: Entry) -> None:
-        """Take one of its objects. Of two originals of one name, the one that is listed last counts."""
+        """Add one of its objects. Of two originals of one name, the one that is listed last counts."""
         self.age = min(self.age, entry.age)
         if is_original(entry.key):
             self.original, self.original_age = ImageKey.parse(entry.key), entry.age
@@ -93,7 +94,7 @@ async def list_images(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGe
 
 
 async def with_pauses(items: AsyncIterator[T]) -> AsyncIterator[T]:
-    """The same items, with a pause after every batch: no request waits for a whole listing."""
+    """The same items, with a pause after every batch, so that no request waits for a whole listing."""
     count = 0
     async for item in items:
         yield item
@@ -103,12 +104,12 @@ async def with_pauses(items: AsyncIterator[T]) -> AsyncIterator[T]:
 
 
 class _ListingIndex(jobs.TemporaryIndex):
-    """Images of which a listing has shown something."""
+    """Images that a listing has shown something of."""
 
     schema = _SCHEMA
 
     async def add(self, images: dict[str, ListedImage]) -> None:
-        """Take what was seen of these, besides what was seen of them before."""
+        """Add what was seen of these images to what is known of them."""
         await self._many(_ADD, map(_row, images.values()))
 
     async def all(self) -> AsyncGenerator[ListedImage, None]:
@@ -116,7 +117,7 @@ class _ListingIndex(jobs.TemporaryIndex):
         last = ""
         while rows := await self._all(_READ, last):
             for row in rows:
-                found = _found(row)
+                found = _image_from_row(row)
                 yield found
             last = found.name
 
@@ -128,7 +129,7 @@ def _row(found: ListedImage) -> tuple[object, ...]:
     return found.name, found.age, found.original.extension, found.original_age, endings
 
 
-def _found(row: tuple[object, ...]) -> ListedImage:
+def _image_from_row(row: tuple[object, ...]) -> ListedImage:
     name, age, extension, original_age, endings = (str(value) for value in row)
     others = {f"{name}{ending}" for ending in endings.split()}
     if not extension:

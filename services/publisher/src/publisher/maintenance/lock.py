@@ -1,7 +1,7 @@
-"""A lock that is an object in a bucket: for work that one replica at a time is enough for, and two do no harm with.
+"""A lock that is an object in a bucket, for work that one replica can do and that two replicas do without harm.
 
-The object holds the id of who has it, and is written again every minute. One that has grown old is that of a process
-that died. Between two who find it so, both may come to hold it.
+The object contains the holder's id and is written again every minute. An old one belongs to a process that died. If two
+processes find it old at the same time, both may hold the lock.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ def _fresh_id() -> bytes:
 
 @dataclass(frozen=True)
 class Lock:
-    """The lock under `key`. `temporary` is the folder for a file to put."""
+    """The lock under `key`. `temporary` is a folder for the file that is stored there."""
 
     bucket: Storage
     key: str
@@ -39,22 +39,22 @@ class Lock:
 
     @asynccontextmanager
     async def held(self) -> AsyncIterator[bool]:
-        """Whether the lock could be had; for the time of the context. Raises StorageFault."""
-        if not await self._take():
+        """Take the lock for the length of the block. Yields whether it was free. Raises StorageFault."""
+        if not await self._acquire():
             yield False
             return
-        keeping = asyncio.create_task(self._keep())
+        refreshing = asyncio.create_task(self._refresh())
         try:
             yield True
         finally:
-            await to_the_end(self._give_back(keeping))
+            await to_the_end(self._release(refreshing))
 
-    async def _take(self) -> bool:
+    async def _acquire(self) -> bool:
         there = await self.bucket.stat(self.key)
         if there is not None and there.age <= STALE:
             return False
         if there is not None:
-            log.warning("a lock is taken from one that died", key=self.key, seconds=round(there.age))
+            log.warning("a lock is taken from a process that died", key=self.key, seconds=round(there.age))
             await self.bucket.delete(self.key)
         path = temporary_path(self.temporary)
         try:
@@ -68,13 +68,13 @@ class Lock:
             path.unlink(missing_ok=True)
         return True
 
-    async def _give_back(self, keeping: "asyncio.Task[None]") -> None:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+    async def _release(self, refreshing: "asyncio.Task[None]") -> None:
+        refreshing.cancel()
+        await asyncio.gather(refreshing, return_exceptions=True)
         if await self._is_mine():
             await self.bucket.delete(self.key)
 
-    async def _keep(self) -> None:
+    async def _refresh(self) -> None:
         while True:
             await asyncio.sleep(_REFRESH)
             try:
@@ -82,7 +82,7 @@ class Lock:
                     return
                 await self.bucket.put(self.key, self._id)
             except StorageFault as fault:
-                log.warning("a lock cannot be kept just now", key=self.key, reason=str(fault))
+                log.warning("a lock cannot be refreshed now", key=self.key, reason=str(fault))
 
     async def _is_mine(self) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The publisher's own sweep, now and then, by one replica at a time."""
+"""The publisher's own sweep, by one replica at a time."""
 
 import asyncio
 from contextlib import aclosing
@@ -17,7 +17,7 @@ LOCK = "locks/clean"
 
 
 class Sweeper:
-    """Sweeps on start, and then every `interval` seconds. `temporary` is where files are made."""
+    """Sweeps at the start, and then every `interval` seconds. `temporary` is a folder for files."""
 
     def __init__(self, context: PublisherContext, *, interval: float, temporary: Path) -> None:
         self._sweep = Sweep(context, temporary)
@@ -32,7 +32,7 @@ class Sweeper:
                     if held:
                         await self._once()
             except Transient as fault:
-                log.warning("what was never activated cannot be swept now", reason=str(fault))
+                log.warning("the buckets cannot be swept now", reason=str(fault))
             await asyncio.sleep(self._interval)
 
     async def _once(self) -> None:
@@ -41,4 +41,4 @@ class Sweeper:
                 try:
                     await self._sweep.process(candidate)
                 except Transient as fault:
-                    log.warning("this cannot be swept now", image=str(candidate), reason=str(fault))
+                    log.warning("an image cannot be swept now", image=str(candidate), reason=str(fault))
