@@ -14,7 +14,7 @@ _PAUSE = 0.5  # seconds
 _AT_ONCE = 4
 
 
-class UploadContext:
+class Uploads:
     """What was uploaded so far: `names` were answered 200, `troubles` were answered otherwise, or not at all."""
 
     def __init__(self, site: Site) -> None:
@@ -65,9 +65,9 @@ class UploadContext:
 
 
 @asynccontextmanager
-async def uploading(site: Site, clients: int = 2) -> AsyncIterator[UploadContext]:
+async def uploading(site: Site, clients: int = 2) -> AsyncIterator[Uploads]:
     """Clients that upload until the context ends."""
-    uploads = UploadContext(site)
+    uploads = Uploads(site)
     tasks = [asyncio.create_task(uploads.forever()) for _ in range(clients)]
     try:
         yield uploads

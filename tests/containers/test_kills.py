@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 
 from tests.client.site import Site
-from tests.containers.load import UploadContext, uploading
+from tests.containers.load import Uploads, uploading
 from tests.support.compose import Project, inspected, kill
 from tests.support.eventually import eventually
 
@@ -25,5 +25,5 @@ async def test_no_upload_is_lost_when_containers_are_killed(project: Project, si
     await uploads.settle()
 
 
-async def _more(uploads: UploadContext, before: int) -> bool:
+async def _more(uploads: Uploads, before: int) -> bool:
     return len(uploads.names) > before

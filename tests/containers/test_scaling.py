@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.client.site import Site
-from tests.containers.load import UploadContext
+from tests.containers.load import Uploads
 from tests.support.compose import Project, docker
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
@@ -36,7 +36,7 @@ async def test_four_resizers_share_the_work(project: Project, site: Site) -> Non
 
 async def _work(what: str, project: Project, site: Site) -> Counter[str]:
     """What each resizer made of some uploads that were there before any began. Prints how fast all of them were."""
-    uploads, left, data = UploadContext(site), iter(range(_IMAGES)), photo(2000, 1500)
+    uploads, left, data = Uploads(site), iter(range(_IMAGES)), photo(2000, 1500)
     resizers = await asyncio.to_thread(project.containers, "resizer")
     used = await asyncio.to_thread(_cpu_seconds, resizers)
     await asyncio.to_thread(docker, "pause", *resizers)
@@ -72,7 +72,7 @@ def _cpu_seconds(containers: list[str]) -> float:
 
 async def test_two_ingests_share_uploads_behind_the_gateway(project: Project, site: Site) -> None:
     await asyncio.to_thread(project.scale, "ingest", 2)
-    uploads = UploadContext(site)
+    uploads = Uploads(site)
 
     async def both() -> bool:
         await uploads.one(photo(600, 400))

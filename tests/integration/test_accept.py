@@ -14,7 +14,7 @@ from common.messaging.outbox import Outbox
 from common.messaging.topology import RESIZER_LIVE
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
-from ingest.accept import UploadContext, accept
+from ingest.accept import UploadContext, accept_upload
 
 
 async def test_an_original_that_takes_too_much_to_turn_is_stored_as_it_is(tmp_path: Path) -> None:
@@ -22,8 +22,8 @@ async def test_an_original_that_takes_too_much_to_turn_is_stored_as_it_is(tmp_pa
     sideways = photo(3000, 2000, 6)
     (tmp_path / "upload").write_bytes(sideways)
     async with Pool.open(1, Limits()) as pool, Pool.open(1, Limits(wall_seconds=0.01)) as turning:
-        uploads = UploadContext(incoming=incoming, outbox=Outbox(bus), pool=pool, turning=turning)
-        key = await accept(tmp_path / "upload", uploads=uploads)
+        uploads = UploadContext(incoming=incoming, outbox=Outbox(bus), pool=pool, orient_pool=turning)
+        key = await accept_upload(tmp_path / "upload", context=uploads)
     assert incoming.objects == {str(key): sideways}
     assert await bus.depth(RESIZER_LIVE) == 1
 
@@ -39,10 +39,10 @@ async def test_an_original_is_stored_without_its_position(picture: str, turning:
             incoming=incoming,
             outbox=Outbox(EmbeddedBus()),
             pool=pool,
-            turning=pool if turning else None,
+            orient_pool=pool if turning else None,
             strip_location=True,
         )
-        key = await accept(tmp_path / "upload", uploads=uploads)
+        key = await accept_upload(tmp_path / "upload", context=uploads)
     stored = incoming.objects[str(key)]
     (left,) = tags(stored)
     assert not positions(left)

@@ -33,9 +33,9 @@ from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from common.storage.s3 import connect
-from ingest.accept import UploadContext, accept
-from ingest.room import Room
-from ingest.upload import receive_file
+from ingest.accept import UploadContext, accept_upload
+from ingest.http.receive import receive_file
+from ingest.http.upload_budget import UploadBudget
 from publisher.context import EditContext, PublisherContext
 from publisher.edits import recrop_image, rotate_image
 from publisher.maintenance.lock import Lock
@@ -168,7 +168,9 @@ async def test_an_upload_that_is_given_up_leaves_no_file(folders: Folders, manne
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         request = make_mocked_request("POST", "/upload", headers, payload=body)
         try:
-            async with receive_file(request, BodyLimits(1 << 20, 60, 60), Room(folders.temporary, 1 << 20)) as path:
+            async with receive_file(
+                request, BodyLimits(1 << 20, 60, 60), UploadBudget(folders.temporary, 1 << 20)
+            ) as path:
                 await asyncio.sleep(0)
                 assert path.read_bytes() == 3 * b"photo"
         finally:
@@ -192,11 +194,11 @@ async def test_an_upload_whose_name_nobody_learns_is_not_stored(
 ) -> None:
     pool: Any = Decoders(orientation)
     bus: Any = Bus()
-    uploads = UploadContext(incoming=folders.buckets.incoming, outbox=Outbox(bus), pool=pool, turning=pool)
+    uploads = UploadContext(incoming=folders.buckets.incoming, outbox=Outbox(bus), pool=pool, orient_pool=pool)
     upload = folders.temporary / "upload"
     for point in points(manner):
         upload.write_bytes(b"photo")  # as the copy under its key cannot be changed, this one must be new
-        cancelled = await point.interrupt(accept(upload, uploads=uploads))
+        cancelled = await point.interrupt(accept_upload(upload, context=uploads))
         upload.unlink()
         assert folders.nothing_temporary()
         stored = set(folders.files().values())

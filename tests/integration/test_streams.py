@@ -18,7 +18,7 @@ from common.images.sizes import parse_sizes
 from common.messaging.events import Event, ImageActivated
 from common.storage.base import Buckets
 from ingest.status import State, Status, status_of
-from ingest.watch import Watchers
+from ingest.streams import StatusStreams
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")
 OTHER = ImageKey.parse("1475660224_0882910456.jpg")
@@ -66,7 +66,7 @@ class Site:
         self.incoming, self.active = CountedStorage.pair(folder)
         self.buckets = Buckets(self.incoming, self.active)
         self.time = Time()
-        self.watchers = Watchers(self.buckets, PLAN, self.time.wait)
+        self.status_streams = StatusStreams(self.buckets, PLAN, self.time.wait)
 
     def looks(self, image: ImageKey = IMAGE) -> int:
         """How often the image was looked at: each look begins with its tombstone."""
@@ -74,7 +74,7 @@ class Site:
 
     def tell(self, image: ImageKey = IMAGE) -> None:
         event: Event = ImageActivated(source="/test", subject=image)
-        self.watchers.on_event(event)
+        self.status_streams.on_event(event)
 
     @asynccontextmanager
     async def streams(self, count: int, image: ImageKey = IMAGE) -> AsyncIterator[list[list[Status]]]:
@@ -82,7 +82,7 @@ class Site:
         told: list[list[Status]] = [[] for _ in range(count)]
 
         async def follow(into: list[Status]) -> None:
-            async with aclosing(self.watchers.follow(image)) as statuses:
+            async with aclosing(self.status_streams.follow(image)) as statuses:
                 async for status in statuses:
                     if status is not None:
                         into.append(status)  # noqa: PERF401 - looked at as it grows
@@ -194,7 +194,7 @@ async def test_who_comes_later_is_told_what_is_there_by_then(site: Site) -> None
 
 
 async def test_a_slow_client_holds_nobody_up_and_gets_the_last_word(site: Site) -> None:
-    async with aclosing(site.watchers.follow(IMAGE)) as slow:
+    async with aclosing(site.status_streams.follow(IMAGE)) as slow:
         assert (await anext(slow)).state is State.PROCESSING  # type: ignore[union-attr]
         async with site.streams(2) as told:
             await site.incoming.put(record_key(IMAGE, Stage.BASE), RECORD)
@@ -210,16 +210,16 @@ async def test_a_slow_client_holds_nobody_up_and_gets_the_last_word(site: Site) 
         assert [(await anext(slow)).state] == [State.UNKNOWN]  # type: ignore[union-attr]
         with pytest.raises(StopAsyncIteration):
             await anext(slow)
-    assert (site.watchers.count, site.watchers.of(IMAGE)) == (0, 0)
+    assert (site.status_streams.count, site.status_streams.count_of(IMAGE)) == (0, 0)
 
 
 async def test_nobody_looks_for_those_who_have_left(site: Site) -> None:
     async with site.streams(3):
-        assert (site.watchers.count, site.watchers.of(IMAGE)) == (3, 3)
+        assert (site.status_streams.count, site.status_streams.count_of(IMAGE)) == (3, 3)
         site.incoming.open_door.clear()  # they leave in the middle of a look
         site.tell()
     site.incoming.open_door.set()
-    assert (site.watchers.count, site.watchers.of(IMAGE)) == (0, 0)
+    assert (site.status_streams.count, site.status_streams.count_of(IMAGE)) == (0, 0)
     looks = site.looks()
     site.tell()
     async with site.streams(1, OTHER):
@@ -229,17 +229,19 @@ async def test_nobody_looks_for_those_who_have_left(site: Site) -> None:
 
 async def test_when_the_service_stops_all_streams_end(site: Site) -> None:
     following = [asyncio.create_task(drained(site, image)) for image in (IMAGE, IMAGE, OTHER)]
-    await eventually(lambda: answer(site.watchers.count == 3 and bool(site.looks(OTHER))), "three streams")
-    site.watchers.close()
+    await eventually(lambda: answer(site.status_streams.count == 3 and bool(site.looks(OTHER))), "three streams")
+    site.status_streams.close()
     await asyncio.wait_for(asyncio.gather(*following), 20)
     await asyncio.wait_for(drained(site, IMAGE), 20)  # what comes then ends at once
-    assert site.watchers.count == 0
+    assert site.status_streams.count == 0
 
 
 async def test_a_look_that_fails_ends_the_streams_that_it_was_for(site: Site) -> None:
     async with site.streams(1, OTHER) as others:
         following = [asyncio.create_task(drained(site, IMAGE)) for _ in range(3)]
-        await eventually(lambda: answer(site.watchers.of(IMAGE) == 3 and bool(site.looks())), "three streams")
+        await eventually(
+            lambda: answer(site.status_streams.count_of(IMAGE) == 3 and bool(site.looks())), "three streams"
+        )
         site.incoming.away.add(IMAGE.tombstone)
         site.tell()
         ends = await asyncio.wait_for(asyncio.gather(*following, return_exceptions=True), 20)
@@ -290,11 +292,11 @@ async def test_whatever_happens_in_whatever_order_all_are_told_what_is_there(sit
             return all(statuses[-1] == now for some in told.values() for statuses in some)
 
         await eventually(up_to_date, "what is there, in every stream")
-    assert (site.watchers.count, site.watchers.of(IMAGE)) == (0, 0)
+    assert (site.status_streams.count, site.status_streams.count_of(IMAGE)) == (0, 0)
 
 
 async def drained(site: Site, image: ImageKey) -> None:
-    async for _ in site.watchers.follow(image):
+    async for _ in site.status_streams.follow(image):
         pass
 
 

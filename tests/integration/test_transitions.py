@@ -231,7 +231,7 @@ async def test_a_move_that_was_cut_off_is_told_when_it_is_finished(
 
 @pytest.fixture
 def _never_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.watch.PAUSES", (math.inf,))
+    monkeypatch.setattr("ingest.streams.PAUSES", (math.inf,))
 
 
 @pytest.fixture(params=["embedded", "rabbitmq"])

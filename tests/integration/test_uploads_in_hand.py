@@ -52,7 +52,7 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     def statvfs(_: Path) -> SimpleNamespace:
         return SimpleNamespace(f_frsize=1, f_bavail=ROOM - found.in_hand())
 
-    monkeypatch.setattr("ingest.room.statvfs", statvfs)
+    monkeypatch.setattr("ingest.http.upload_budget.statvfs", statvfs)
     monkeypatch.setattr("common.http.bodies._GRACE", 1.5)
     given = {"TEMP_FOLDER": str(temporary), "MAX_UPLOAD_BYTES": str(LARGEST), "UPLOAD_TIMEOUT": "30"}
     given |= {"INCOMING_FOLDER": str(tmp_path / "in"), "ACTIVE_FOLDER": str(tmp_path / "out")}
@@ -205,7 +205,7 @@ async def test_who_holds_most_for_longest_is_ended_and_told_to_try_again(
             await asyncio.sleep(0.1)
             await asyncio.gather(*(other.send(b"x") for other in others))
         status, error = await large.answer()
-    assert (status, "others need the room" in error) == (503, True)
+    assert (status, "others need its room" in error) == (503, True)
     await small.send(PHOTO[-10:])
     assert await small.finish() == (200, "")
     for other in others:

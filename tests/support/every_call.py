@@ -22,7 +22,7 @@ from common.messaging.outbox import Outbox
 from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets, Entry, Storage
 from common.storage.local import LocalStorage
-from ingest.accept import UploadContext, accept
+from ingest.accept import UploadContext, accept_upload
 from ingest.status import status_of
 from publisher.activation import activate, move_original
 from publisher.context import EditContext, PublisherContext
@@ -118,7 +118,7 @@ class Site:
         decoders: Any = _Decoders()
         renderers: Any = InstantPool()
         outbox = Outbox(bus)
-        self.uploads = UploadContext(incoming=self.buckets.incoming, outbox=outbox, pool=decoders, turning=None)
+        self.uploads = UploadContext(incoming=self.buckets.incoming, outbox=outbox, pool=decoders, orient_pool=None)
         self.resizing = ResizerContext(buckets=self.buckets, bus=bus, renderer=Renderer(renderers, PLAN))
         self.publisher_context = PublisherContext(buckets=self.buckets, bus=bus, outbox=outbox, plan=PLAN, ttl=3600.0)
         self.edit_context = EditContext(
@@ -150,7 +150,7 @@ async def upload(site: Site) -> ImageKey:
     path = site.temporary / "upload"
     await asyncio.to_thread(path.write_bytes, b"photo")
     try:
-        return await accept(path, uploads=site.uploads)
+        return await accept_upload(path, context=site.uploads)
     finally:
         path.unlink()
 

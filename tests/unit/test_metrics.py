@@ -11,7 +11,7 @@ from common.messaging.embedded import EmbeddedBus
 from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
-from ingest.routes import LONGEST_STREAM
+from ingest.http.routes import LONGEST_STREAM
 from publisher.bootstrap import publisher
 from resizer.bootstrap import resizer
 from standalone.settings import DEFAULTS, StandaloneSettings

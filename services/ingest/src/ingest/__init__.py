@@ -1,1 +1,1 @@
-"""Takes uploads: checks, names and stores the original, and publishes ImageUploaded."""
+"""Accepts uploads: checks, names and stores the original, and publishes ImageUploaded. Tells the status of images."""

@@ -9,7 +9,7 @@ from ingest.settings import IngestServiceSettings
 
 
 def read() -> IngestServiceSettings:
-    """What the environment says. Raises SettingsError."""
+    """The settings from the environment. Raises SettingsError."""
     return read_settings(IngestServiceSettings)
 
 

@@ -1,4 +1,4 @@
-"""What becomes of an uploaded file: checked, turned upright, rid of its position, named, stored, announced."""
+"""Accepting an uploaded file: check it, turn it upright, strip its location, name it, store it, publish the event."""
 
 import asyncio
 from contextlib import AsyncExitStack
@@ -25,62 +25,67 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class UploadContext:
-    """What taking an upload needs. `turning` is the pool that turns originals upright, or None to leave them.
+    """What accepting an upload depends on.
 
-    `strip_location` says whether originals are stored without the position.
+    `pool` reads headers. `orient_pool` turns originals upright; None stores them as they are. `strip_location` says
+    whether the location is removed from originals before they are stored.
     """
 
     incoming: Storage
     outbox: Outbox
     pool: Pool
-    turning: Pool | None
+    orient_pool: Pool | None
     strip_location: bool = False
 
 
-async def accept(path: Path, *, uploads: UploadContext) -> ImageKey:
-    """Store the image in the file `path` under a fresh key and announce it.
+async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
+    """Store the image in the file `path` under a fresh key, then publish ImageUploaded. Returns the key.
 
-    Returns once the original is stored. Raises ImageError when the file is no image that is accepted, and
-    StorageFault; nothing is stored then, nor when it is cancelled.
+    Raises ImageError when the file is not an image that is accepted, and StorageFault. Nothing stays stored after an
+    exception or a cancellation.
     """
-    header, _ = await uploads.pool.run(probe, Job(limits=uploads.pool.limits), Header, path)
+    header, _ = await context.pool.run(probe, Job(limits=context.pool.limits), Header, path)
     async with AsyncExitStack() as copies:
-        if uploads.turning is not None and header.orientation != 1:
-            path = await _upright(path, uploads.turning, copies)
-        if uploads.strip_location and header.format is not Format.SVG:
-            path = await _without_location(path, uploads.pool, copies)
-        key = await _store(path, header, uploads.incoming)
+        if context.orient_pool is not None and header.orientation != 1:
+            path = await _upright(path, context.orient_pool, copies)
+        if context.strip_location and header.format is not Format.SVG:
+            path = await _without_location(path, context.pool, copies)
+        key = await _store(path, header, context.incoming)
+    # docs/bucket-protocol.md#store-before-publish
     event = ImageUploaded(source="/ingest", subject=key)
     log.info("original stored", image=str(key), event_id=event.id, width=header.width, height=header.height)
     try:
-        await uploads.outbox.send(event)
+        await context.outbox.send(event)
     except asyncio.CancelledError:
-        await to_the_end(_forget(key, uploads.incoming))
+        await to_the_end(_remove(key, context.incoming))
         raise
     return key
 
 
-async def _forget(key: ImageKey, incoming: Storage) -> None:
-    """Remove an original whose name nobody will be told."""
+async def _remove(key: ImageKey, incoming: Storage) -> None:
+    """Remove the original of an upload that was cancelled: nobody learns its name."""
     try:
         await incoming.delete(str(key))
     except StorageFault as fault:
-        log.warning("an upload that was given up stays until the sweep", image=str(key), reason=str(fault))
+        log.warning("the original of a cancelled upload stays until it expires", image=str(key), reason=str(fault))
 
 
-async def _upright(path: Path, turning: Pool, copies: AsyncExitStack) -> Path:
-    """The file turned upright, for as long as `copies` is open."""
+async def _upright(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
+    """A copy of the file turned upright, which exists until `copies` is closed; the file itself if turning fails."""
     try:
-        _, (data,) = await turning.run(orient, Job(limits=turning.limits), Upright, path)
+        _, (data,) = await pool.run(orient, Job(limits=pool.limits), Upright, path)
     except (ImageError, Transient, Defect) as error:
-        # Its header was in order, and its thumbnails will be upright all the same.
-        log.warning("an original cannot be turned upright: storing it as it is", reason=str(error))
+        # Its header is valid, and its variants will be upright anyway.
+        log.warning("original cannot be turned upright, and is stored as it is", reason=str(error))
         return path
     return await copies.enter_async_context(temporary_copy(data, path.parent))
 
 
 async def _without_location(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
-    """The file without the position, for as long as `copies` is open. What the pool raises keeps it from the store."""
+    """A copy of the file without its location, which exists until `copies` is closed; the file itself if it has none.
+
+    What the pool raises is passed on: an original whose location cannot be removed is not stored.
+    """
     stripped, blobs = await pool.run(strip_location, Job(limits=pool.limits), Stripped, path)
     if not stripped.changed:
         return path
@@ -93,5 +98,5 @@ async def _store(path: Path, header: Header, incoming: Storage) -> ImageKey:
         try:
             await incoming.put_file(str(key), path, exclusive=True)
         except KeyTaken:
-            continue  # another upload of this very second drew the same ten digits
+            continue  # another upload of this second drew the same ten digits
         return key

@@ -1,4 +1,4 @@
-"""What ingest reads from the environment."""
+"""The settings of ingest."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from common.settings.base import Boolean, BrokerSettings, HttpSettings, ImagingS
 
 
 class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):
-    """The settings of the ingest service, whatever bus it runs on."""
+    """The settings of ingest with any bus."""
 
     auto_orient_original: Boolean = Field(False, description="turn originals upright as their EXIF asks")
     strip_location: Boolean = Field(
@@ -20,4 +20,4 @@ class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):
 
 
 class IngestServiceSettings(IngestSettings, BrokerSettings):
-    """The settings of ingest as a service of its own."""
+    """The settings of ingest as a separate service, over RabbitMQ."""

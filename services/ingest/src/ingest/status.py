@@ -1,4 +1,4 @@
-"""What became of an image: read from the buckets, never from events."""
+"""The status of an image, read from the buckets."""
 
 from enum import StrEnum
 
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class Status(BaseModel):
-    """The answer of `GET /status/KEY`. `settled`: nothing will change by itself any more."""
+    """The answer of `GET /status/KEY`. `settled` says that the status changes no more by itself."""
 
     key: ImageKey
     state: State
@@ -32,7 +32,7 @@ class Status(BaseModel):
 
 
 async def status_of(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Status:
-    """The image's state; deleted ones are unknown. Raises StorageFault."""
+    """The status of the image; a deleted image is unknown. Raises StorageFault."""
     # The order of the looks matters: an image that is deleted or moved between two of them is seen where it went.
     if await is_deleted(image, buckets=buckets):
         return Status(key=image, state=State.UNKNOWN, settled=True, reason="it was deleted")

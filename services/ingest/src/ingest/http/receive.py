@@ -1,4 +1,4 @@
-"""Taking the file of an upload from the network to the disc."""
+"""Receiving the body of `POST /upload` into a temporary file."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,20 +11,20 @@ from common.cancellation import in_thread
 from common.http import RequestRefused
 from common.http.bodies import BodyLimits, enforce_limits, multipart_parts, part_chunks
 from common.storage.temporary import temporary_fault, temporary_path
-from ingest.room import Room, Share
+from ingest.http.upload_budget import UploadBudget, UploadShare
 
 _CHUNK = 256 * 1024
 
 
 @asynccontextmanager
-async def receive_file(request: web.Request, limits: BodyLimits, room: Room) -> AsyncIterator[Path]:
-    """The body's one file part `file`, as a file in the room's folder that goes with the context. Raises Refused."""
+async def receive_file(request: web.Request, limits: BodyLimits, budget: UploadBudget) -> AsyncIterator[Path]:
+    """The file part `file` of the body as a temporary file, which is removed at the end. Raises RequestRefused."""
     if not request.content_type.startswith("multipart/"):
         raise RequestRefused(
             400, f"a body of type {request.content_type}: expected multipart/form-data with a file part 'file'"
         )
-    path = temporary_path(room.folder)
-    with room.share() as share:
+    path = temporary_path(budget.folder)
+    with budget.share() as share:
         try:
             async with share.arriving(), enforce_limits(limits):
                 await _receive(request, limits, path, share)
@@ -33,7 +33,7 @@ async def receive_file(request: web.Request, limits: BodyLimits, room: Room) -> 
             path.unlink(missing_ok=True)
 
 
-async def _receive(request: web.Request, limits: BodyLimits, path: Path, share: Share) -> None:
+async def _receive(request: web.Request, limits: BodyLimits, path: Path, share: UploadShare) -> None:
     found = False
     async for part in multipart_parts(request, limits):
         if part.name != "file":
@@ -48,7 +48,7 @@ async def _receive(request: web.Request, limits: BodyLimits, path: Path, share: 
         raise RequestRefused(400, "no file: expected multipart/form-data with a file part 'file'")
 
 
-async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, share: Share) -> None:
+async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, share: UploadShare) -> None:
     empty = True
     try:
         with path.open("wb") as file:

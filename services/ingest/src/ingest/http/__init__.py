@@ -1,0 +1,1 @@
+"""The HTTP calls of browsers: uploads, and what clients ask about an image."""
