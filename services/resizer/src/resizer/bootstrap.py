@@ -15,36 +15,38 @@ from resizer.rendering import Renderer
 from resizer.settings import ResizerSettings
 from resizer.thumbnails import ResizerContext
 
-# A rendering may be tried twice, and beside it, a handler reads and writes a few objects. The sum stays below the half
-# hour after which a broker takes a message back.
+# A handler's deadline allows for two attempts to render, and for reading and writing a few objects. It stays below the
+# half hour after which a broker delivers a message again.
 _RENDERINGS = 2
 _STORAGE_SECONDS = 180.0
 
-# What gives way to uploads needs more time by the clock for the same work.
-_PATIENCE = 6
+# Decoders of lower priority need more time by the clock for the same work.
+_BACKGROUND_SLOWDOWN = 6
 
-# How many seconds a heavy image that can wait does so in a slot. One of an upload goes back to its queue at once: its
-# slot is for uploads that can be rendered. Half a million of the others must not go round and round.
-_BACKGROUND_TURN = 60.0
+# How many seconds a heavy image of the other lanes waits for its turn in its slot: half a million of them must not go
+# round and round in their queue. A heavy upload goes back to its queue at once, so that its slot serves other uploads.
+_BACKGROUND_PATIENCE = 60.0
 
 
 @asynccontextmanager
 async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> AsyncIterator[Service]:
     """The service, ready to be run.
 
-    Uploads have processes of their own, so that there is always a slot for one; what can wait shares the others, which
-    give way. Between the modern formats and the bulk, whichever image has waited longer is next. Heavy images are
-    rendered one at a time on either side, and never wait for the other.
+    The live lane has decoders of its own, so that an upload always finds one. The follow-up and bulk lanes share
+    others, which run at a lower priority. There the image that has waited longest is next. On either side heavy images
+    are rendered one at a time. Neither side waits for the other.
     """
     workers = settings.resizer_workers
-    patient = settings.limits.model_copy(update={"wall_seconds": _PATIENCE * settings.limits.wall_seconds})
+    background_limits = settings.limits.model_copy(
+        update={"wall_seconds": _BACKGROUND_SLOWDOWN * settings.limits.wall_seconds}
+    )
     async with (
         Pool.open(workers, settings.limits) as live_pool,
-        Pool.open(workers, patient, background=True) as background_pool,
+        Pool.open(workers, background_limits, background=True) as background_pool,
     ):
-        await live_pool.start_one()  # a service that cannot decode takes nothing from the start
-        first = Renderer(live_pool, settings.plan, patience=0)
-        second = Renderer(background_pool, settings.plan, patience=_BACKGROUND_TURN)
+        await live_pool.start_one()  # a service that cannot decode shall not take events
+        live = Renderer(live_pool, settings.plan, patience=0)
+        background = Renderer(background_pool, settings.plan, patience=_BACKGROUND_PATIENCE)
 
         def subscription(queue: WorkQueue, renderer: Renderer) -> Subscription:
             context = ResizerContext(buckets=buckets, bus=bus, renderer=renderer)
@@ -64,8 +66,8 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
             return live_pool.trouble() or background_pool.trouble()
 
         subscriptions = (
-            subscription(RESIZER_LIVE, first),
-            subscription(RESIZER_FOLLOW_UP, second),
-            subscription(RESIZER_BULK, second),
+            subscription(RESIZER_LIVE, live),
+            subscription(RESIZER_FOLLOW_UP, background),
+            subscription(RESIZER_BULK, background),
         )
         yield Service(name="resizer", subscriptions=subscriptions, needs_broker=True, trouble=trouble)

@@ -1,4 +1,4 @@
-"""What a `resize` would cost, from what rendering some of its images takes on this machine."""
+"""Estimating the CPU hours of a `resize`, by rendering a sample of its images on this machine."""
 
 import random
 from collections import Counter
@@ -18,19 +18,19 @@ _SAMPLE = 16  # images of each stage that are rendered
 
 @dataclass
 class Estimate:
-    """Counts what is to be made, and keeps a fair sample of it."""
+    """Counts the images of each stage, and keeps a random sample of them."""
 
     counted: Counter[Stage] = field(default_factory=Counter)
     _sample: dict[Stage, list[ImageKey]] = field(default_factory=dict)
 
-    async def count(self, owed: PendingImage) -> Outcome:
-        """Take one more."""
-        for stage in owed.stages:
-            self._take(owed.image, stage)
-        return Outcome(str(owed), Result.PROCESSED)
+    async def count(self, pending: PendingImage) -> Outcome:
+        """Count one more image."""
+        for stage in pending.stages:
+            self._take(pending.image, stage)
+        return Outcome(str(pending), Result.PROCESSED)
 
     def _take(self, image: ImageKey, stage: Stage) -> None:
-        """Each image has the same chance to be among the sample (https://en.wikipedia.org/wiki/Reservoir_sampling)."""
+        """Each image has the same chance to be in the sample (https://en.wikipedia.org/wiki/Reservoir_sampling)."""
         sample = self._sample.setdefault(stage, [])
         place = random.randrange(self.counted[stage] + 1)  # noqa: S311 - no secret
         self.counted[stage] += 1
@@ -48,7 +48,7 @@ class Estimate:
                 try:
                     async with active.as_file(str(image)) as path:
                         await renderer.render(path, image, stage, await read_crop(active, image))
-                except (Defect, ImageError, NoSuchKey):  # it would fail, or it was deleted meanwhile
+                except (Defect, ImageError, NoSuchKey):  # it cannot be rendered, or was deleted meanwhile
                     continue
                 rendered += 1
             seconds = (renderer.pool.cpu_seconds - before) / max(rendered, 1)

@@ -1,4 +1,4 @@
-"""`resize`: having the thumbnails of public images made anew, by the resizers that run, on the bulk lane."""
+"""Regeneration (`resize`): the running resizers make public images' thumbnails anew, on the bulk lane."""
 
 import time
 from collections.abc import AsyncIterator
@@ -16,10 +16,10 @@ from common.storage.image_store import is_deleted
 
 @dataclass(frozen=True)
 class Selection:
-    """Which public images, and which of their stages (all, unless `stage` names one).
+    """Which public images are regenerated, and which of their stages (all, unless `stage` names one).
 
-    `older` and `younger` are ages in seconds, counted from the upload. With `missing`, only stages without a record of
-    today's settings; with `failed`, those also of which that record is one of a failure.
+    `older` and `younger` are ages in seconds since the upload. `missing` selects only stages without a record of
+    today's settings, and `failed` also those whose record is of a failure.
     """
 
     missing: bool = False
@@ -31,7 +31,7 @@ class Selection:
     younger: float | None = None
 
     def takes(self, image: ImageKey, now: float) -> bool:
-        """Whether the image is one of them. An image's name begins with the second in which it was uploaded."""
+        """Whether the image is selected. Its name begins with the second of its upload."""
         age = now - int(image.name.partition("_")[0])
         return (
             (self.key is None or image == self.key)
@@ -44,8 +44,7 @@ class Selection:
 class Regeneration:
     """What regenerating needs.
 
-    `stages` are those that today's settings have, as far as they are selected; `jobs` how many images are looked at at
-    once.
+    `stages` are the selected stages that today's settings have. `jobs` is how many images are looked at at once.
     """
 
     buckets: Buckets
@@ -57,7 +56,7 @@ class Regeneration:
 
 @dataclass(frozen=True)
 class PendingImage:
-    """An image, and the stages of it that have to be made, `anew` also where there are thumbnails already."""
+    """An image and the stages to be made. `anew`: also those that have thumbnails of today's settings."""
 
     image: ImageKey
     stages: tuple[Stage, ...]
@@ -80,7 +79,7 @@ async def selected(active: Storage, selection: Selection) -> AsyncIterator[Image
 
 
 async def pending_images(tally: Tally, limit: int | None, *, regeneration: Regeneration) -> AsyncIterator[PendingImage]:
-    """What has to be made of the selected images, at most `limit` of them; the others are counted at once.
+    """The selected images that have stages to be made, at most `limit`. The others are added to the tally at once.
 
     Raises StorageFault, JobFault.
     """
@@ -98,16 +97,16 @@ async def pending_images(tally: Tally, limit: int | None, *, regeneration: Regen
                 return
 
 
-async def regenerate(pending_images: PendingImage, *, regeneration: Regeneration) -> Outcome:
+async def regenerate(pending: PendingImage, *, regeneration: Regeneration) -> Outcome:
     """Have the image's stages made. Raises StorageFault, BusFault."""
     try:
-        await regeneration.thumbnails.forget(pending_images.image, pending_images.stages, made=pending_images.anew)
-        failure = await regeneration.thumbnails.make(pending_images.image, pending_images.stages)
+        await regeneration.thumbnails.forget(pending.image, pending.stages, made=pending.anew)
+        failure = await regeneration.thumbnails.make(pending.image, pending.stages)
     except ImageGone:
-        return Outcome(str(pending_images), Result.SKIPPED, "deleted")
+        return Outcome(str(pending), Result.SKIPPED, "deleted")
     if failure is not None:
-        return Outcome(str(pending_images), Result.ERROR, failure.fault, failure.reason)
-    return Outcome(str(pending_images), Result.PROCESSED)
+        return Outcome(str(pending), Result.ERROR, failure.fault, failure.reason)
+    return Outcome(str(pending), Result.PROCESSED)
 
 
 async def _some(images: AsyncIterator[ImageKey], count: int) -> AsyncIterator[ImageKey]:

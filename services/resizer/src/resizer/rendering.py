@@ -1,4 +1,4 @@
-"""Rendering one stage of an original that is at hand as a file, and the record of it."""
+"""Rendering one stage of an original from a local file, and the stage's record."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,18 +17,20 @@ from common.sandbox.protocol import Job
 from resizer.operations.render import Rendered, RenderJob, render
 
 _LARGE = 1 << 20  # bytes
-_MOST_KNOWN = 10_000  # images; what is forgotten is fetched once more than it had to be
+_MOST_KNOWN = 10_000  # images; one that is forgotten is fetched once more in vain
 _NOT_YET = "another large progressive or interlaced image is being rendered"
 
 
 @dataclass(frozen=True)
 class Renderer:
-    """Where images are rendered, and into what."""
+    """Where images are rendered, and by which plan.
+
+    Heavy images are rendered one at a time, so that memory does not grow with the number of processes. `patience` is
+    how many seconds an image waits for its turn before it is postponed; None: as long as it takes.
+    """
 
     pool: Pool
     plan: Plan
-    # Held while a heavy image is rendered, so that memory does not grow with the number of processes; and how many
-    # seconds others wait for it here, holding what they hold, before they are postponed. None: as long as it takes.
     heavy: asyncio.Lock = field(default_factory=asyncio.Lock)
     patience: float | None = None
     _postponed: set[ImageKey] = field(default_factory=set)
@@ -38,12 +40,12 @@ class Renderer:
     ) -> tuple[Record, list[bytes]]:
         """The stage's record, and its variants' bytes in the order of the record.
 
-        Raises ImageError, Transient, and Postponed when it is heavy and has to wait for another one.
+        Raises ImageError, Transient, and Postponed for a heavy image whose turn does not come.
         """
         size = (await asyncio.to_thread(path.stat)).st_size
         outputs = self.plan.outputs(image, stage)
         job = RenderJob(limits=self.pool.limits, sizes=self.plan.sizes, outputs=outputs, crop=crop)
-        # Only a large file can hold a heavy image, and asking costs a millisecond.
+        # Only a large file can hold a heavy image, and the look into its header costs a millisecond.
         if size > _LARGE and await self._is_heavy(path):
             async with self._turn(image):
                 rendered, blobs = await self.pool.run(render, job, Rendered, path)
@@ -75,7 +77,7 @@ class Renderer:
         return record, blobs
 
     def check_turn(self, image: ImageKey) -> None:
-        """Raises Postponed for an image that was, and would be again: before its original is fetched for nothing."""
+        """Raises Postponed for an image that would be postponed again, before its original is fetched in vain."""
         if image in self._postponed and self.heavy.locked():
             raise Postponed(_NOT_YET)
 

@@ -1,7 +1,7 @@
-"""ImageMagick's geometry: `WxH` with its flags, and where gravity puts a box.
+"""ImageMagick's geometry: `WxH` with its flags, and where gravity places a box.
 
-The rules are those of ImageMagick 6's ParseMetaGeometry and GravityAdjustGeometry (magick/geometry.c), and are held
-against the program itself by the tests.
+The rules are those of ImageMagick 6: ParseMetaGeometry and GravityAdjustGeometry in magick/geometry.c. Tests compare
+the results with the program's.
 """
 
 import math
@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
 
 class Gravity(StrEnum):
-    """Which part of an image a box is placed at, spelt as ImageMagick does, in small letters."""
+    """The part of an image that a box is placed at, spelt as in ImageMagick, in small letters."""
 
     NORTH_WEST = "northwest"
     NORTH = "north"
@@ -54,7 +54,7 @@ class Geometry:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The geometry in `text`. Raises ValueError naming what is wrong with it."""
+        """Parse a geometry. Raises ValueError that names what is wrong."""
         flags = "".join(sorted({character for character in text if character in _FLAGS}))
         match = _SIZE.fullmatch("".join(character for character in text if character not in _FLAGS).lower())
         if match is None or match["width"] is match["height"] is None:
@@ -98,7 +98,7 @@ class Geometry:
         down = self.height if self.height is not None else self.width
         assert across is not None
         assert down is not None
-        # ImageMagick takes the result for the former size, so that the other flags then find nothing to do.
+        # ImageMagick then takes the result for the image's size, so that the other flags change nothing.
         return max(1, _rounded(width * across / 100)), max(1, _rounded(height * down / 100))
 
     def _box_pixels(self, width: int, height: int) -> tuple[int, int]:

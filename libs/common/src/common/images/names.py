@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 
 MAX_KEY_LENGTH = 30  # what the site's API accepts
 _KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<extension>(?i:jpg|png|gif|svg))")
-# The same for the descriptions of what is sent and answered.
+# The same as a JSON schema, for OpenAPI and AsyncAPI.
 KEY_SCHEMA: dict[str, Any] = {
     "type": "string",
     "maxLength": MAX_KEY_LENGTH,
@@ -39,12 +39,12 @@ class Format(StrEnum):
     AVIF = "avif"
 
 
-# What is accepted from a browser.
+# The formats that uploads may have.
 ORIGINALS = (Format.JPG, Format.PNG, Format.GIF, Format.SVG)
 
 
-TOMBSTONES = "tombstones/"  # where the names of deleted images are, in *incoming*
-CROP = ".crop"  # the ending of the object that says which part of an image its versions show
+TOMBSTONES = "tombstones/"  # the prefix of tombstones, in *incoming*
+CROP = ".crop"  # the ending of the object that holds an image's crop
 
 CONTENT_TYPES = {
     ".jpg": "image/jpeg",
@@ -59,7 +59,7 @@ CONTENT_TYPES = {
 
 
 def content_type(key: str) -> str:
-    """The content type of what is stored under `key`, by its extension alone."""
+    """The content type of the object under `key`, told by its extension alone."""
     return CONTENT_TYPES.get(key[key.rfind(".") :].lower(), "application/octet-stream")
 
 
@@ -96,28 +96,28 @@ class ImageKey:
 
     @classmethod
     def new(cls, image_format: Format) -> Self:
-        """A fresh key: the second it is now, and ten digits that nobody can guess."""
+        """A fresh key: the current second, and ten digits that nobody can guess."""
         return cls(f"{int(time.time())}_{secrets.randbelow(10**10):010d}", image_format)
 
     @property
     def variant_format(self) -> Format:
-        """The format of the base variants: the original's, but pixels for an SVG."""
+        """The format of the base variants: the original's own, and JPEG for an SVG."""
         return Format.JPG if self.format is Format.SVG else self.format
 
     def variant(self, suffix: str, variant_format: Format | None = None) -> str:
-        """The key of the smaller version with this suffix; a base variant where no format is named."""
+        """The key of the variant with this suffix. Without a format it is the base variant."""
         if variant_format in (None, self.format):
             return f"{self.name}{suffix}.{Format.JPG if self.format is Format.SVG else self.extension}"
         return f"{self.name}{suffix}.{variant_format}"
 
     @property
     def crop(self) -> str:
-        """The key of the object that says which part of the image its versions show, in *active*."""
+        """The key of the image's crop, in *active*."""
         return f"{self.name}{CROP}"
 
     @property
     def tombstone(self) -> str:
-        """The key that says the image was deleted, in *incoming*."""
+        """The key of the image's tombstone, in *incoming*."""
         return f"{TOMBSTONES}{self.name}"
 
     @classmethod
@@ -138,7 +138,7 @@ class ImageKey:
 
 
 def is_original(key: str) -> bool:
-    """Whether this is the key of an original, as far as its spelling goes."""
+    """Whether this is spelt as the key of an original."""
     return len(key) <= MAX_KEY_LENGTH and _KEY.fullmatch(key) is not None
 
 

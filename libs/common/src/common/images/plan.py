@@ -1,8 +1,8 @@
-"""What is made of an image: which variants, in which formats, in which of two stages.
+"""The plan: which variants every image has, in which formats, and in which of two stages.
 
-The base variants are what every client shows; the modern ones are smaller files of the same pictures, made later, so
-that they never delay the others. Each stage has a record and a configuration hash of its own: changing one leaves the
-other's files as they are.
+Every client can show the base variants. The modern variants are smaller files of the same pictures. They are made
+later, so that they never delay the base variants. Each stage has its own record and its own configuration hash: a
+change of one stage's settings leaves the other stage's files as they are.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from common.images.names import ORIGINALS, Format, ImageKey
 from common.images.records import Stage, record_key
 from common.images.sizes import DEFAULT, Crop, Size
 
-# Part of the configuration's hash: raise it when the same settings give other pictures than before.
+# Part of the configuration hash. Raise it when a change of the code makes other pictures from the same settings.
 RECIPE = 2
 
 
 class Output(BaseModel):
-    """A format that variants are written in. Without a quality (1 to 100), that of each size counts."""
+    """A format that variants are written in. Without a quality (1 to 100), each size's own quality is used."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,14 +32,14 @@ class Output(BaseModel):
 
 @dataclass(frozen=True)
 class Plan:
-    """The sizes, and the modern formats that each is also written in."""
+    """The sizes, and the modern formats that each size is also written in."""
 
     sizes: tuple[Size, ...]
     modern: tuple[Output, ...] = ()
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages that there are, in their order."""
+        """The stages that images have, in their order."""
         return (Stage.BASE, Stage.MODERN) if self.modern else (Stage.BASE,)
 
     def outputs(self, image: ImageKey, stage: Stage) -> tuple[Output, ...]:
@@ -47,7 +47,7 @@ class Plan:
         return (Output(format=image.variant_format),) if stage is Stage.BASE else self.modern
 
     def configuration(self, stage: Stage, crop: Crop | None = None) -> str:
-        """The hash that the stage's record carries: another one when its variants would look different."""
+        """The configuration hash of the stage's record: it changes when the variants would look different."""
         if stage is Stage.BASE:
             made_of = [size.model_dump(mode="json") for size in self.sizes]
         else:
@@ -63,16 +63,16 @@ class Plan:
         return {image.variant(size.suffix, output.format) for size in self.sizes for output in outputs}
 
     def keys(self, image: ImageKey) -> set[str]:
-        """All that rendering may have written, also while other formats were wanted: variants and records."""
+        """All keys that rendering may have written, today or while other formats were set: variants and records."""
         endings = (image.variant_format, Format.WEBP, Format.AVIF)
         variants = {image.variant(size.suffix, ending) for size in self.sizes for ending in endings}
         return variants | {record_key(image, stage) for stage in Stage}
 
     def all_known_keys(self, image: ImageKey) -> set[str]:
-        """All keys that can be told from the image's name alone: its originals, versions, records and crop.
+        """All keys that follow from the image's name alone: originals, variants, records and crop.
 
-        Of every format, because an SVG and what was once rasterised of it have one name; with the suffixes of today's
-        sizes and those of the old backends; and with this image's own extension however it is spelt.
+        They include every format, because an SVG and its rasterised version of old have one name; the suffixes of
+        today's sizes and of the old backends; and the image's own extension in every spelling.
         """
         own = image.extension
         endings = {*ORIGINALS, own, own.lower(), own.upper(), own.capitalize()}

@@ -1,7 +1,7 @@
-"""Records: what a stage of rendering made of an original, or why it could not.
+"""Records: which variants a stage has, or why it has none.
 
-A record is written after everything it lists, so that whoever sees it may rely on all of it. It never speaks for
-another stage's files, and never carries where a photo was taken.
+A record is written after all variants that it lists (docs/bucket-protocol.md#record-last), and lists those of its own
+stage alone (docs/bucket-protocol.md#one-record-per-stage). Records are public, and never say where a photo was taken.
 """
 
 from enum import StrEnum
@@ -13,7 +13,7 @@ from common.images.names import ImageKey
 
 
 class Stage(StrEnum):
-    """Which variants a record speaks for."""
+    """A group of variants that is rendered together and has one record."""
 
     BASE = "base"
     MODERN = "modern"
@@ -27,7 +27,7 @@ class _Model(BaseModel):
 
 
 class Failure(_Model):
-    """Why there are no variants. `fault` is an ImageFault, or one of a newer version."""
+    """Why there are no variants. `fault` is a FailureClass, or one of a newer version."""
 
     fault: str = Field(serialization_alias="class", validation_alias="class")
     reason: str
@@ -36,7 +36,7 @@ class Failure(_Model):
 
 
 class OriginalInfo(_Model):
-    """What was uploaded, in pixels as they are shown (EXIF orientation applied), and bytes."""
+    """The original: width and height in pixels, upright, and the size of its file in bytes."""
 
     key: ImageKey
     width: int
@@ -46,7 +46,7 @@ class OriginalInfo(_Model):
 
 
 class Variant(_Model):
-    """One smaller version."""
+    """One variant: its key, its width and height in pixels, and its size in bytes."""
 
     key: str
     format: str
@@ -56,10 +56,10 @@ class Variant(_Model):
 
 
 class Record(_Model):
-    """One stage's record. `configuration` is the hash of the sizes it was made for.
+    """One stage's record. `configuration` is the stage's configuration hash.
 
-    `crop` is the part of the upright original that the variants show, as a geometry. `damaged` says that the original's
-    decoder complained, and the variants show what it could make out. `thumbhash` is base64
+    `crop` is the part of the upright original that the variants show, as a geometry. `damaged` says that the original
+    is damaged, and that the variants show it as far as it could be decoded. `thumbhash` is base64
     (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`.
     """
 

@@ -1,7 +1,7 @@
-"""`RESIZING_CONFIG`: which smaller versions there are.
+"""`RESIZING_CONFIG`: the sizes that every image has.
 
-The setting is JSON, a list of `{"suffix": "BI", "convert": [...]}` where `convert` holds ImageMagick arguments. It is
-read once, at start, into a typed plan; what cannot be honoured stops the start and is named.
+The setting is JSON: a list of `{"suffix": "BI", "convert": [...]}`, where `convert` holds ImageMagick arguments. It is
+parsed once, at start. An argument that is not understood stops the start, with a message that names it.
 """
 
 import json
@@ -44,14 +44,14 @@ class Resize(_Step):
 
 
 class Crop(_Step):
-    """`-crop` with an offset: what of the box lies within the image is kept."""
+    """`-crop` with an offset: keep the part of the box that lies within the image."""
 
     geometry: Geometry
     gravity: Gravity = Gravity.NORTH_WEST
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The crop that a geometry asks for. Raises ValueError saying what was expected."""
+        """Parse a crop. Raises ValueError that says what was expected."""
         geometry = Geometry.parse(text)
         if geometry.x is None or geometry.y is None or set(geometry.flags) - {"%"}:
             raise ValueError(f"crop {text!r}: expected WxH+X+Y, in pixels or with % for width and height")
@@ -59,9 +59,10 @@ class Crop(_Step):
 
     @classmethod
     def requested(cls, text: str) -> Self:
-        """As `parse`, of what somebody asks for now. Raises ValueError, also for offsets in percent.
+        """Parse a crop of a new request. Raises ValueError as `parse` does, and for offsets in percent.
 
-        ImageMagick takes `%`, wherever it stands, for width and height alone, and such an offset for pixels.
+        For ImageMagick, `%` stands for width and height wherever it is written, and the offset is in pixels all the
+        same. Crops that are stored already may have this form.
         """
         if _PERCENT_OFFSET.search(text):
             raise ValueError(f"crop {text[:40]!r}: offsets are in pixels; expected % behind width and height alone")
@@ -79,7 +80,7 @@ class Crop(_Step):
 
 
 class Extent(_Step):
-    """`-extent`: exactly this large, cut off or padded with the background."""
+    """`-extent`: cut off the image, or pad it with the background, to exactly this size."""
 
     geometry: Geometry
     gravity: Gravity
@@ -95,7 +96,7 @@ Step = Resize | Crop | Extent
 
 
 class Size(BaseModel):
-    """One smaller version: the steps to it, and how it is encoded."""
+    """One size: its suffix, its steps, and how it is encoded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -105,7 +106,7 @@ class Size(BaseModel):
     interlaced: bool = False
 
     def dimensions(self, width: int, height: int) -> tuple[int, int]:
-        """The dimensions that a width × height image ends with, equal to ImageMagick's. Raises ImageError."""
+        """Width and height of a width × height image after the steps, as in ImageMagick. Raises ImageError."""
         for step in self.steps:
             if isinstance(step, Resize):
                 width, height = step.geometry.resized(width, height)
@@ -116,7 +117,7 @@ class Size(BaseModel):
 
 
 def parse_sizes(value: object) -> tuple[Size, ...]:
-    """The sizes in the setting, or the default ones for None. Raises ValueError naming what cannot be honoured."""
+    """Parse the setting; None gives the default sizes. Raises ValueError that names what is not understood."""
     if value is None:
         return tuple(_size(suffix, arguments) for suffix, arguments in DEFAULT)
     if not isinstance(value, str):
@@ -152,7 +153,7 @@ def _entry(entry: object) -> Size:
 
 @dataclass
 class _Reading:
-    """ImageMagick's settings as they stand after the arguments read so far, and the steps they led to."""
+    """ImageMagick's settings after the arguments read so far, and the steps so far."""
 
     gravity: Gravity = Gravity.NORTH_WEST
     background: Colour = _COLOURS["white"]
@@ -161,7 +162,7 @@ class _Reading:
     steps: list[Step] = field(default_factory=list)
 
     def take(self, option: str, value: str) -> None:
-        """Read an option with its value. Raises ValueError."""
+        """Apply one option. Raises ValueError."""
         if option in ("-resize", "-thumbnail"):
             self.steps.append(Resize(geometry=_without_offset(option, value)))
         elif option == "-crop":
@@ -182,7 +183,7 @@ class _Reading:
             raise ValueError(f"{option} is not understood: expected one of {', '.join(_OPTIONS)}")
 
 
-# What is always done: thumbnails are upright, carry no metadata, and begin at their own corner.
+# Options that change nothing: variants are always upright, without metadata and without a page offset.
 _ALWAYS = frozenset({"-strip", "-auto-orient", "+repage"})
 
 

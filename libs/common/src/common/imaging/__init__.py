@@ -1,1 +1,1 @@
-"""Everything that decodes an image, reading a header included, happens in processes that may die."""
+"""Reading and rewriting originals: headers, orientation, metadata. What decodes runs in a decoding process."""

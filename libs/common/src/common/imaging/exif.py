@@ -1,4 +1,4 @@
-"""The orientation in a JPEG's EXIF, read and written without touching anything else.
+"""Setting the orientation in a JPEG's EXIF. Nothing else in the file changes.
 
 EXIF is a TIFF inside an APP1 segment: https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.5 and 4.6.
 """
@@ -19,8 +19,8 @@ class OrientationNotWritable(ValueError):
 
 
 def set_orientation(jpeg: bytes, orientation: int) -> bytes:
-    """The same file with this orientation, 1 to 8; its pixels are not touched. Raises Unwritable."""
-    start, end = 2, 2  # where a new segment goes: behind the start of the image, or its JFIF header
+    """The same file with this orientation, 1 to 8; its pixels are not touched. Raises OrientationNotWritable."""
+    start, end = 2, 2  # where a new segment goes: after the start marker, or after the JFIF header
     for marker, begin, after in _segments(jpeg):
         if marker == _APP1 and jpeg[begin + 4 : begin + 4 + len(_EXIF)] == _EXIF:
             start, end = begin, after
@@ -66,8 +66,8 @@ def _tiff_with(tiff: bytearray, orientation: int) -> bytes:
         at = first + _ENTRY * tags.index(_ORIENTATION)
         tiff[at : at + _ENTRY] = value
         return bytes(tiff)
-    # There is no room among the entries: a new directory at the end takes the old one's place. What the entries point
-    # at stays where it is.
+    # The directory has no room for another entry: a new directory at the end replaces it. What its entries point to
+    # stays where it is.
     entries.append(value)
     entries.sort(key=lambda entry: int(struct.unpack_from(order + "H", entry)[0]))
     following = bytes(tiff[after : after + _POINTER])

@@ -1,4 +1,4 @@
-"""Turning an original upright, as its EXIF asks. Runs in a decoding process."""
+"""Turning an original upright by its EXIF orientation. Runs in a decoding process."""
 
 from pydantic import BaseModel
 
@@ -7,10 +7,10 @@ from common.images.names import Format
 from common.imaging.probe import header
 from common.sandbox.protocol import Job, Original
 
-# The original is kept for good, and this is the only time that it is encoded again.
+# High, because the original is kept for ever, and is encoded again only here.
 _QUALITY = 95
 
-# Previews inside the metadata would still lie on their side.
+# Metadata that no longer holds after turning: the embedded preview would still lie on its side.
 STALE = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
 
 
@@ -24,7 +24,7 @@ class Upright(BaseModel):
 def orient(job: Job, original: Original) -> tuple[Upright, list[bytes]]:
     """The operation: one blob, the image turned upright, metadata kept, tag reset. Raises ImageError, pyvips.Error.
 
-    JPEG and PNG alone carry an orientation; asking it of others is refused.
+    Only JPEG and PNG carry an orientation; other formats are refused.
     """
     found, image = header(original, job.limits)
     if found.format not in (Format.JPG, Format.PNG):

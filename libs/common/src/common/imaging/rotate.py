@@ -1,4 +1,4 @@
-"""Turning an original because somebody asked for it. Runs in a decoding process."""
+"""Rotating an original on request. Runs in a decoding process."""
 
 from typing import Literal
 
@@ -20,22 +20,22 @@ _ANGLES = {90: "d90", 180: "d180", 270: "d270"}
 
 
 class RotateJob(Job):
-    """What to turn, and how far."""
+    """How far to rotate."""
 
     rotation: Rotation
 
 
 class Rotated(BaseModel):
-    """The image's dimensions before it was turned, in pixels, as it is shown."""
+    """The upright image's width and height before the rotation, in pixels."""
 
     width: int
     height: int
 
 
 def rotate(job: RotateJob, original: Original) -> tuple[Rotated, list[bytes]]:
-    """The operation: one blob, the turned image with its metadata. Raises ImageError, pyvips.Error.
+    """The operation: one blob, the rotated image with its metadata. Raises ImageError, pyvips.Error.
 
-    A JPEG's pixels stay as they are: its EXIF says how to show them. Of the others, PNG keeps every pixel's value.
+    A JPEG's pixels stay as they are, and its EXIF orientation changes. A PNG keeps the value of every pixel.
     """
     found, _ = header(original, job.limits)
     shown = Rotated(width=found.upright_width, height=found.upright_height)
@@ -45,13 +45,13 @@ def rotate(job: RotateJob, original: Original) -> tuple[Rotated, list[bytes]]:
         try:
             return shown, [set_orientation(original[:], orientation_after_rotation(found.orientation, job.rotation))]
         except OrientationNotWritable:
-            pass  # its metadata has no place for it: the pixels have to be turned
-    return shown, [_turned_pixels(original, found, _ANGLES[job.rotation % 360])]
+            pass  # the pixels have to be rotated
+    return shown, [_rotate_pixels(original, found, _ANGLES[job.rotation % 360])]
 
 
-def _turned_pixels(original: Original, found: Header, angle: str) -> bytes:
+def _rotate_pixels(original: Original, found: Header, angle: str) -> bytes:
     if found.format is Format.GIF:
-        return _turned_frames(original, found, angle)
+        return _rotate_frames(original, found, angle)
     image = load(original, found.format).copy_memory().autorot().rot(angle).copy()
     for name in STALE:
         if image.get_typeof(name):
@@ -61,7 +61,7 @@ def _turned_pixels(original: Original, found: Header, angle: str) -> bytes:
     return bytes(image.pngsave_buffer(compression=6, keep="all"))
 
 
-def _turned_frames(original: Original, found: Header, angle: str) -> bytes:
+def _rotate_frames(original: Original, found: Header, angle: str) -> bytes:
     strip = load(original, Format.GIF, n=-1).copy_memory()
     frames = [
         strip.crop(0, index * found.height, found.width, found.height).rot(angle) for index in range(found.frames)

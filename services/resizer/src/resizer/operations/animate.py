@@ -32,14 +32,14 @@ def _fail_on(*, strict: bool) -> str:
 
 def _variant(data: Original, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
     if output.format is Format.AVIF:
-        # What writes AVIF writes one picture.
+        # The AVIF encoder writes a single picture.
         still = apply(load(data, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
         return still.width, still.height, encode(still, output, size)
     strip = load(data, Format.GIF, n=-1, access="sequential", fail_on=fail_on)
     if output.format is Format.GIF and changes_nothing(size.steps, header.width, header.height, alpha=strip.hasalpha()):
         same = without_metadata(data[:], header.width, header.height)
         if same is not None:
-            return header.width, header.height, same  # its palettes and its compression cannot get better
+            return header.width, header.height, same  # encoding again could only lose
     frames = [
         apply(strip.crop(0, index * header.height, header.width, header.height), size.steps)
         for index in range(header.frames)
@@ -49,7 +49,7 @@ def _variant(data: Original, header: Header, size: Size, output: Output, fail_on
     for name in ("delay", "loop"):
         if strip.get_typeof(name):
             joined.set_type(strip.get_typeof(name), name, strip.get(name))
-    # The frames' timing is metadata to libvips, of the kind "other", so that has to be kept.
+    # For libvips, the timing of frames is metadata of the kind "other".
     if output.format is Format.WEBP:
         encoded = joined.webpsave_buffer(Q=output.quality, effort=output.effort, keep="other")
     else:

@@ -1,4 +1,4 @@
-"""Steps from pixels to pixels."""
+"""The imaging steps, each from pixels to pixels. Their order is in `pipeline.py`."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,7 +19,7 @@ _DEEP = 65_535 / _LEVELS
 
 
 def fit(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
-    """The image resampled to exactly width × height pixels; `brightness` tells how much darker it may have become."""
+    """The image resampled to exactly width × height pixels. `brightness` tells how much darker that makes it."""
     if (image.width, image.height) == (width, height):
         return image
     if not image.hasalpha():
@@ -29,10 +29,10 @@ def fit(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
 
 
 def brightness(image: pyvips.Image, width: int, height: int) -> float:
-    """Which share of its brightness the image keeps when `fit` makes it width × height pixels.
+    """The share of its brightness that the image keeps when `fit` makes it width × height pixels: 0 to 1.
 
-    libvips resamples integers with weights of 12 bits, cut off, so that their sum is a little below one: up to half
-    a level for a side that becomes four times smaller (measured with 8.18; its floating-point path has no such loss).
+    libvips resamples integers with weights that are cut off to 12 bits. Their sum is a little below one, which takes up
+    to half a level where a side becomes four times smaller (measured with 8.18; floating point has no such loss).
     """
     if image.hasalpha():
         return 1.0
@@ -40,7 +40,7 @@ def brightness(image: pyvips.Image, width: int, height: int) -> float:
 
 
 def restore_brightness(image: pyvips.Image, share: float) -> pyvips.Image:
-    """The 8-bit image as bright as before it lost all but this share."""
+    """The 8-bit image made as bright as it was before it kept only this share of its brightness."""
     if image.hasalpha() or _LEVELS / share < _LEVELS + 0.5:
         return image
     return image.maplut((pyvips.Image.identity() / share).rint().cast("uchar"))
@@ -59,7 +59,7 @@ def _resampled(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
 
 
 def _enlarged(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
-    """Centre upon centre: libvips' resize lays the first pixel upon the first one, and all is half a pixel off."""
+    """Enlarge about pixel centres. libvips' resize aligns the first pixels instead, and is half a pixel off."""
     return image.affine(
         [width / image.width, 0, 0, height / image.height],
         interpolate=pyvips.Interpolate.new("bicubic"),
@@ -83,12 +83,12 @@ def _kept(before: int, after: int) -> float:
 
 
 def _gap(reduction: float) -> float:
-    """No box filter before the resampler: with it, it is softer and no faster. But its kernel cannot be of any size."""
+    """No box filter before the resampler: it would soften, and save no time. The largest reductions need one."""
     return 0 if reduction < _LARGEST_REDUCTION else 2
 
 
 def apply(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
-    """The image after the steps, in their order. Raises ImageError for a crop that lies outside."""
+    """The image after the size's steps. Raises ImageError for a crop outside of the image."""
     for step in steps:
         if isinstance(step, Resize):
             size = step.geometry.resized(image.width, image.height)
@@ -101,7 +101,7 @@ def apply(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
 
 
 def resamples(steps: Iterable[Step], width: int, height: int) -> bool:
-    """Whether a width × height image has other pixels after the steps than its own, and those of backgrounds."""
+    """Whether the steps resample a width × height image. Cutting and padding alone do not."""
     for step in steps:
         before = width, height
         if isinstance(step, Resize):
@@ -115,7 +115,7 @@ def resamples(steps: Iterable[Step], width: int, height: int) -> bool:
 
 
 def changes_nothing(steps: Iterable[Step], width: int, height: int, *, alpha: bool) -> bool:
-    """Whether a width × height image, with transparency or without, is the same after the steps."""
+    """Whether the steps leave a width × height image as it is. `alpha`: it has an alpha channel."""
     for step in steps:
         if isinstance(step, Resize):
             if step.geometry.resized(width, height) != (width, height):
@@ -128,7 +128,7 @@ def changes_nothing(steps: Iterable[Step], width: int, height: int, *, alpha: bo
 
 
 def on_background(image: pyvips.Image, extent: Extent) -> pyvips.Image:
-    """The image on the extent's background, as ImageMagick draws it, also where it is not padded."""
+    """The image on the extent's background. As ImageMagick does, also where nothing is padded."""
     *colour, alpha = extent.background
     if alpha != _LEVELS or not image.hasalpha():
         return image
@@ -158,14 +158,14 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
         return image.icc_transform("srgb", embedded=profiled, input_profile="cmyk", depth=8)
     grey = image.interpretation in _GREY
     if profiled:
-        # A profile may be broken, or for other channels: what viewers do is to show the image without.
+        # A profile may be broken, or for other channels: viewers then show the image without it.
         with suppress(pyvips.Error):
             image = _by_profile(image)
     return _eight_bits(image).colourspace("b-w" if grey else "srgb")
 
 
 def _by_profile(image: pyvips.Image) -> pyvips.Image:
-    # Without a depth, 16 bits stay 16 bits.
+    # Without `depth`, 16 bits stay 16 bits.
     made = image.icc_transform("srgb", embedded=True, depth=8)
     if image.format != "ushort" or not image.hasalpha():
         return made
@@ -173,7 +173,7 @@ def _by_profile(image: pyvips.Image) -> pyvips.Image:
 
 
 def _eight_bits(image: pyvips.Image) -> pyvips.Image:
-    """Rounded, as https://www.w3.org/TR/png-3/#13Sample-depth-rescaling has it; libvips by itself cuts bits off."""
+    """16 bits rounded to 8 (https://www.w3.org/TR/png-3/#13Sample-depth-rescaling); libvips by itself cuts them off."""
     if image.format != "ushort":
         return image
     interpretation = {"rgb16": "srgb", "grey16": "b-w"}.get(image.interpretation, image.interpretation)
@@ -193,5 +193,5 @@ def turn_upright(image: pyvips.Image, orientation: int) -> pyvips.Image:
     if turn.mirrored:
         image = image.fliphor()
     image = image.rot(f"d{turn.degrees}") if turn.degrees else image.copy()
-    image.remove("orientation")  # AVIF has a turn of its own, which would be made from it
+    image.remove("orientation")  # the AVIF encoder would have viewers turn the image once more
     return image

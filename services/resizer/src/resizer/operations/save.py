@@ -1,4 +1,4 @@
-"""From pixels to a file's bytes, without any metadata."""
+"""Encoding: from pixels to the bytes of a file without metadata."""
 
 import pyvips
 
@@ -14,7 +14,7 @@ MOST_A_SIDE = {Format.JPG: 65_535, Format.WEBP: 16_383, Format.AVIF: 16_384}
 
 
 def gif_options(*, exact: bool) -> dict[str, object]:
-    """How a GIF is encoded. `exact`: up to 255 colours a frame, transparency among them, stay as they are."""
+    """The options of the GIF encoder. `exact`: up to 255 colours a frame, transparency included, stay as they are."""
     if exact:
         # With less effort every colour is moved by a level; with more error than none, a frame takes another's palette.
         return {"effort": 4, "dither": 0, "interpalette_maxerror": 0}
@@ -23,9 +23,9 @@ def gif_options(*, exact: bool) -> dict[str, object]:
 
 
 def encode(image: pyvips.Image, output: Output, size: Size, *, exact: bool = False) -> bytes:
-    """The encoded image. Raises pyvips.Error for one that is too large for the format.
+    """The encoded image. Raises pyvips.Error for an image that is too large for the format.
 
-    `exact`: its pixels are an original's own, which GIF is to keep where it can.
+    `exact`: the pixels are the original's own, and GIF keeps their colours where it can.
     """
     if output.format is Format.JPG:
         # 4:2:0 at every quality, as ImageMagick does; libvips by itself stops at 90.

@@ -1,4 +1,4 @@
-"""A block of metadata, of whatever kind, without the position. None stands for a block that has to go as a whole."""
+"""One block of metadata without the position, by its kind. None: the block has to be removed as a whole."""
 
 from functools import partial
 
@@ -13,7 +13,7 @@ _RDF = (b"<rdf:RDF", b"xmpmeta", b"xapmeta", b"<?xpacket")
 
 
 def exif(block: bytes, orientation: int) -> bytes | None:
-    """The TIFF of an EXIF block; of one that is broken, a TIFF with the orientation alone. As long as before."""
+    """The TIFF of an EXIF block, as long as before. If it is broken, a TIFF that holds the orientation alone."""
     try:
         return tiff.without_position(block, preview)
     except Broken:
@@ -21,7 +21,7 @@ def exif(block: bytes, orientation: int) -> bytes | None:
 
 
 def preview(picture: bytes) -> bytes:
-    """A small JPEG within metadata, without any of its own; zeros for something else. As long as before."""
+    """A preview within metadata, as long as before: a JPEG loses its own metadata; anything else becomes zeros."""
     return segments.without_metadata(picture) if picture.startswith(segments.START) else bytes(len(picture))
 
 
@@ -37,7 +37,7 @@ _WITHIN = iptc.Within(exif=lambda block: exif(block, UPRIGHT), xmp=xmp.without_p
 
 
 def profile(data: bytes, orientation: int) -> bytes | None:
-    """A block that says itself what it is."""
+    """A block whose first bytes tell its kind."""
     for head, strip in (
         (EXIF, partial(exif, orientation=orientation)),
         (XMP, xmp.without_position),

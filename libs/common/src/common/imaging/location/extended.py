@@ -1,4 +1,4 @@
-"""Extended XMP: what does not fit into one JPEG segment, in several, under the digest of the whole.
+"""Extended XMP: a packet that is too large for one JPEG segment lies in several, marked with its digest.
 
 https://github.com/adobe/XMP-Toolkit-SDK/blob/main/docs/XMPSpecificationPart3.pdf, 1.1.3.1.
 """

@@ -1,4 +1,4 @@
-"""GIF without the position: its blocks, of which those with pixels stay byte for byte.
+"""GIF without the position. Blocks with pixels stay byte for byte.
 
 https://www.w3.org/Graphics/GIF/spec-gif89a.txt, 17 to 26; XMP part 3, 1.1.2.
 """
@@ -11,7 +11,7 @@ _EXTENSION, _IMAGE, _TRAILER, _APPLICATION = 0x21, 0x2C, 0x3B, 0xFF
 _NAME = 11  # bytes of an application's name and code
 _XMP = b"XMP DataXMP"
 _HARMLESS = (b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012")
-# Behind a packet, so that whoever takes its text for lengths of blocks comes to the end nevertheless.
+# Follows an XMP packet: a reader that takes the packet's text for block lengths comes to the end all the same.
 _MAGIC = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 
 

@@ -1,4 +1,4 @@
-"""JPEG without the position. No byte moves, so every offset in the file stays true, also to the pictures behind it.
+"""JPEG without the position. No byte moves, so that every offset stays true, also to pictures after the first.
 
 XMP part 3, 1.1.3; CIPA DC-007 (MPF), 5.
 """
@@ -12,7 +12,7 @@ _MPF = b"MPF\0"
 
 
 def without_position(data: bytes, orientation: int) -> bytes:
-    """The file without the position; `orientation` is how its decoder shows it, which an EXIF that is broken keeps.
+    """The file without the position; `orientation` is the decoder's, and is kept where the EXIF is broken.
 
     What follows the picture stays if it is another JPEG, and is cut off if not.
     """

@@ -1,4 +1,4 @@
-"""PNG without the position: its chunks, of which those with pixels stay byte for byte.
+"""PNG without the position. Chunks with pixels stay byte for byte.
 
 https://www.w3.org/TR/png-3/, 5, 11.3 and 13; https://exiftool.org/TagNames/PNG.html for "Raw profile type".
 """
@@ -42,7 +42,7 @@ class _Text:
 
 
 def without_position(data: bytes, orientation: int) -> bytes:
-    """The file without the position; `orientation` is how its decoder shows it, which an EXIF that is broken keeps.
+    """The file without the position; `orientation` is the decoder's, and is kept where the EXIF is broken.
 
     What follows the image's end is cut off.
     """
@@ -72,7 +72,7 @@ def _stripped(kind: bytes, chunk: bytes, orientation: int) -> bytes:
         stripped = _text(kind, body, orientation)
     if stripped is None or stripped == body:
         return b"" if stripped is None else chunk
-    # One that was wrong stays wrong: decoders that passed over the chunk shall not begin to read it.
+    # A wrong checksum stays wrong: a decoder that ignored the chunk shall not begin to read it.
     checksum = int.from_bytes(chunk[-4:]) ^ _checksum(kind, body) ^ _checksum(kind, stripped)
     return struct.pack(">I", len(stripped)) + kind + stripped + struct.pack(">I", checksum)
 

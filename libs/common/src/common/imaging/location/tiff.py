@@ -1,4 +1,4 @@
-"""EXIF: a TIFF, from which the position is taken in place, so that all offsets in it stay true.
+"""EXIF: a TIFF. The position is removed in place, so that all offsets stay true.
 
 https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.5 and 4.6; TIFF 6.0, section 2.
 """
@@ -20,8 +20,8 @@ _ORIENTATION, _THUMBNAIL, _THUMBNAIL_LENGTH = 0x0112, 0x0201, 0x0202
 _GPS, _EXIF, _INTEROPERABILITY, _SUBDIRECTORIES = 0x8825, 0x8769, 0xA005, 0x014A
 _DIRECTORIES = (_GPS, _EXIF, _INTEROPERABILITY, _SUBDIRECTORIES)
 
-# What goes besides the GPS directory: blocks of other kinds, which JPEG has places of their own for; GeoTIFF; and what
-# only its maker understands, because some makers note coordinates or place names there.
+# What is removed besides the GPS directory: blocks of other kinds, which have segments of their own in JPEG; GeoTIFF;
+# and data that only a camera's maker understands, because some makers put coordinates or names of places there.
 _OPAQUE = frozenset({
     0x02BC,  # XMP
     0x83BB,  # IPTC
