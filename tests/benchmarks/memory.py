@@ -13,7 +13,7 @@ from common.images.plan import Plan
 from common.images.records import Stage
 from common.images.sizes import parse_sizes
 from common.sandbox.pool import Pool
-from common.sandbox.protocol import Job, Limits, Original
+from common.sandbox.protocol import Job, Limits, Original, operation
 from resizer.rendering import Renderer
 
 _LARGEST = 11_540, 8_655  # just under 100 megapixels
@@ -25,6 +25,7 @@ class Peak(BaseModel):
     most: float
 
 
+@operation
 def peak(job: Job, original: Original) -> tuple[Peak, list[bytes]]:
     """The operation: the most memory that this process has had so far."""
     del job, original

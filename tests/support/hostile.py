@@ -4,6 +4,7 @@ import ctypes
 import os
 import signal
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pyvips
 from pydantic import BaseModel
+from tests.support.walls import ATTEMPTS
 
-from common.sandbox.protocol import Job, Original, Reply, pack
+from common.sandbox.protocol import Job, Original, Reply, operation, pack
 
 
 class Act(Job):
@@ -23,14 +25,18 @@ class Answer(BaseModel):
     text: str
 
 
+@operation
 def act(job: Act, original: Original) -> tuple[Answer, list[bytes]]:
     """Does what the job says."""
     del original
     what = job.what
-    if what.startswith("once:"):
-        _crash_once(Path(what[5:]))
+    if what.startswith("crash in:"):
+        _crash_in(int(what[9:]))
     elif what.startswith("write:"):
         return Answer(text=_write(Path(what[6:]))), []
+    elif what.startswith("attempt:"):
+        _, name, target = what.split(":", 2)
+        return Answer(text=ATTEMPTS[name](Path(target))), []
     elif what == "lie":
         return Answer.model_construct(**_WRONG), []
     elif what in _ACTS:
@@ -38,10 +44,8 @@ def act(job: Act, original: Original) -> tuple[Answer, list[bytes]]:
     return Answer(text="done"), [b"blob", b""]
 
 
-def _crash_once(mark: Path) -> None:
-    # An empty file is all that the limits let it write.
-    if not mark.exists():
-        mark.touch()
+def _crash_in(pid: int) -> None:
+    if os.getpid() == pid:
         os.abort()
 
 
@@ -51,12 +55,8 @@ def _segfault() -> str:
 
 
 def _killed() -> str:
-    os.kill(os.getpid(), signal.SIGKILL)
+    signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
     return ""
-
-
-def _nice() -> str:
-    return str(os.nice(0))
 
 
 def _hang() -> str:
@@ -122,7 +122,6 @@ _ACTS: dict[str, Callable[[], str]] = {
     "abort": os.abort,
     "exit": lambda: os._exit(3),
     "hang": _hang,
-    "nice": _nice,
     "burn": _burn,
     "eat": _eat,
     "babble": _babble,

@@ -23,6 +23,7 @@ class ServiceCapabilities:
         return {
             "reads": self._tried.reads,
             "writes": self._tried.writes,
+            "walls": None if pool.walls is None else pool.walls.model_dump(),
             "modern": [name for name in wanted if name in self._tried.writes],
             "limits": {"bytes": settings.max_upload_bytes, "pixels": settings.max_pixels},
             "sizes": [size.model_dump(mode="json") for size in settings.resizing_config],

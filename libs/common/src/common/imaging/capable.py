@@ -6,7 +6,7 @@ import pyvips
 from pydantic import BaseModel
 
 from common.images.names import Format
-from common.sandbox.protocol import Job, Original
+from common.sandbox.protocol import Job, Original, operation
 
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><rect width="4" height="4" fill="red"/></svg>'
 _SIDE = 4  # pixels
@@ -19,6 +19,7 @@ class Capabilities(BaseModel):
     writes: list[Format]
 
 
+@operation
 def capable(job: Job, original: Original) -> tuple[Capabilities, list[bytes]]:
     """The operation: writes a few pixels in every format, and reads them back."""
     del job, original  # no file is looked at

@@ -5,7 +5,7 @@ from pydantic import BaseModel
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.probe import header
-from common.sandbox.protocol import Job, Original
+from common.sandbox.protocol import Job, Original, operation
 
 # High, because the original is kept for ever, and is encoded again only here.
 _QUALITY = 95
@@ -21,6 +21,7 @@ class Upright(BaseModel):
     height: int
 
 
+@operation
 def orient(job: Job, original: Original) -> tuple[Upright, list[bytes]]:
     """The operation: one blob, the image turned upright, metadata kept, tag reset. Raises ImageError, pyvips.Error.
 

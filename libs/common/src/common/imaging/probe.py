@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.orientation import SIDEWAYS, TURNS, UPRIGHT
-from common.sandbox.protocol import Job, Limits, Original
+from common.sandbox.protocol import Job, Limits, Original, operation
 
 SNIFF_BYTES = 4096
 _SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
@@ -112,6 +112,7 @@ def _check(width: int, height: int, frames: int, limits: Limits) -> None:
         raise ImageError(FailureClass.TOO_LARGE, f"it has {size} {what}; {most:,g} megapixels are the most")
 
 
+@operation
 def probe(job: Job, original: Original) -> tuple[Header, list[bytes]]:
     """The operation: the header alone, nothing decoded beyond it."""
     return header(original, job.limits)[0], []

@@ -11,7 +11,7 @@ from common.imaging.exif import OrientationNotWritable, set_orientation
 from common.imaging.orient import STALE
 from common.imaging.orientation import orientation_after_rotation
 from common.imaging.probe import Header, header, load
-from common.sandbox.protocol import Job, Original
+from common.sandbox.protocol import Job, Original, operation
 
 Rotation = Literal[90, -90, 180]  # degrees, clockwise
 
@@ -32,6 +32,7 @@ class Rotated(BaseModel):
     height: int
 
 
+@operation
 def rotate(job: RotateJob, original: Original) -> tuple[Rotated, list[bytes]]:
     """The operation: one blob, the rotated image with its metadata. Raises ImageError, pyvips.Error.
 

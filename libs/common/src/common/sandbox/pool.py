@@ -18,9 +18,10 @@ import structlog
 from pydantic import BaseModel, ValidationError
 
 from common import metrics
-from common.errors import Defect, FailureClass, ImageError, Transient
+from common.errors import Defect, FailureClass, ImageError, SettingsError, Transient
 from common.sandbox.process import CannotStart, DecodingProcess, Died, cause
-from common.sandbox.protocol import Job, Limits, Original, Reply
+from common.sandbox.protocol import Job, Limits, Original, Reply, operation_name
+from common.sandbox.walls import Walls
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class Pool:
         self.limits = limits
         self.cpu_seconds = 0.0  # taken by all jobs that have ended well
         self._niceness = niceness
+        self.walls: Walls | None = None  # of the process that was started last
         self._trouble: str | None = None
         self._idle: asyncio.LifoQueue[DecodingProcess | None] = asyncio.LifoQueue()
         self._living: set[DecodingProcess] = set()
@@ -55,13 +57,18 @@ class Pool:
     async def open(cls, size: int, limits: Limits, *, background: bool = False) -> AsyncIterator[Self]:
         """A pool of `size` processes at most, which are ended with the context.
 
-        With `background` they give way to everything else.
+        With `background` they give way to everything else. Raises SettingsError where walls are required and one is
+        missing.
         """
         pool = cls(limits, _NICENESS if background else 0)
         for _ in range(size):
             # The last one in is the first one out: what has just done a job is taken before what has to start.
             pool._idle.put_nowait(None)
         try:
+            if limits.walls_required:
+                await pool.start_one()
+                if pool.walls is not None and pool.walls.missing():
+                    raise SettingsError([f"SANDBOX=required, and {pool.trouble()}"])
             yield pool
         finally:
             await pool._close()
@@ -112,7 +119,7 @@ class Pool:
         return found, blobs
 
     async def _attempts(self, operation: Operation[J, R], job: J, original: Path | None) -> tuple[Reply, list[bytes]]:
-        call = f"{operation.__module__}:{operation.__name__}", job.model_dump_json()
+        call = operation_name(operation), job.model_dump_json()
         with _opened(original) as descriptor:
             try:
                 return await self._once(call, descriptor)
@@ -176,6 +183,15 @@ class Pool:
     async def _new(self) -> DecodingProcess:
         process = await DecodingProcess.start(self.limits, self._niceness)
         self._living.add(process)
+        if process.walls != self.walls:
+            self.walls = process.walls
+            say = log.warning if self.walls.missing() else log.info
+            say("decoding processes are confined", landlock=self.walls.landlock, seccomp=self.walls.seccomp)
+        missing = process.walls.missing()
+        if missing and self.limits.walls_required:
+            process.kill()
+            self._spawn(self._gone(process))
+            raise CannotStart(f"this system has no {' and no '.join(missing)}")
         return process
 
     async def _recover(self) -> None:

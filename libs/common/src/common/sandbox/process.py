@@ -13,7 +13,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from common.sandbox.protocol import HELLO, LENGTH, MAX_BLOB, MAX_BLOBS, MAX_HEAD, Call, Limits, Reply, pack
+from common.sandbox.protocol import LENGTH, MAX_BLOB, MAX_BLOBS, MAX_HEAD, OPERATIONS, Call, Hello, Limits, Reply, pack
+from common.sandbox.walls import Walls
 
 # All that a decoding process gets to see of the environment: no settings, so no credentials.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
@@ -49,6 +50,7 @@ class DecodingProcess:
     """A process that has said that it can be given work."""
 
     def __init__(self, process: asyncio.subprocess.Process, calls: socket.socket) -> None:
+        self.walls = Walls(landlock=0, seccomp=False)
         self._process = process
         self._calls = calls
 
@@ -68,6 +70,7 @@ class DecodingProcess:
                         "common.sandbox.worker",
                         str(limits.memory_mb),
                         str(niceness),
+                        *sorted({name.partition(":")[0] for name in OPERATIONS}),
                         stdin=standard_input.fileno(),
                         stdout=asyncio.subprocess.PIPE,
                         env=environment,
@@ -142,11 +145,13 @@ class DecodingProcess:
     async def _hear_hello(self) -> None:
         assert self._process.stdout is not None
         try:
-            hello = await self._process.stdout.readexactly(len(HELLO))
-        except asyncio.IncompleteReadError as error:
+            (length,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
+            if length > MAX_HEAD:
+                raise Died(None)
+            hello = Hello.model_validate_json(await self._process.stdout.readexactly(length))
+        except (asyncio.IncompleteReadError, ValidationError) as error:
             raise Died(await self._end()) from error
-        if hello != HELLO:
-            raise Died(None)
+        self.walls = hello.walls
 
     async def _end(self) -> int | None:
         """End the process, if it has not ended by itself. Returns its own return code, or None when it had none."""

@@ -6,15 +6,16 @@ beyond its form: the bytes it worked on may have taken it over.
 
 import mmap
 import struct
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import FailureClass
+from common.sandbox.walls import Walls
 
 Original = bytes | mmap.mmap  # the file that an operation works on; a slice of it is bytes
 
-HELLO = b"ready"  # what a process says first, once it can be given work
 MAX_HEAD = 1 << 20  # bytes
 MAX_BLOBS = 64
 MAX_BLOB = 1 << 30  # bytes
@@ -22,7 +23,10 @@ LENGTH = struct.Struct("!I")
 
 
 class Limits(BaseModel):
-    """What one image may take: megabytes of memory, seconds of CPU, seconds by the clock, pixels × frames."""
+    """What one image may take: megabytes of memory, seconds of CPU, seconds by the clock, pixels × frames.
+
+    With `walls_required`, nothing is decoded where a wall is missing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,6 +34,13 @@ class Limits(BaseModel):
     cpu_seconds: int = 60
     wall_seconds: float = 120
     pixels: int = 100_000_000
+    walls_required: bool = False
+
+
+class Hello(BaseModel):
+    """What a process says first, once it can be given work."""
+
+    walls: Walls
 
 
 class Job(BaseModel):
@@ -66,6 +77,21 @@ class Reply(BaseModel):
     cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     blobs: list[int] = []
     token: str = ""
+
+
+Function = TypeVar("Function", bound=Callable[..., object])
+OPERATIONS: dict[str, Callable[..., Any]] = {}  # by `module:function`
+
+
+def operation(function: Function) -> Function:
+    """Mark an operation. A decoding process imports them at its start, and can be told to do no other."""
+    OPERATIONS[operation_name(function)] = function
+    return function
+
+
+def operation_name(function: Callable[..., object]) -> str:
+    """How a call names it."""
+    return f"{function.__module__}:{function.__name__}"
 
 
 def pack(head: BaseModel, blobs: list[bytes]) -> list[bytes]:

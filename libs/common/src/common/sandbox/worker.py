@@ -1,8 +1,8 @@
 """The decoding process: started fresh, without credentials, under limits, and replaced when it dies.
 
-Run by the pool as `python -m common.sandbox.worker MEMORY_MB NICENESS`; it takes calls on standard input and answers
-on standard output until the input ends. Standard input is a Unix socket, because a descriptor of the original comes
-with a call.
+Run by the pool as `python -m common.sandbox.worker MEMORY_MB NICENESS MODULE...`, the modules of its operations; it
+takes calls on standard input and answers on standard output until the input ends. Standard input is a Unix socket,
+because a descriptor of the original comes with a call.
 """
 
 import importlib
@@ -18,7 +18,8 @@ import pyvips
 
 from common.errors import FailureClass, ImageError
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import HELLO, LENGTH, Call, Original, Reply, pack
+from common.sandbox.protocol import LENGTH, OPERATIONS, Call, Hello, Original, Reply, pack
+from common.sandbox.walls import confine
 
 _MOST_TRACE = 10_000  # characters; a pyvips.Error may quote the image
 
@@ -32,8 +33,11 @@ def main() -> None:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     os.nice(int(sys.argv[2]))
-    _confine(int(sys.argv[1]))
-    replies.write(HELLO)
+    for module in sys.argv[3:]:
+        importlib.import_module(module)
+    _limit(int(sys.argv[1]))
+    for piece in pack(Hello(walls=confine()), []):
+        replies.write(piece)
     replies.flush()
     while (received := _receive(calls)) is not None:
         reply, blobs = _perform(*received)
@@ -43,7 +47,7 @@ def main() -> None:
         replies.flush()
 
 
-def _confine(memory_mb: int) -> None:
+def _limit(memory_mb: int) -> None:
     memory = memory_mb << 20
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
@@ -78,8 +82,7 @@ def _perform(call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
     began = time.process_time()
     try:
         original = b"" if descriptor is None else _mapped(descriptor)
-        module, _, name = call.operation.partition(":")
-        operation = getattr(importlib.import_module(module), name)
+        operation = OPERATIONS[call.operation]
         result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job), original)
     except ImageError as error:
         return Reply(fault=error.fault, reason=error.reason), []

@@ -213,6 +213,10 @@ class ImagingSettings(Settings):
     image_cpu_seconds: Annotated[int, Field(gt=0)] = Field(60, description="most CPU time for one image")
     image_wall_seconds: Seconds = Field(120.0, description="most time by the clock for one image")
 
+    sandbox: Literal["preferred", "required"] = Field(
+        "preferred", description="`required`: do not start where Landlock or seccomp is missing; else warn and start"
+    )
+
     @property
     def limits(self) -> Limits:
         """The limits as the decoding processes take them."""
@@ -221,6 +225,7 @@ class ImagingSettings(Settings):
             cpu_seconds=self.image_cpu_seconds,
             wall_seconds=self.image_wall_seconds,
             pixels=self.max_pixels,
+            walls_required=self.sandbox == "required",
         )
 
 

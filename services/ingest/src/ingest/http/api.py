@@ -43,7 +43,12 @@ CAPABILITIES = Operation(
     "Formats that were seen to be read and written, limits and sizes",
     {
         "application/json": object_schema(
-            reads=_LIST, writes=_LIST, modern=_LIST, limits={"type": "object"}, sizes={"type": "array"}
+            reads=_LIST,
+            writes=_LIST,
+            walls={"type": "object"},
+            modern=_LIST,
+            limits={"type": "object"},
+            sizes={"type": "array"},
         )
     },
 )

@@ -12,7 +12,7 @@ from common.images.plan import Output
 from common.images.sizes import Crop, Size
 from common.imaging.probe import header
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import Job, Original
+from common.sandbox.protocol import Job, Original, operation
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.original import Source
 from resizer.operations.pipeline import make_variants
@@ -52,6 +52,7 @@ class Rendered(BaseModel):
     colour: str
 
 
+@operation
 def render(job: RenderJob, data: Original) -> tuple[Rendered, list[bytes]]:
     """The operation: for each size one blob for each output that can hold it, in the order of `variants`.
 

@@ -6,7 +6,7 @@ from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.location import gif, jpeg, png
 from common.imaging.probe import header
-from common.sandbox.protocol import Job, Original
+from common.sandbox.protocol import Job, Original, operation
 
 _BY_FORMAT = {
     Format.JPG: jpeg.without_position,
@@ -21,6 +21,7 @@ class Stripped(BaseModel):
     changed: bool
 
 
+@operation
 def strip_location(job: Job, original: Original) -> tuple[Stripped, list[bytes]]:
     """The operation: one blob, the file without a position, or none where it had nothing to remove.
 

@@ -1,0 +1,63 @@
+"""The walls of a decoding process: what it gives up before it is handed strangers' bytes."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from common.sandbox import landlock, seccomp
+
+# What fontconfig reads, so that text in an SVG is drawn with the fonts of the machine.
+_FONTS = (
+    "/etc/fonts",
+    "/usr/share/fonts",
+    "/usr/local/share/fonts",
+    "/usr/share/fontconfig",
+    "/usr/local/share/fontconfig",
+    "/usr/share/xml/fontconfig",
+    "/var/cache/fontconfig",
+)
+_FONT_VARIABLES = ("FONTCONFIG_PATH", "FONTCONFIG_FILE")
+
+
+class Walls(BaseModel):
+    """Which walls stand: the version of Landlock's ABI, 0 without it, and whether seccomp does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    landlock: int = Field(ge=0, le=1000)
+    seccomp: bool
+
+    def missing(self) -> list[str]:
+        """The names of those that do not stand."""
+        return [name for name, stands in (("Landlock", self.landlock > 0), ("seccomp", self.seccomp)) if not stands]
+
+
+def confine() -> Walls:
+    """Raise the walls around this process, which has one thread and has imported all that it needs.
+
+    Returns those that were seen to stand, by trying what they forbid. Raises OSError.
+    """
+    version = landlock.restrict(_readable())
+    seccomp.confine()
+    return Walls(
+        landlock=version if _is_denied(lambda: os.close(os.open("/", os.O_RDONLY))) else 0,
+        seccomp=_is_denied(lambda: socket.socket(socket.AF_UNIX).close()),
+    )
+
+
+def _readable() -> list[Path]:
+    """Fonts, and the libraries of Python for what they import late. Not the folder that the service was started in."""
+    fonts = [*_FONTS, *(os.environ[name] for name in _FONT_VARIABLES if name in os.environ)]
+    return [Path(path) for path in (*fonts, str(Path(os.__file__).parent), *sys.path[1:])]
+
+
+def _is_denied(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except PermissionError:
+        return True
+    return False
