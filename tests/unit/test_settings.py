@@ -113,9 +113,32 @@ def test_an_account_is_read_by_its_prefix() -> None:
     assert AccountSettings.read(None, variables) == AccountSettings()
 
 
-def test_the_readme_tells_every_setting_and_no_other() -> None:
-    readme = Path("README.md").read_text()
-    table = readme.partition("## Settings")[2].partition("\n## ")[0]
-    told = set(re.findall(r"^\| `([A-Z0-9_]+)`", table, re.MULTILINE))
+def documented() -> dict[str, list[str]]:
+    """By variable, the cells of its row: who reads it, its default, its meaning."""
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \|(.*)\|$", Path("docs/settings.md").read_text(), re.MULTILINE)
+    return {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows}
+
+
+def test_the_documents_tell_every_setting_and_no_other() -> None:
     known = {name.upper() for service in SERVICES for name in service.model_fields}
-    assert told == known
+    assert set(documented()) == known
+
+
+def test_the_documents_tell_who_reads_a_setting_and_its_default() -> None:
+    own: dict[str, type[Settings]] = {
+        "ingest": IngestServiceSettings,
+        "resizer": ResizerServiceSettings,
+        "publisher": PublisherServiceSettings,
+        "migrator": MigratorSettings,
+    }
+    for name, (readers, default, _) in documented().items():
+        for service, kind in own.items():
+            if service in readers.split(", "):
+                assert name.lower() in kind.model_fields
+        (field, *_) = [kind.model_fields[name.lower()] for kind in SERVICES if name.lower() in kind.model_fields]
+        if field.is_required():
+            assert default == "required", name
+        elif isinstance(field.default, bool | int | float):
+            assert default == str(+field.default).removesuffix(".0"), name
+        elif isinstance(field.default, str) and field.default:
+            assert default == f"`{field.default}`", name

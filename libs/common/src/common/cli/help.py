@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydantic import BaseModel
 
 _WIDTH = 100
-_ALL = 'README.md has all settings in a table, under "Settings", with what they mean and their defaults.'
+_ALL = "docs/settings.md has all settings in a table, with what they mean and their defaults."
 _ACCOUNTS = "A bucket's account on S3 is in variables that begin with what its PREFIX says: PREFIX_ENDPOINT and so on."
 
 

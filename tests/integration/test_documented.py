@@ -1,0 +1,173 @@
+"""What the code has, the documents tell, and nothing else: metrics, calls, events, queues, commands and options."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from prometheus_client import Counter
+from prometheus_client.metrics import MetricWrapperBase
+
+from common import metrics
+from common.errors import FailureClass
+from common.http.app import Health, make_app
+from common.images.records import RECORD_ENDINGS, Record
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import Event, Lane
+from common.messaging.topology import QUEUES, RETRY_DELAYS
+from common.settings.base import read_settings
+from common.storage.base import Buckets
+from common.storage.local import LocalStorage
+from ingest.bootstrap import ingest
+from ingest.status import State
+from publisher.audit.findings import FindingClass
+from publisher.bootstrap import publisher
+from publisher.maintenance.sweep import SweepAction
+from resizer.bootstrap import resizer
+from standalone.settings import DEFAULTS, StandaloneSettings
+
+SERVICES = ("ingest", "resizer", "publisher", "migrator", "standalone")
+DOCUMENTS = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
+
+
+def rows(document: str, begins: str) -> Iterator[list[str]]:
+    """The cells of the rows whose first cell begins so."""
+    for line in Path(document).read_text().splitlines():
+        if line.startswith(f"| {begins}"):
+            yield [cell.strip() for cell in line.strip("|").split(" | ")]
+
+
+def test_every_metric_with_its_labels() -> None:
+    known = {
+        metric._name + ("_total" if isinstance(metric, Counter) else ""): set(metric._labelnames)  # noqa: SLF001
+        for metric in vars(metrics).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
+    told = {
+        cells[0].strip("`"): set(re.findall(r"`(\w+)`", cells[1])) for cells in rows("docs/operations.md", "`image_")
+    }
+    assert told == known
+
+
+def test_every_value_of_labels_that_are_ours() -> None:
+    (swept,) = rows("docs/operations.md", "`image_backend_swept_total`")
+    assert {action.value for action in SweepAction if action is not SweepAction.STAYS} <= set(
+        re.findall(r"`(\w+)`", swept[2])
+    )
+    told = Path("docs/imaging.md").read_text()
+    assert all(f"`{fault}`" in told for fault in FailureClass)
+
+
+async def test_every_call(tmp_path: Path) -> None:
+    settings = read_settings(StandaloneSettings, DEFAULTS | {"TEMP_FOLDER": str(tmp_path / "temp")})
+    buckets = Buckets(LocalStorage.open(tmp_path / "in"), LocalStorage.open(tmp_path / "out"))
+    bus = EmbeddedBus()
+    served: dict[tuple[str, str], set[str]] = {}
+    async with AsyncExitStack() as stack:
+        for wiring in (ingest, resizer, publisher):
+            service = await stack.enter_async_context(wiring(settings, bus=bus, buckets=buckets))
+            health = Health(storage=buckets.check, broker=bus.trouble, decoders=lambda: None)
+            for route in make_app(service.name, service.routes, health, settings).router.routes():
+                if route.method != "HEAD" and route.resource is not None:
+                    call = route.method, route.resource.canonical.replace("{key}", "KEY")
+                    served.setdefault(call, set()).add(service.name)
+    told = {
+        call: cells[1]
+        for verb in ("GET", "POST")
+        for cells in rows("docs/http-api.md", f"`{verb} ")
+        for call in re.findall(r"`(GET|POST) ([/\w.]+)`", cells[0])
+    }
+    assert told.pop(("GET", "/metrics")) == "all, on `METRICS_PORT`"
+    assert set(told) == set(served)
+    for call, where in told.items():
+        assert served[call] == ({"ingest", "resizer", "publisher"} if where == "all" else {where}), call
+
+
+def test_every_state_of_an_image() -> None:
+    (status,) = rows("docs/http-api.md", "`GET /status/KEY`")
+    assert all(state in status[2] for state in State)
+
+
+def test_every_event_with_its_data_and_queue() -> None:
+    kinds: tuple[type[Event], ...] = get_args(Event)
+    told = {cells[0].strip("`"): cells for cells in rows("docs/events.md", "`")}
+    fields: dict[str, set[str]] = {}
+    for kind in kinds:
+        emitters, queue = told[kind.__name__][1], told[kind.__name__][3]
+        assert emitters
+        keys = {key.partition(".")[0]: work.name for work in QUEUES for key in work.routing_keys}
+        expected = keys.get(kind.__name__, "none")
+        assert queue.strip("`") == ("resizer.LANE" if expected.startswith("resizer.") else expected)
+        for name in kind.model_fields["data"].annotation.model_fields:  # type: ignore[union-attr]
+            fields.setdefault(name, set()).add(kind.__name__)
+    assert set(told) == {kind.__name__ for kind in kinds} | set(fields)
+    for name, expected_kinds in fields.items():
+        named = told[name][1]
+        if "begins with `Thumbnails`" in named:
+            assert expected_kinds == {kind.__name__ for kind in kinds if kind.__name__.startswith("Thumbnails")}
+        else:
+            assert set(re.findall(r"`(\w+)`", named)) == expected_kinds, name
+    text = Path("docs/events.md").read_text()
+    assert all(f"`{lane}`" in text for lane in Lane)
+    assert all(f"`….retry.{delay:g}s`" in text for delay in RETRY_DELAYS)
+
+
+def test_every_field_of_a_record() -> None:
+    told = {name for cells in rows("docs/imaging.md", "`") for name in re.findall(r"`(\w+)`", cells[0])}
+    assert set(Record.model_fields) == told
+    protocol = Path("docs/bucket-protocol.md").read_text()
+    assert all(f"`NAME{ending}`" in protocol for ending in RECORD_ENDINGS.values())
+
+
+def test_every_class_of_findings() -> None:
+    told = {cells[0].strip("`") for cells in rows("docs/operations.md", "`") if len(cells) == 3}
+    assert {str(kind) for kind in FindingClass} <= told
+
+
+def shown(*command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", *command, "--help"], capture_output=True, text=True, check=True, timeout=60
+    ).stdout
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_command_and_option(service: str) -> None:
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    listed = shown(service).partition("positional arguments:")[2].partition("options:")[0]
+    for command in re.findall(r"^    ([a-z-]+)(?: |$)", listed, re.MULTILINE):
+        if command not in ("check", "dead-letters"):
+            assert f"python -m {service} {command}" in text
+        elif command == "dead-letters":
+            assert f"python -m {service} dead-letters" in text
+        options = re.findall(r"^  (?:-\w(?: [A-Z]+)?, )?(--[a-z-]+)", shown(service, command), re.MULTILINE)
+        for option in set(options) - {"--help"}:
+            assert re.search(rf"`[^`\n]*{option}\b[^`\n]*`|^\S.* {option}\b", text, re.MULTILINE), option
+
+
+def commands() -> list[str]:
+    """Every `python -m SERVICE …` that a document shows."""
+    found = set()
+    for document in DOCUMENTS:
+        for line in re.findall(r"python -m ((?:ingest|resizer|publisher|migrator)\b[^`\n#]*)", document.read_text()):
+            found.add(line.strip())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_commands_that_are_shown_are_understood(command: str) -> None:
+    """Without a setting, each of them ends with what it lacks, and not with how it is used."""
+    words = ["1475660224_0882910455.jpg" if word == "KEY" else word for word in shlex.split(command)]
+    tried = subprocess.run(
+        [sys.executable, "-m", *words],
+        env={"PATH": "/usr/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (tried.returncode, "usage:" in tried.stderr) == (2, False), tried.stderr

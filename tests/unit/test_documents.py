@@ -1,0 +1,98 @@
+"""The documents hold together: links lead somewhere, what they name exists, and the README stays short."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+DOCUMENTS = [Path("README.md"), Path("CONTRIBUTING.md"), Path("CHANGELOG.md"), *sorted(Path("docs").glob("*.md"))]
+RULES = Path("docs/bucket-protocol.md")
+CODE = [path for folder in ("libs", "services", "deploy", "tests") for path in Path(folder).rglob("*.py")]
+_FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+def anchors(document: Path) -> set[str]:
+    """Those of its headings, as GitHub and most others make them, and those that it sets itself."""
+    text = document.read_text()
+    headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", text), re.MULTILINE)
+    slugs = {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    return slugs | rules(text)
+
+
+def rules(text: str) -> set[str]:
+    return set(re.findall(r'<a id="([\w-]+)"></a>', text))
+
+
+def commands(text: str) -> Iterator[str]:
+    """The lines of blocks of commands, and what stands in code within a sentence."""
+    for block in _FENCED.findall(text):
+        yield from block.splitlines()[1:-1]
+    yield from (code for _, code in re.findall(r"(`+)(.+?)\1", _FENCED.sub("", text)))
+
+
+def test_the_readme_is_short() -> None:
+    assert len(Path("README.md").read_text().splitlines()) <= 150
+
+
+def test_the_readme_leads_to_every_document() -> None:
+    readme = Path("README.md").read_text()
+    for document in DOCUMENTS[1:]:
+        assert f"]({document})" in readme, "a document that nobody finds"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", _FENCED.sub("", document.read_text())):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        there = document.parent / path if path else document
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_paths_that_are_named_exist(document: Path) -> None:
+    # The services' own packages are named without the folders above them.
+    roots = [Path(), Path("libs/common/src"), *Path("services").glob("*/src"), Path("libs/common/src/common")]
+    for path in re.findall(
+        r"`((?:libs|services|deploy|tests|common|ingest|resizer|publisher)/[\w./-]+)`", text(document)
+    ):
+        assert any((root / path).exists() for root in roots), path
+
+
+def text(document: Path) -> str:
+    return _FENCED.sub("", document.read_text())
+
+
+def test_every_target_of_make_is_documented_and_no_other() -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*##", Path("Makefile").read_text(), re.MULTILINE))
+    named = {
+        target
+        for document in DOCUMENTS
+        for command in commands(document.read_text())
+        for target in re.findall(r"(?:^|\s)make ([a-z-]+)", command)
+    }
+    assert named == targets
+
+
+def test_the_services_of_compose_that_are_named_exist() -> None:
+    services = set(re.findall(r"^  ([a-z0-9-]+):$", Path("docker-compose.yml").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        for command in commands(document.read_text()):
+            for name in re.findall(
+                r"docker compose (?:run (?:-\S+ (?:\"[^\"]+\" )?)*|exec (?:-T )?)([a-z-]+)", command
+            ):
+                assert name in services, command
+
+
+def test_rules_that_the_code_cites_are_in_the_rule_book() -> None:
+    known = anchors(RULES)
+    for path in CODE:
+        for cited in re.findall(r"docs/bucket-protocol\.md#([\w-]+)", path.read_text()):
+            assert cited in known, f"{path} cites {cited}"
+        for document, _, anchor in re.findall(r"\b(docs/[\w-]+\.md)(#([\w-]+))?", path.read_text()):
+            assert Path(document).exists(), f"{path} names {document}"
+            assert not anchor or anchor in anchors(Path(document)), f"{path} names {document}#{anchor}"
