@@ -93,6 +93,17 @@ def test_rules_that_the_code_cites_are_in_the_rule_book() -> None:
     for path in CODE:
         for cited in re.findall(r"docs/bucket-protocol\.md#([\w-]+)", path.read_text()):
             assert cited in known, f"{path} cites {cited}"
+        assert not re.search(r"\brules? \d", path.read_text()), f"{path}: rules have names"
         for document, _, anchor in re.findall(r"\b(docs/[\w-]+\.md)(#([\w-]+))?", path.read_text()):
             assert Path(document).exists(), f"{path} names {document}"
             assert not anchor or anchor in anchors(Path(document)), f"{path} names {document}#{anchor}"
+
+
+def test_every_rule_is_cited_by_the_code_that_follows_it() -> None:
+    cited = {
+        anchor
+        for path in CODE
+        if path.parts[0] in ("libs", "services")
+        for anchor in re.findall(r"docs/bucket-protocol\.md#([\w-]+)", path.read_text())
+    }
+    assert rules(RULES.read_text()) <= cited

@@ -24,7 +24,11 @@ class StorageFull(StorageFault):
 
 
 class NoSuchKey(Transient):
-    """The store answered, and holds nothing under this key. Transient, as the object may just have been moved."""
+    """The store answered, and holds nothing under this key.
+
+    Nothing else means absent (docs/bucket-protocol.md#only-no-such-key-is-absent). Transient, as the object may just
+    have been moved.
+    """
 
 
 class KeyTaken(Transient):

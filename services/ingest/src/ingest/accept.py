@@ -41,6 +41,7 @@ class UploadContext:
 async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
     """Store the image in the file `path` under a fresh key, then publish ImageUploaded. Returns the key.
 
+    The order is that of docs/bucket-protocol.md#store-before-publish.
     Raises ImageError when the file is not an image that is accepted, and StorageFault. Nothing stays stored after an
     exception or a cancellation.
     """

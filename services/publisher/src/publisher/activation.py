@@ -212,6 +212,7 @@ async def announce_thumbnails(image: ImageKey, data: ActivatedData, *, context: 
     """Say that a stage of a public image is public, too.
 
     The event goes through the outbox: the move is done, and a broker that is away is no reason to repeat it. A crash
-    loses the event; a client that waits for it also looks for itself now and then.
+    loses the event; a client that waits for it also looks for itself now and then
+    (docs/bucket-protocol.md#announce-afterwards).
     """
     await context.outbox.send(ThumbnailsActivated(source="/publisher", subject=image, data=data))
