@@ -1,7 +1,7 @@
-"""Whether the service in this container is ready, for the engine to ask: prints what it says, and exits with 0 or 1.
+"""The health check of a container: prints what the service answers to `/readyz`; exits with 0 if it is ready, else 1.
 
-It asks `/readyz` and not `/livez`, because an engine starts nothing anew for it: it only holds back what depends on the
-service, and shows what is printed here. Whatever ends containers that are not healthy should be told to ask `/livez`.
+It asks `/readyz`, because Docker does not restart a container that is not healthy: it only delays what depends on the
+service, and shows what is printed here. An orchestrator that restarts unhealthy containers should ask `/livez`.
 """
 
 import http.client
@@ -10,7 +10,7 @@ import sys
 
 connection = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("SERVICE_PORT") or 8080), timeout=8)
 prefix = os.environ.get("ROUTE_PREFIX", "").strip("/")
-# The resizer has no clients, and so no prefix.
+# The resizer has no clients, and therefore no prefix.
 for path in ("/readyz", f"/{prefix}/readyz"):
     try:
         connection.request("GET", path)

@@ -1,4 +1,4 @@
-"""Makes the two buckets that the settings name, and lets everybody read the public one."""
+"""Creates the two buckets that the settings name, and allows anonymous access to the public one."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ import time
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-_PATIENCE = 60.0  # seconds for a server that is not up yet
+_PATIENCE = 60.0  # seconds to wait for a server that is still starting
 _THERE = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
 async def make() -> None:
-    """Make the buckets. Raises ClientError, BotoCoreError."""
+    """Create the buckets. Raises ClientError, BotoCoreError."""
     async with get_session().create_client(
         "s3",
         endpoint_url=os.environ["STORE_ENDPOINT"],
@@ -42,7 +42,7 @@ async def make() -> None:
 
 
 async def main() -> None:
-    """Try until it works, for a minute."""
+    """Try for up to a minute."""
     end = time.monotonic() + _PATIENCE
     while True:
         try:

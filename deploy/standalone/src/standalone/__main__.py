@@ -20,7 +20,7 @@ log = structlog.get_logger()
 
 
 def read() -> StandaloneSettings:
-    """What the environment says, on top of the defaults. Raises SettingsError."""
+    """The settings from the environment, with the defaults for what it does not set. Raises SettingsError."""
     given = {key: value for key, value in os.environ.items() if value.strip()}
     defaults = {key: value for key, value in DEFAULTS.items() if f"{key}_FILE" not in given}
     return read_settings(StandaloneSettings, defaults | given)
@@ -47,10 +47,12 @@ async def start() -> None:
             await stack.enter_async_context(resizer(settings, bus=bus, buckets=buckets)),
             await stack.enter_async_context(publisher(settings, bus=bus, buckets=buckets, repair_all_at_start=True)),
         ]
-        await run(_together(services), bus=bus, buckets=buckets, settings=settings)
+        await run(_combined(services), bus=bus, buckets=buckets, settings=settings)
 
 
-def _together(services: list[Service]) -> Service:
+def _combined(services: list[Service]) -> Service:
+    """All services as one."""
+
     def on_event(event: Event) -> None:
         for service in services:
             if service.listener is not None:

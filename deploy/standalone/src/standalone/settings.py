@@ -1,10 +1,10 @@
-"""What the embedded default reads from the environment, and what it does without."""
+"""The settings of the embedded default, and its defaults for required settings."""
 
 from ingest.settings import IngestSettings
 from publisher.settings import PublisherSettings
 from resizer.settings import ResizerSettings
 
-# A newcomer should see a photo before a settings file. The secret is no secret, and is fine here alone.
+# With these, `make run` works without any setting. The secret is known to everybody: it is for trying things out.
 DEFAULTS = {
     "API_SECRET_KEY": "not-a-secret",
     "STORAGE_BACKEND": "local",
@@ -15,4 +15,4 @@ DEFAULTS = {
 
 
 class StandaloneSettings(IngestSettings, ResizerSettings, PublisherSettings):
-    """The settings of all services but the broker's."""
+    """The settings of ingest, resizer and publisher, without those of the broker."""
