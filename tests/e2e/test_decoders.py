@@ -92,7 +92,7 @@ async def test_a_machine_that_cannot_start_decoders_leaves_the_work_and_comes_ba
 
     await eventually(ready, "a service that is ready again")
     await rendered(deployment, names)
-    retried = [line for line in resizing(deployment).lines() if line["event"] == "event will be tried again"]
+    retried = [line for line in resizing(deployment).lines() if line["event"] == "event will be retried"]
     assert {line["image"] for line in retried} <= {names[0]}, "no other event has lost an attempt"
 
 
@@ -102,4 +102,4 @@ async def test_a_stopped_decoder_fails_no_photo(deployment: Deployment) -> None:
     name = await deployment.uploaded(photo(300, 200))
     await rendered(deployment, [name])
     said = [line["event"] for line in resizing(deployment).lines()]
-    assert "event will be tried again" in said
+    assert "event will be retried" in said

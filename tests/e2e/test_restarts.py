@@ -67,7 +67,7 @@ async def test_sigterm_finishes_what_is_in_hand(deployment: Deployment) -> None:
     for name in names:
         pieces = {key for key in found if key.startswith(name[:-4])}
         assert len(pieces) in (1, 5), f"nothing half done: {pieces}"
-    assert not any("tried again" in str(line["event"]) for line in resizer.lines())
+    assert not any("retried" in str(line["event"]) for line in resizer.lines())
     await deployment.start("resizer")
     for name in names:
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")

@@ -133,7 +133,7 @@ async def test_an_original_that_is_public_already_gets_its_thumbnails_there(worl
 async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
     crop: str | None, world: World, vhost: VirtualHost
 ) -> None:
-    """The follow-up queue refuses until the attempts are used up. The base record stays, and what is owed is found."""
+    """The follow-up queue refuses until the retries are exhausted. The base record stays, and what is owed is found."""
     plan = Plan(parse_sizes(None), modern=(Output(format=Format.WEBP, quality=80),))
     buckets = Buckets(world.incoming, world.active)
     place = world.incoming
@@ -150,10 +150,10 @@ async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
         await bus.consume([live(ResizerContext(buckets, bus, renderer))])
         await bus.publish(EVENT)
 
-        async def put_aside() -> bool:
+        async def dead_lettered() -> bool:
             return len(await bus.dead_letters(RESIZER_LIVE, 10)) == 1
 
-        await eventually(put_aside, "the event to be put aside", 30)
+        await eventually(dead_lettered, "the event to be dead-lettered", 30)
         record = decode_record(place.objects[RECORD])
         assert (record.failed, len(record.variants), record.crop) == (None, 3, crop)
 

@@ -1,18 +1,18 @@
-"""The faults that cross module walls. Adapters translate a library's own exceptions into these, once."""
+"""The exceptions that modules share. An adapter translates a library's exceptions into these, once."""
 
 from enum import StrEnum
 
 
 class Transient(Exception):
-    """May succeed later: the bus tries the event again."""
+    """May succeed later: the bus retries the event."""
 
 
 class Permanent(Exception):
-    """Will fail again in the same way: the bus puts the event aside."""
+    """Will fail again in the same way: the bus dead-letters the event."""
 
 
 class Postponed(Transient):
-    """The turn of this work has not come: the bus hands its event out again soon, and counts no attempt."""
+    """Other work goes first: the bus retries the event after its shortest delay, and counts no attempt."""
 
 
 class StorageFault(Transient):

@@ -16,7 +16,9 @@ HTTP_SECONDS = Histogram(
 HTTP_DROPPED = Counter(
     "image_backend_http_dropped", "Connections closed because there were too many, by which one it was", ["which"]
 )
-EVENTS = Counter("image_backend_events", "Messages settled, by what became of them", ["queue", "type", "outcome"])
+EVENTS = Counter(
+    "image_backend_events", "Messages dispatched, by what was decided about them", ["queue", "type", "outcome"]
+)
 EVENT_SECONDS = Histogram(
     "image_backend_event_seconds",
     "Seconds to handle an event",
@@ -33,6 +35,6 @@ IMAGING_SECONDS = Histogram(
     buckets=(0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000),
 )
 IMAGING_CPU = Counter("image_backend_imaging_cpu_seconds", "CPU seconds of jobs that ended well", ["operation"])
-IMAGING_DEATHS = Counter("image_backend_imaging_worker_deaths", "Decoding processes that died or had to be ended")
-SWEPT = Counter("image_backend_swept", "What the sweep found and removed, or settled instead", ["what"])
-SETTLED = Counter("image_backend_reconciled", "What the reconciler found owed, and settled", ["debt"])
+IMAGING_DEATHS = Counter("image_backend_imaging_worker_deaths", "Decoding processes that died or were killed")
+SWEPT = Counter("image_backend_swept", "What the sweep found and removed, or repaired instead", ["what"])
+REPAIRED = Counter("image_backend_reconciled", "What the reconciler found owed, and repaired", ["debt"])

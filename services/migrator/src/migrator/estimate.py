@@ -49,7 +49,7 @@ class Estimate:
             raise_if_vanished(archived)
             size = await self._size(archived)
         except ImageGone:
-            return Outcome(str(archived), Result.SKIPPED, "deleted")
+            return Outcome(str(archived), Result.SKIPPED, remark="deleted")
         except (BadName, OriginalMissing, OriginalRefused, SourceFault) as error:
             return Outcome(str(archived), Result.ERROR, failure_class(error), str(error))
         self.to_fetch += size

@@ -6,6 +6,7 @@ from the tombstones.
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from common import jobs
 from common.images.names import BadName, Format, ImageKey
@@ -60,6 +61,18 @@ class ArchivedImage:
         return ImageKey(key.name, Format.SVG) if self.svg else key
 
 
+class _IndexRow(NamedTuple):
+    """A row of `_READ`."""
+
+    id: int
+    name: str
+    filename: str | None
+    svg: int
+    other: str | None
+    state: str | None
+    deleted: int
+
+
 class MigrationIndex(jobs.TemporaryIndex):
     """All images of a migration."""
 
@@ -79,21 +92,20 @@ class MigrationIndex(jobs.TemporaryIndex):
 
     async def count(self) -> int:
         """How many images there are."""
-        ((count,),) = await self._all("SELECT count(*) FROM image")
-        return int(str(count))
+        return await self._count("SELECT count(*) FROM image")
 
     async def of_name(self, name: str) -> ArchivedImage | None:
         """The image of this name, if v5 has it."""
-        found = await self._all(f"{_READ} WHERE image.name = ?", name)
+        found = await self._all(_IndexRow, f"{_READ} WHERE image.name = ?", name)
         return _archived_image(found[0]) if found else None
 
     async def pages(self, order: str) -> AsyncIterator[list[ArchivedImage]]:
         """All images in the order of their ids, `ASC` or `DESC`, a page at a time."""
         beyond, start = (">", -(2**31)) if order == "ASC" else ("<", 2**31)
         query = f"{_READ} WHERE id {beyond} ? ORDER BY id {order} LIMIT {_PAGE}"
-        last: object = start
-        while found := await self._all(query, last):
-            last = found[-1][0]
+        last = start
+        while found := await self._all(_IndexRow, query, last):
+            last = found[-1].id
             yield [_archived_image(row) for row in found]
 
 
@@ -106,6 +118,5 @@ def _name(row: Row) -> str:
         return f"row {row.id}" if row.filename is None else f"row of {row.filename}"
 
 
-def _archived_image(row: tuple[object, ...]) -> ArchivedImage:
-    identity, name, filename, svg, other, state, deleted = row
-    return ArchivedImage(identity, name, filename, bool(svg), other, state, bool(deleted))  # type: ignore[arg-type]
+def _archived_image(row: _IndexRow) -> ArchivedImage:
+    return ArchivedImage(row.id, row.name, row.filename, bool(row.svg), row.other, row.state, bool(row.deleted))

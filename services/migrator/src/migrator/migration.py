@@ -68,7 +68,7 @@ async def migrate_image(archived: ArchivedImage, *, migration: Migration) -> Out
         # A run that was killed may have copied the original while the image was being deleted.
         await migration.buckets.active.delete(str(image))
         await migration.checkpoint.add(archived.name, DELETED)
-        return Outcome(str(archived), Result.SKIPPED, "deleted")
+        return Outcome(str(archived), Result.SKIPPED, remark="deleted")
     except (BadName, OriginalMissing, OriginalRefused, SourceFault) as error:
         return Outcome(str(archived), Result.ERROR, failure_class(error), str(error))
     except ImageError as error:
@@ -99,8 +99,8 @@ async def _migrate(image: ImageKey, archived: ArchivedImage, migration: Migratio
     result = Result.PROCESSED if public is None or stages else Result.SKIPPED
     if await thumbnails.shows_damage(image):
         remark = "; ".join(filter(None, (f"row {archived.id}: the original is cut off, or has errors", remark)))
-        return Outcome(str(image), result, "damaged", remark, size)
-    return Outcome(str(image), result, "mismatch" if remark else None, remark, size)
+        return Outcome(str(image), result, remark="damaged", reason=remark, bytes=size)
+    return Outcome(str(image), result, remark="mismatch" if remark else None, reason=remark, bytes=size)
 
 
 async def raise_if_deleted(image: ImageKey, buckets: Buckets) -> None:

@@ -48,7 +48,7 @@ async def unfinished_images(
         archived = await index.of_name(options.key.name)
         assert archived is not None
         if archived.state == DELETED:
-            tally.add(Outcome(str(archived), Result.SKIPPED, "deleted"))
+            tally.add(Outcome(str(archived), Result.SKIPPED, remark="deleted"))
         else:
             yield archived
         return
@@ -56,7 +56,7 @@ async def unfinished_images(
     async for page in index.pages(order):
         for archived in page:
             if archived.state == DELETED:
-                tally.add(Outcome(str(archived), Result.SKIPPED, "deleted"))
+                tally.add(Outcome(str(archived), Result.SKIPPED, remark="deleted"))
             elif _is_finished(archived, migration) and not options.force:
                 tally.add(Outcome(str(archived), Result.SKIPPED))
             else:

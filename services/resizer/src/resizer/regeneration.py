@@ -103,7 +103,7 @@ async def regenerate(pending: PendingImage, *, regeneration: Regeneration) -> Ou
         await regeneration.thumbnails.forget(pending.image, pending.stages, made=pending.anew)
         failure = await regeneration.thumbnails.make(pending.image, pending.stages)
     except ImageGone:
-        return Outcome(str(pending), Result.SKIPPED, "deleted")
+        return Outcome(str(pending), Result.SKIPPED, remark="deleted")
     if failure is not None:
         return Outcome(str(pending), Result.ERROR, failure.fault, failure.reason)
     return Outcome(str(pending), Result.PROCESSED)
@@ -120,7 +120,7 @@ async def _some(images: AsyncIterator[ImageKey], count: int) -> AsyncIterator[Im
 async def _look(image: ImageKey, regeneration: Regeneration) -> PendingImage | Outcome:
     buckets, stages, selection = regeneration.buckets, regeneration.stages, regeneration.selection
     if await is_deleted(image, buckets=buckets):
-        return Outcome(str(image), Result.SKIPPED, "deleted")
+        return Outcome(str(image), Result.SKIPPED, remark="deleted")
     if selection.missing:
         missing = await regeneration.thumbnails.missing(image, stages)
         failed = selection.failed and await regeneration.thumbnails.failure(image, stages) is not None

@@ -21,7 +21,7 @@ _MOST = 1000  # letters shown
 _BROKER_SECONDS = 20.0
 _NO_SETTING = "a setting is missing or cannot be used; a line for each says which"
 _CHECK = "Try the settings, the broker and the store, with the settings of the service; a line for each thing tried."
-_LETTERS = "Show the events that were put aside, a line of JSON each, with the reason."
+_LETTERS = "Show the dead-lettered events, a line of JSON each, with the reason."
 
 S = TypeVar("S", bound=Settings)
 
@@ -81,7 +81,7 @@ def _parser(
     exits = {0: "all is well", 1: "something is not, and its line says FAILED", 2: _NO_SETTING}
     describe_command(check, _CHECK, kind, exits, f"python -m {name} check")
     if queues:
-        letters = commands.add_parser("dead-letters", help="show the events that were put aside, a line of JSON each")
+        letters = commands.add_parser("dead-letters", help="show the dead-lettered events, a line of JSON each")
         exits = {0: "they were shown, or sent", 1: "the broker cannot be used", 2: _NO_SETTING}
         describe_command(letters, _LETTERS, BrokerSettings, exits, f"python -m {name} dead-letters --replay")
         letters.add_argument("--replay", action="store_true", help="send them back to be handled again, instead")

@@ -1,4 +1,4 @@
-"""What a command knows of very many images, in a file of its own that goes with the process: memory stays constant."""
+"""What a command knows of very many images, in a temporary file, so that memory stays constant."""
 
 import asyncio
 import sqlite3
@@ -13,11 +13,12 @@ from common.storage.temporary import temporary_path
 
 _FAST = "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;"  # what a crash leaves of it is of no use
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
 class TemporaryIndex:
-    """A database of one run. A subclass says in `schema` what its tables are. Every method raises JobFault."""
+    """An SQLite database for one run. A subclass has its tables in `schema`. Every method raises JobFault."""
 
     schema: ClassVar[str]
 
@@ -29,20 +30,26 @@ class TemporaryIndex:
     @classmethod
     @asynccontextmanager
     async def open(cls, folder: Path) -> AsyncIterator[Self]:
-        """An empty ledger in `folder`."""
+        """An empty index in `folder`, which is removed in the end."""
         path = temporary_path(folder)
         with _translated():
-            ledger = cls(path)
+            index = cls(path)
         try:
-            await ledger._run(lambda: ledger._database.executescript(_FAST + cls.schema))
-            yield ledger
+            await index._run(lambda: index._database.executescript(_FAST + cls.schema))
+            yield index
         finally:
-            ledger._database.close()
+            index._database.close()
             path.unlink(missing_ok=True)
 
-    async def _all(self, query: str, *values: object) -> list[tuple[object, ...]]:
-        """All rows that the query finds."""
-        return await self._run(lambda: self._database.execute(query, values).fetchall())
+    async def _all(self, row: Callable[..., R], query: str, *values: object) -> list[R]:
+        """All rows that the query finds. `row` is a named tuple, whose fields are the columns in their order."""
+        found = await self._run(lambda: self._database.execute(query, values).fetchall())
+        return [row(*columns) for columns in found]
+
+    async def _count(self, query: str) -> int:
+        """The one number that the query finds."""
+        (count,) = await self._all(int, query)
+        return count
 
     async def _many(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Run the statement once for each row, all of them or none."""

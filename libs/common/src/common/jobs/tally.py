@@ -1,4 +1,4 @@
-"""Counting how images end: totals, failures by class, the report, and what a person sees meanwhile."""
+"""Counting how images end: totals, errors and remarks by class, the report, and the progress."""
 
 import json
 import sys
@@ -40,8 +40,9 @@ class Tally:
         self.results[outcome.result] += 1
         self.bytes += outcome.bytes or 0
         if outcome.error is not None:
-            counted = self.errors if outcome.result is Result.ERROR else self.remarks
-            counted[outcome.error] += 1
+            self.errors[outcome.error] += 1
+        if outcome.remark is not None:
+            self.remarks[outcome.remark] += 1
         if self._report is not None:
             try:
                 self._report.write(json.dumps(outcome.to_report()) + "\n")
@@ -50,7 +51,7 @@ class Tally:
         self._show(outcome)
 
     def summary(self, *, dry_run: bool = False) -> str:
-        """The totals, as the scripts did that these commands replace, and by class what failed and what is odd."""
+        """The totals, in the form of the scripts that these commands replace, then the errors and remarks by class."""
         counted = {result: self.results[result] for result in Result}
         done = "to process" if dry_run else "processed"
         totals = f"Images: {self.seen}, skipped: {counted[Result.SKIPPED]}"
@@ -75,7 +76,7 @@ class Tally:
     def _show(self, outcome: Outcome) -> None:
         self._bar.update()
         if self._options.verbose or (outcome.result is Result.ERROR and not self._bar.disable):
-            why = " ".join(filter(None, (outcome.error, outcome.reason)))
+            why = " ".join(filter(None, (outcome.label, outcome.reason)))
             self.print_line(f"{outcome.image} {outcome.result}{': ' if why else ''}{why}")
         if self._bar.disable and self.seen % self._options.progress == 0:
             seconds = max(time.monotonic() - self._began, 1e-6)

@@ -27,7 +27,7 @@ from common.storage.image_store import is_public, read_crop, read_record
 
 _LOOK = 5.0  # seconds between looks at an image of which nothing is heard
 # Seconds after which an image is asked for again if nothing waits for the resizers (twice as long each time), and after
-# which no answer is expected any more. A passing fault is tried again for an hour and a quarter.
+# which no answer is expected any more. A transient fault is retried for an hour and a quarter.
 _SILENCE, _LONGEST = 120.0, 7200.0
 
 

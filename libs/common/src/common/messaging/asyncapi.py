@@ -15,7 +15,7 @@ Described = dict[str, Any]
 
 _AMQP = "0.3.0"
 _KINDS: tuple[type[Event], ...] = get_args(Event)
-# What others ask for with an event, and nobody here does.
+# Events that only others send.
 _FROM_OUTSIDE = (ActivationRequested,)
 
 
@@ -72,7 +72,7 @@ def _queue(queue: WorkQueue) -> Described:
     return {
         "address": queue.name,
         "summary": f"Bound to {', '.join(queue.routing_keys)}.",
-        "description": f"A quorum queue. What cannot be handled is put aside in {queue.dead}.",
+        "description": f"A quorum queue. What cannot be handled is dead-lettered to {queue.dead}.",
         "messages": _messages(*_taken(queue)),
         "bindings": {"amqp": {"is": "queue", "queue": declared, "bindingVersion": _AMQP}},
     }

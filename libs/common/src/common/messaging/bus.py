@@ -1,9 +1,8 @@
-"""The bus as services see it, and the one place that decides what becomes of a message.
+"""The bus as services see it, and `dispatch`, which decides what becomes of a message.
 
-A handler returns, or raises. Returning acknowledges. `Permanent` puts the message aside at once; `Postponed` sends it
-round once more by the shortest delay; anything else is tried again on the queue's own ladder of delays, and put aside
-when the ladder ends. Both implementations
-(`rabbit`, `embedded`) act on the verdicts of `settle`, so that they cannot differ in what they mean.
+A handler returns, or raises. Returning acknowledges the message. `Permanent` dead-letters it at once. `Postponed`
+retries it after the shortest delay, and counts no attempt. Anything else retries it after the queue's next delay, and
+dead-letters it after the last. Both implementations (`rabbit`, `embedded`) act on the decisions of `dispatch`.
 """
 
 import asyncio
@@ -26,11 +25,11 @@ Listener = Callable[[Event], None]
 
 
 async def _ignore_exhausted(event: Event, error: Exception) -> None:
-    """For subscriptions that have nothing to write down when an event's attempts are used up."""
+    """For subscriptions that do nothing when an event's retries are exhausted."""
 
 
 def no_trouble() -> str | None:
-    """For what can always work."""
+    """The trouble of what always works."""
     return None
 
 
@@ -38,9 +37,9 @@ def no_trouble() -> str | None:
 class Subscription:
     """How one service takes from one queue.
 
-    `handlers` maps an event's class to what handles it; `slots` is how many are handled at once; `deadline` how
-    many seconds one may take; `gave_up` is told of an event whose attempts are used up, before it is put aside.
-    While `trouble` gives a reason, nothing is taken from the queue: whoever can handle its events may have them.
+    `handlers` has the handler of each class of events. `slots` is how many are handled at once. `deadline` is how many
+    seconds one may take. `retries_exhausted` is called after an event's last attempt, before it is dead-lettered.
+    While `trouble` gives a reason, nothing is taken from the queue, and other replicas can have its events.
     """
 
     queue: WorkQueue
@@ -58,7 +57,7 @@ class Acknowledge:
 
 @dataclass(frozen=True)
 class Retry:
-    """Send a fresh copy round by the retry queue of `delay` seconds, as this `attempt`, then acknowledge."""
+    """Send a copy to the retry queue of `delay` seconds, to be handled as this `attempt`, then acknowledge."""
 
     delay: float
     reason: str
@@ -74,13 +73,13 @@ class DeadLetter:
 
 Decision = Acknowledge | Retry | DeadLetter
 
-# As the metrics have always called them.
+# The label values of the metric.
 _OUTCOMES: dict[type[Decision], str] = {Acknowledge: "done", Retry: "retry", DeadLetter: "dead"}
 
 
 @dataclass(frozen=True)
 class DeadMessage:
-    """A message that was put aside: its body as it came, and why."""
+    """A dead-lettered message: its body as it came, and why."""
 
     body: str
     reason: str
@@ -93,9 +92,9 @@ class Bus(Protocol):
         """Send the event and wait until the broker has it. Raises BusFault when that is not known."""
 
     async def consume(self, subscriptions: Sequence[Subscription], listener: Listener | None = None) -> None:
-        """Start handling the queues' messages, once; goes on, also over outages, until `drain`.
+        """Start to handle the queues' messages, over every outage, until `drain`. Called once.
 
-        `listener` is called with every event that is published from now on, as far as the bus keeps up.
+        `listener` is called with every event that is published from now on; when it is slow, the oldest are dropped.
         """
 
     async def drain(self, grace: float) -> None:
@@ -105,10 +104,10 @@ class Bus(Protocol):
         """How many messages wait in the queue. Raises BusFault."""
 
     async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
-        """Up to `limit` of the messages that were put aside, oldest first; they stay. Raises BusFault."""
+        """Up to `limit` dead-lettered messages, oldest first; they stay in their queue. Raises BusFault."""
 
     async def replay(self, queue: WorkQueue) -> int:
-        """Send everything that was put aside back to the queue, with a new count of attempts. Raises BusFault."""
+        """Send all dead-lettered messages back to the queue, with no attempt counted. Raises BusFault."""
 
     def trouble(self) -> str | None:
         """Why the bus cannot be used just now, or None."""
@@ -120,7 +119,7 @@ async def dispatch(body: bytes, attempt: int, subscription: Subscription, delays
     try:
         event = decode(body)
     except Permanent as error:
-        log.error("event put aside", queue=queue, reason=str(error))
+        log.error("event dead-lettered", queue=queue, reason=str(error))
         metrics.EVENTS.labels(queue, "unknown", "dead").inc()
         return DeadLetter(str(error))
     with structlog.contextvars.bound_contextvars(image=str(event.subject), event_id=event.id):
@@ -133,7 +132,7 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
     handler = subscription.handlers.get(type(event))
     queue = subscription.queue.name
     if handler is None:
-        log.error("event put aside", queue=queue, type=event.type, reason="nothing here handles it")
+        log.error("event dead-lettered", queue=queue, type=event.type, reason="nothing here handles it")
         return DeadLetter(f"nothing here handles {event.type}")
     try:
         with metrics.EVENT_SECONDS.labels(queue, event.type).time():
@@ -142,28 +141,28 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
     except Postponed as error:
         return Retry(delays[0], str(error), attempt)
     except Permanent as error:
-        log.warning("event put aside", queue=queue, type=event.type, reason=str(error))
+        log.warning("event dead-lettered", queue=queue, type=event.type, reason=str(error))
         return DeadLetter(str(error))
     except Exception as error:
         reason = str(error) or type(error).__name__
         foreseen = isinstance(error, Transient | TimeoutError)
         if attempt < len(delays):
             wait = delays[attempt]
-            log.warning("event will be tried again", queue=queue, seconds=wait, reason=reason, exc_info=not foreseen)
+            log.warning("event will be retried", queue=queue, seconds=wait, reason=reason, exc_info=not foreseen)
             return Retry(wait, reason, attempt + 1)
-        log.error("event put aside: its attempts are used up", queue=queue, reason=reason, exc_info=not foreseen)
+        log.error("event dead-lettered: its retries are exhausted", queue=queue, reason=reason, exc_info=not foreseen)
         return await _give_up(event, error, subscription)
     return Acknowledge()
 
 
 async def _handled(work: Awaitable[None]) -> None:
-    """Raises Transient for a cancellation that is not ours: the message would be neither settled nor in hand."""
+    """Raises Transient for a cancellation from within the handler: its message has to be dispatched all the same."""
     try:
         await work
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
-        raise Transient("something that the handler waited for was given up") from error
+        raise Transient("something that the handler waited for was cancelled") from error
 
 
 async def _give_up(event: Event, error: Exception, subscription: Subscription) -> Decision:
@@ -172,5 +171,5 @@ async def _give_up(event: Event, error: Exception, subscription: Subscription) -
         async with asyncio.timeout(subscription.deadline):
             await _handled(subscription.retries_exhausted(event, error))
     except Exception:
-        log.exception("the end of an event could not be written down", queue=subscription.queue.name)
+        log.exception("the end of an event's retries could not be recorded", queue=subscription.queue.name)
     return DeadLetter(reason)

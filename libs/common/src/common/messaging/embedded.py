@@ -1,7 +1,6 @@
-"""The bus inside one process, for the embedded default: the semantics of `rabbit`, and no server.
+"""The bus inside one process, for the embedded default: it behaves like `rabbit`, and needs no server.
 
-What waits here is lost with the process. That is sound because the buckets are the truth: on start the publisher
-settles whatever they owe.
+Messages are lost with the process. The buckets are the truth: when it starts, the publisher repairs what they owe.
 """
 
 import asyncio
@@ -23,7 +22,7 @@ class _Message:
 
 
 class EmbeddedBus:
-    """Queues in memory. Messages are encoded and decoded all the same, so that nothing works here alone."""
+    """Queues in memory. Messages are encoded and decoded, so that what works here works over RabbitMQ too."""
 
     def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
         self._delays = retry_delays
@@ -35,7 +34,7 @@ class EmbeddedBus:
         self._consumers: list[asyncio.Task[None]] = []
 
     async def publish(self, event: Event) -> None:
-        """Put the event in every queue that is bound to it, and tell whoever listens."""
+        """Put the event in every queue that is bound to it, and call the listener."""
         if self._listener is not None:
             self._listener(event)
         key = routing_key(event)
@@ -65,11 +64,11 @@ class EmbeddedBus:
         return self._waiting[queue.name].qsize()
 
     async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
-        """Up to `limit` of the messages that were put aside, oldest first."""
+        """Up to `limit` dead-lettered messages, oldest first."""
         return [DeadMessage(m.body.decode(errors="replace"), reason) for m, reason in self._dead[queue.name][:limit]]
 
     async def replay(self, queue: WorkQueue) -> int:
-        """Send everything that was put aside back to the queue, with a new count of attempts."""
+        """Send all dead-lettered messages back to the queue, with no attempt counted."""
         letters, self._dead[queue.name] = self._dead[queue.name], []
         for message, _ in letters:
             self._waiting[queue.name].put_nowait(_Message(message.body))

@@ -17,7 +17,7 @@ EXCHANGE = "image-backend"
 # An hour and a quarter in all: longer than a store's or a broker's usual outage, shorter than INCOMING_TTL.
 RETRY_DELAYS = (1.0, 10.0, 60.0, 600.0, 3600.0)
 
-# A message that comes back this often has had its consumer die each time; the broker then puts it aside.
+# A message that comes back this often has had its consumer die each time; the broker then dead-letters it.
 DELIVERY_LIMIT = 10
 
 # Listing dead letters returns each to its queue, which counts as a delivery. They must outlive being looked at.
@@ -26,7 +26,7 @@ DEAD_DELIVERY_LIMIT = 1_000_000
 
 @dataclass(frozen=True)
 class WorkQueue:
-    """A durable queue of one service role (and lane), with a ladder of retry queues and a dead-letter queue."""
+    """A durable queue of one service role (and lane), with its retry queues and a dead-letter queue."""
 
     name: str
     routing_keys: tuple[str, ...]

@@ -1,6 +1,7 @@
 """What both buckets hold of each image, and what the site's database knows, a page at a time."""
 
 from collections.abc import AsyncIterator, Iterable
+from typing import NamedTuple
 
 from common import jobs
 from common.images.plan import Plan
@@ -28,6 +29,20 @@ _READ = f"""
 """  # noqa: S608 - of constants alone
 
 
+class _Row(NamedTuple):
+    """A row of `_READ`. Of the last three columns, each has what follows the name in the keys of one place."""
+
+    name: str
+    age: float
+    deleted: int
+    incoming: str | None
+    active: str | None
+    documents: str | None
+
+    def keys(self, endings: str | None) -> frozenset[str]:
+        return frozenset(f"{self.name}{ending}" for ending in (endings or "").split())
+
+
 class BucketIndex(jobs.TemporaryIndex):
     """Keys by the names of their images, and the tombstones."""
 
@@ -43,13 +58,12 @@ class BucketIndex(jobs.TemporaryIndex):
 
     async def count(self) -> int:
         """How many images there are."""
-        ((count,),) = await self._all("SELECT count(DISTINCT name) FROM image")
-        return int(str(count))
+        return await self._count("SELECT count(DISTINCT name) FROM image")
 
     async def pages(self) -> AsyncIterator[list[ImageObjects]]:
         """All images by their names, a page at a time."""
         last = ""
-        while found := await self._all(_READ, last):
+        while found := await self._all(_Row, _READ, last):
             page = [_listed(row) for row in found]
             last = page[-1].name
             yield page
@@ -63,7 +77,7 @@ class BucketIndex(jobs.TemporaryIndex):
                         yield possible
 
 
-def _listed(row: tuple[object, ...]) -> ImageObjects:
-    name, age, deleted, *places = row
-    incoming, active, documents = (frozenset(f"{name}{ending}" for ending in str(e or "").split()) for e in places)
-    return ImageObjects(str(name), float(str(age)), bool(deleted), incoming, active, documents)
+def _listed(row: _Row) -> ImageObjects:
+    return ImageObjects(
+        row.name, row.age, bool(row.deleted), row.keys(row.incoming), row.keys(row.active), row.keys(row.documents)
+    )

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from common import jobs
 from common.errors import JobFault, StorageFault
@@ -103,6 +103,16 @@ async def with_pauses(items: AsyncIterator[T]) -> AsyncIterator[T]:
             await asyncio.sleep(_PAUSE)
 
 
+class _Row(NamedTuple):
+    """A row of the table. `extension` is empty for an image without an original."""
+
+    name: str
+    age: float
+    extension: str
+    original_age: float
+    endings: str
+
+
 class _ListingIndex(jobs.TemporaryIndex):
     """Images that a listing has shown something of."""
 
@@ -115,23 +125,19 @@ class _ListingIndex(jobs.TemporaryIndex):
     async def all(self) -> AsyncGenerator[ListedImage, None]:
         """All of them by their names."""
         last = ""
-        while rows := await self._all(_READ, last):
+        while rows := await self._all(_Row, _READ, last):
             for row in rows:
-                found = _image_from_row(row)
-                yield found
-            last = found.name
+                yield _image_from_row(row)
+            last = rows[-1].name
 
 
-def _row(found: ListedImage) -> tuple[object, ...]:
-    endings = " ".join(key.removeprefix(found.name) for key in found.others)
-    if found.original is None:
-        return found.name, found.age, "", 0.0, endings
-    return found.name, found.age, found.original.extension, found.original_age, endings
+def _row(image: ListedImage) -> _Row:
+    endings = " ".join(key.removeprefix(image.name) for key in image.others)
+    extension = "" if image.original is None else image.original.extension
+    return _Row(image.name, image.age, extension, image.original_age, endings)
 
 
-def _image_from_row(row: tuple[object, ...]) -> ListedImage:
-    name, age, extension, original_age, endings = (str(value) for value in row)
-    others = {f"{name}{ending}" for ending in endings.split()}
-    if not extension:
-        return ListedImage(name, float(age), others=others)
-    return ListedImage(name, float(age), ImageKey(name, extension), float(original_age), others)
+def _image_from_row(row: _Row) -> ListedImage:
+    original = ImageKey(row.name, row.extension) if row.extension else None
+    others = {f"{row.name}{ending}" for ending in row.endings.split()}
+    return ListedImage(row.name, row.age, original, row.original_age, others)

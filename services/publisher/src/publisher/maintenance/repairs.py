@@ -142,4 +142,4 @@ async def request_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, bus: 
 
 
 def _count(debt: str) -> None:
-    metrics.SETTLED.labels(debt).inc()
+    metrics.REPAIRED.labels(debt).inc()
