@@ -1,16 +1,17 @@
 """Every kind of GIF, written here block by block, so that what its variants have to show is known."""
 
 from functools import cache
+from itertools import product
 from typing import Any
 
 import pytest
 import pyvips
 from tests.support.pairs import all_pairs
-from tests.support.pictures import opened
 from tests.support.variants import Configuration, by_imagemagick, difference, files, frames
 from tests.support.written import gif
 
 from common.images.names import Format
+from common.imaging.probe import load
 
 CONFIGURATION: Configuration = {
     "BI": ["-resize", "1500x1500>"],
@@ -26,23 +27,20 @@ SMALL, LARGE = (37, 29), (300, 200)
 CHOICES = {
     "disposal": (0, gif.KEEP, gif.BACKGROUND, gif.PREVIOUS),
     "local": (False, True),  # palettes of the frames' own
-    "transparent": (False, True),
-    "partial": (False, True),  # frames at odd places, smaller than the screen
+    "transparent": ("none", "second", "all"),  # frames with a transparent colour
+    "partial": ("none", "later", "all"),  # frames at odd places, smaller than the screen
     "interlaced": (False, True),
     "colours": (2, 7, 60, 256),
     "metadata": (False, True),
 }
 
 
-def allowed(found: dict[str, Any]) -> bool:
-    """Not what libvips' loader gets wrong: without any transparent colour, nothing is transparent after a disposal.
-
-    ImageMagick and browsers uncover an empty screen.
-    """
-    return found["transparent"] or not found["partial"] or found["disposal"] in (0, gif.KEEP)
-
-
-COMBINATIONS = all_pairs(CHOICES, allowed)
+# What a frame's disposal uncovers depends on these three together.
+UNCOVERING = ("disposal", "transparent", "partial")
+COMBINATIONS = all_pairs(CHOICES, lambda _: True) + [
+    {name: values[0] for name, values in CHOICES.items()} | {"colours": 7} | dict(zip(UNCOVERING, chosen, strict=True))
+    for chosen in product(*(CHOICES[name] for name in UNCOVERING))
+]
 FRAMES = 1, 3
 EXACT = "BI", "CUT"  # what is not resampled
 
@@ -55,11 +53,11 @@ def palette(count: int, shift: int) -> gif.Palette:
 
 
 def drawn(size: tuple[int, int], count: int, found: dict[str, Any]) -> list[gif.Frame]:
-    """The frames: stripes that move, the first one over the whole screen."""
-    made = []
+    """The frames: stripes that move."""
+    steps = []
     for number in range(count):
         left, top, width, height = 0, 0, *size
-        if found["partial"] and (number or found["transparent"]):
+        if found["partial"] == "all" or (found["partial"] == "later" and number):
             left, top = 3 + 2 * number, 1 + 3 * number
             width, height = size[0] - left - 5, size[1] - top - number
         colours = found["colours"]
@@ -67,29 +65,35 @@ def drawn(size: tuple[int, int], count: int, found: dict[str, Any]) -> list[gif.
             (x * 8 // width + y * 32 // height * 8 + number) % colours for y in range(height) for x in range(width)
         )
         own = palette(colours, number) if found["local"] else None
-        transparent = 1 if found["transparent"] else None
+        see_through = found["transparent"] == "all" or (found["transparent"] == "second" and number == 1)
+        transparent = 1 if see_through else None
         options = {"disposal": found["disposal"], "interlaced": found["interlaced"], "delay": 4 + number}
-        made.append(gif.Frame(left, top, width, height, indices, own, transparent, **options))
-    return made
+        steps.append(gif.Frame(left, top, width, height, indices, own, transparent, **options))
+    return steps
 
 
-def original(size: tuple[int, int], count: int, found: dict[str, Any]) -> tuple[bytes, list[pyvips.Image]]:
-    """The file, and what each of its frames shows."""
+def original(size: tuple[int, int], count: int, found: dict[str, Any]) -> tuple[bytes, bytes, list[pyvips.Image]]:
+    """The file, the same without metadata, and what each of its frames shows."""
     screen = None if found["local"] else palette(found["colours"], 0)
     steps = drawn(size, count, found)
     extra = gif.comment(b"secret") + gif.xmp(b"<secret/>") if found["metadata"] else b""
-    data = gif.write(*size, screen, steps, loop=3 if len(steps) > 1 else None, extra=extra)
+    data, bare = (gif.write(*size, screen, steps, loop=3 if count > 1 else None, extra=more) for more in (extra, b""))
     pictures = [
         pyvips.Image.new_from_memory(picture, *size, 4, "uchar").copy(interpretation="srgb")
         for picture in gif.shown(*size, screen, steps)
     ]
-    return data, pictures
+    return data, bare, pictures
 
 
 @cache
 def kept(pixels: bytes, size: tuple[int, int]) -> dict[str, pyvips.Image]:
     image = pyvips.Image.new_from_memory(pixels, *size, 4, "uchar").copy(interpretation="srgb")
     return by_imagemagick(image, CONFIGURATION)
+
+
+def read(data: bytes) -> pyvips.Image:
+    """What browsers show, which libvips by itself does not of every file that it writes."""
+    return load(data, Format.GIF, n=-1).copy_memory()
 
 
 def thresholded(picture: pyvips.Image) -> pyvips.Image:
@@ -104,11 +108,13 @@ def thresholded(picture: pyvips.Image) -> pyvips.Image:
 def test_every_frame_of_every_variant_shows_what_was_written(count: int, size: tuple[int, int]) -> None:
     wrong: list[object] = []
     for found in COMBINATIONS:
-        data, pictures = original(size, count, found)
+        data, bare, pictures = original(size, count, found)
         blobs = files(data, Format.GIF, OURS)
         assert not any(b"secret" in blob for blob in blobs.values()), found
-        variants = {suffix: opened(blob) for suffix, blob in blobs.items()}
-        for suffix, strip in variants.items():
+        for suffix, blob in blobs.items():
+            if blob == bare:
+                continue  # the original's own frames
+            strip = read(blob)
             if count > 1:
                 assert strip.get("delay") == [10 * (4 + number) for number in range(count)], (found, suffix)
                 assert strip.get("loop") == 4, (found, suffix)  # the file says how often it is shown again
@@ -119,3 +125,19 @@ def test_every_frame_of_every_variant_shows_what_was_written(count: int, size: t
                 if (suffix in EXACT and largest > 0) or mean > (9 if found["colours"] > 7 else 3):
                     wrong.append((found, number, suffix, largest, mean))
     assert wrong == []
+
+
+@pytest.mark.parametrize("screen", [(640, 480), (800, 600), (1600, 1200), (2050, 40), (40, 3000)])
+@pytest.mark.parametrize("count", FRAMES)
+def test_a_screen_that_no_frame_fills_is_as_large_as_the_file_says(count: int, screen: tuple[int, int]) -> None:
+    left, top = screen[0] - 25, screen[1] - 30
+    steps = [gif.Frame(left - 3 * number, top, 20, 20, bytes([number]) * 400) for number in range(count)]
+    data = gif.write(*screen, palette(4, 0), steps, loop=None)
+    blobs = files(data, Format.GIF, {"WHOLE": ["-quality", "90"], "HALF": ["-resize", "50%"]})
+    assert blobs["WHOLE"] == data
+    pictures = frames(read(blobs["HALF"]))
+    assert [(picture.width, picture.height) for picture in pictures] == [(screen[0] // 2, screen[1] // 2)] * count
+    for number, picture in enumerate(pictures):
+        assert picture.getpoint(1, 1)[3] == 0
+        middle = (left + 10 - 3 * number) // 2, (top + 10) // 2
+        assert picture.getpoint(*middle) == pytest.approx([*palette(4, 0)[number], 255], abs=2), number

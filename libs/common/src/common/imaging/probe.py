@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
+from common.imaging import gif
 from common.imaging.orientation import SIDEWAYS, TURNS, UPRIGHT
 from common.sandbox.protocol import Job, Limits, Original, operation
 
@@ -76,28 +77,28 @@ def load(original: Original, image_format: Format, **options: object) -> pyvips.
             raise ImageError(FailureClass.TOO_LARGE, f"an SVG may have {_MAX_SVG >> 20} MiB at most")
         # From a buffer only: with a file name, an SVG can draw in its neighbours and include other files.
         return pyvips.Image.svgload_buffer(original[:], **options)
-    loader = {Format.JPG: "jpegload_source", Format.PNG: "pngload_source", Format.GIF: "gifload_source"}[image_format]
+    if image_format is Format.GIF:
+        return gif.load(original, every=options.pop("n", 1) == -1, **options)
+    loader = {Format.JPG: "jpegload_source", Format.PNG: "pngload_source"}[image_format]
     # A source reads the map itself; the loaders that take a buffer are given a copy by pyvips.
     return pyvips.Operation.call(loader, pyvips.Source.new_from_memory(original), **options)
 
 
 def header(original: Original, limits: Limits) -> tuple[Header, pyvips.Image]:
-    """The image's header and the lazily opened image. Raises ImageError when it is refused."""
+    """The image's header and the lazily opened image, a GIF with its first frame. Raises ImageError where refused."""
     found = sniff(original[:SNIFF_BYTES])
     if found is None:
         raise ImageError(FailureClass.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
-    options = {"n": -1} if found is Format.GIF else {}
-    image = load(original, found, access="sequential", **options)
+    image = load(original, found, access="sequential")
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    height = image.get("page-height") if image.get_typeof("page-height") else image.height
-    _check(image.width, height, frames, limits)
+    _check(image.width, image.height, frames, limits)
     orientation = image.get("orientation") if image.get_typeof("orientation") else UPRIGHT
     if orientation not in TURNS:
         orientation = UPRIGHT
     return Header(
         format=found,
         width=image.width,
-        height=height,
+        height=image.height,
         frames=frames,
         orientation=orientation,
         interlaced=bool(image.get_typeof("interlaced") and image.get("interlaced")),

@@ -14,6 +14,7 @@ LOADERS = frozenset(
         "vipspng",
         "pngload_source",
         "gifload_source",
+        "gifload_buffer",
         "svgload_buffer",
         "glib",
         "VipsIcc",
