@@ -5,10 +5,12 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
+import pytest
+import pyvips
 from tests.support.bombs import hostile
 from tests.support.pictures import photo
 
-from common.errors import ImageError
+from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
@@ -63,3 +65,17 @@ async def test_a_hostile_set_ends_in_thumbnails_or_clear_failures(tmp_path: Path
     left = await asyncio.to_thread(lambda: {path.name for path in tmp_path.iterdir()})
     assert left == {"hostile", "good.jpg"}, "nothing is left behind"
     print({what: len(found[what]) for what in found})  # noqa: T201 - shown by `make fuzz`
+
+
+async def test_a_picture_one_pixel_wide_has_a_square_thumbnail_or_is_refused(tmp_path: Path) -> None:
+    """Its cover is 200 times as long before the square is cut out of it: longer than libvips takes by default."""
+    thin, endless = tmp_path / "thin.png", tmp_path / "endless.png"
+    thin.write_bytes(pyvips.Image.black(1, 60_000).pngsave_buffer())
+    endless.write_bytes(pyvips.Image.black(1, 6_000_000).pngsave_buffer())
+    async with Pool.open(1, LIMITS) as pool:
+        job = RenderJob(limits=LIMITS, sizes=SIZES, outputs=(Output(format=Format.PNG),))
+        made, _ = await pool.run(render, job, Rendered, thin)
+        assert [(variant.width, variant.height) for variant in made.variants] == [(1, 1500), (1, 400), (200, 200)]
+        with pytest.raises(ImageError, match="1,200,000,000 pixels a side") as refusal:
+            await pool.run(render, job, Rendered, endless)
+        assert refusal.value.fault is FailureClass.TOO_LARGE

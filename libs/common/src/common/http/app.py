@@ -11,7 +11,7 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import metrics
-from common.errors import StorageFault, Transient
+from common.errors import StorageFault, StorageFull, Transient
 from common.http.answers import LIMITS, RETRY, error_response
 from common.http.bodies import RequestRefused
 from common.http.cors import cors, preflight
@@ -140,7 +140,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return error_response(error.status, str(error))
     except Transient as error:
         log.exception("a request failed for now", path=request.path)
-        return error_response(503, f"not possible just now, try again: {type(error).__name__}")
+        reason = "there is no room left" if isinstance(error, StorageFull) else type(error).__name__
+        return error_response(503, f"not possible just now, try again: {reason}")
     except Exception:
         # A client must get an answer, and never a stack trace.
         log.exception("a request met a defect", path=request.path)

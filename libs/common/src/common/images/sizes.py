@@ -115,6 +115,11 @@ class Size(BaseModel):
                 width, height = box.width, box.height
         return width, height
 
+    def longest_side(self, width: int, height: int) -> int:
+        """The longest side, in pixels, that a width × height image has after any of the steps. Raises ImageError."""
+        after_each = (self.model_copy(update={"steps": self.steps[:count]}) for count in range(len(self.steps) + 1))
+        return max(side for some in after_each for side in some.dimensions(width, height))
+
 
 def parse_sizes(value: object) -> tuple[Size, ...]:
     """Parse the setting; None gives the default sizes. Raises ValueError that names what is not understood."""

@@ -13,7 +13,19 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from common.sandbox.protocol import LENGTH, MAX_BLOB, MAX_BLOBS, MAX_HEAD, OPERATIONS, Call, Hello, Limits, Reply, pack
+from common.sandbox.protocol import (
+    LENGTH,
+    MAX_BLOB,
+    MAX_BLOBS,
+    MAX_HEAD,
+    MAX_SIDE,
+    OPERATIONS,
+    Call,
+    Hello,
+    Limits,
+    Reply,
+    pack,
+)
 from common.sandbox.walls import Walls
 
 # All that a decoding process gets to see of the environment: no settings, so no credentials.
@@ -22,7 +34,7 @@ ENVIRONMENT = {
     "VIPS_CONCURRENCY": "1",  # as many processes as cores, and no threads that fight over them
     "VIPS_WARNING": "0",
     "VIPS_DISC_THRESHOLD": "100g",  # in memory or not at all: a decoding process may not write
-    "VIPS_MAX_COORD": "10000000",  # our own limit names the image's size, so let its header be read
+    "VIPS_MAX_COORD": str(MAX_SIDE),
     "MALLOC_ARENA_MAX": "1",
     # Keep the memory of one photo for the next: giving it back and asking for it again costs 5 % of its rendering.
     "MALLOC_TRIM_THRESHOLD_": str(32 << 20),

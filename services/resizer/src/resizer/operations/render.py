@@ -12,7 +12,7 @@ from common.images.plan import Output
 from common.images.sizes import Crop, Size
 from common.imaging.probe import header
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import Job, Original, operation
+from common.sandbox.protocol import MAX_SIDE, Job, Original, operation
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.original import Source
 from resizer.operations.pipeline import make_variants
@@ -111,6 +111,10 @@ def _fitting(size: Size, source: Source, job: RenderJob) -> list[Output]:
     what = f"its version {size.suffix} would have {across:,} × {down:,} pixels"
     if across * down > job.limits.pixels:
         raise ImageError(FailureClass.TOO_LARGE, f"{what}; {job.limits.pixels:,} are the most")
+    if (side := size.longest_side(source.width, source.height)) > MAX_SIDE:
+        raise ImageError(
+            FailureClass.TOO_LARGE, f"its version {size.suffix} would be cut out of {side:,} pixels a side"
+        )
     fitting = [output for output in job.outputs if max(across, down) <= MOST_A_SIDE.get(output.format, math.inf)]
     if not fitting and Format.JPG in {output.format for output in job.outputs}:
         # Of the base variants none may be missing.
