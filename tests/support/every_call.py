@@ -85,7 +85,7 @@ class Counted(LocalStorage):
 class _Decoders:
     limits = Limits()
 
-    async def run(self, _: object, __: Job, result: type[Any]) -> tuple[Any, list[bytes]]:
+    async def run(self, _: object, __: Job, result: type[Any], ___: Path) -> tuple[Any, list[bytes]]:
         if result is Header:
             shape = {"width": 300, "height": 200, "frames": 1, "orientation": 1, "interlaced": False}
             return Header(format=Format.JPG, **shape), []
