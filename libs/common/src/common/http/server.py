@@ -19,7 +19,7 @@ _HEAD_SECONDS = 10.0
 _MOST = 4096  # connections, however many descriptors there are: each takes some memory, too
 _LEAST = 16
 _ACCEPTED_AT_ONCE = 64  # before any of them can be counted
-_KEPT = 160  # descriptors for these, for logs, broker, store and decoding processes, and for connections in excess
+_KEPT = 128  # descriptors for these, for logs, broker, store and decoding processes, and for connections in excess
 _EACH = 2  # descriptors of a connection: its own, and the file that is sent or received
 _IN_EXCESS = 16  # connections beyond the most; each is told that there are too many, or how the service is
 
