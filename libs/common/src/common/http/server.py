@@ -19,7 +19,9 @@ _HEAD_SECONDS = 10.0
 _MOST = 4096  # connections, however many descriptors there are: each takes some memory, too
 _LEAST = 16
 _ACCEPTED_AT_ONCE = 64  # before any of them can be counted
-_KEPT = 128  # descriptors for these, for logs, broker, store and decoding processes, and for connections in excess
+# Descriptors for as many that come, and as many that are closed for them but not yet gone; for logs, broker, store and
+# decoding processes; and for connections in excess.
+_KEPT = 192
 _EACH = 2  # descriptors of a connection: its own, and the file that is sent or received
 _IN_EXCESS = 16  # connections beyond the most; each is told that there are too many, or how the service is
 
@@ -41,16 +43,16 @@ class Connections:
     def opened(self, connection: "Connection") -> None:
         """Count it. Where there are too many, the one goes that the service has waited for longest.
 
-        Where it waits for none, this one is in excess, and of those in excess the first goes.
+        What is still beyond the most is in excess, and of those in excess the first goes.
         """
         self._open[connection] = None
         if len(self._open) <= self._most:
             return
         waited_for = [one for one in self._open if one.is_waited_for]
         if waited_for:
-            self._drop(min(waited_for, key=lambda one: one.waited_for_until), "waited for")
-            return
-        connection.in_excess = True
+            # One in excess makes no room among those that are served, so it goes only where all of these are busy.
+            self._drop(min(waited_for, key=lambda one: (one.in_excess, one.waited_for_until)), "waited for")
+        connection.in_excess = sum(not one.in_excess for one in self._open) > self._most
         if len(self._open) > self._most + _IN_EXCESS:
             self._drop(next(one for one in self._open if one.in_excess), "in excess")
 
