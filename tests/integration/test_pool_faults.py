@@ -190,3 +190,24 @@ async def test_a_job_cancelled_at_any_await_and_then_again_gives_its_slot_back(w
             async with asyncio.timeout(30):
                 assert await do(pool, "work") == "done", first
         assert children() <= before, first
+
+
+async def test_a_start_cancelled_at_any_await_and_then_again_is_over_when_the_job_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[asyncio.subprocess.Process] = []
+    start = asyncio.create_subprocess_exec
+
+    async def remembered(*command: Any, **options: Any) -> asyncio.subprocess.Process:
+        started.append(await start(*command, **options))
+        return started[-1]
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", remembered)
+    async with Pool.open(1, LIMITS) as pool:
+        awaits = await _cancelled(pool, "work")
+    for first in range(awaits):
+        started.clear()
+        async with Pool.open(1, LIMITS) as pool:
+            await _cancelled(pool, "work", first, first + 1)
+        assert all(process.returncode is not None for process in started), first
+    assert started

@@ -8,9 +8,9 @@ process that cannot start, is stopped, or gets no CPU.
 
 import asyncio
 import signal
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -19,7 +19,8 @@ from pydantic import BaseModel, ValidationError
 
 from common import metrics
 from common.errors import Defect, FailureClass, ImageError, SettingsError, Transient
-from common.sandbox.process import CannotStart, DecodingProcess, Died, cause
+from common.sandbox.process import DecodingProcess, Died, cause
+from common.sandbox.processes import Processes
 from common.sandbox.protocol import Job, Limits, Original, Reply, operation_name
 from common.sandbox.walls import Walls
 
@@ -36,8 +37,6 @@ _NICENESS = 10
 # What runs out of time by the clock is slow by itself only if it had the CPU for this share of the time.
 _SHARE_OF_CPU = 0.5
 
-_START_AGAIN = 1.0  # seconds between attempts to start a process where none can be started
-
 
 class Pool:
     """Some processes that run one job each at a time. Each starts when it is first needed, and then stays."""
@@ -45,12 +44,8 @@ class Pool:
     def __init__(self, limits: Limits, niceness: int) -> None:
         self.limits = limits
         self.cpu_seconds = 0.0  # taken by all jobs that have ended well
-        self._niceness = niceness
-        self.walls: Walls | None = None  # of the process that was started last
-        self._trouble: str | None = None
+        self._processes = Processes(limits, niceness)
         self._idle: asyncio.LifoQueue[DecodingProcess | None] = asyncio.LifoQueue()
-        self._living: set[DecodingProcess] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     @asynccontextmanager
@@ -71,18 +66,23 @@ class Pool:
                     raise SettingsError([f"SANDBOX=required, and {pool.trouble()}"])
             yield pool
         finally:
-            await pool._close()
+            await pool._processes.close()
 
     def trouble(self) -> str | None:
         """Why no process can be started just now, or None. While there is a reason, jobs that need one fail at once."""
-        return self._trouble
+        return self._processes.trouble
+
+    @property
+    def walls(self) -> Walls | None:
+        """Those of the process that was started last; None before the first one."""
+        return self._processes.walls
 
     async def start_one(self) -> None:
         """Start a process before there is work, so that `trouble` is known."""
         process = await self._idle.get()
         try:
             with suppress(Transient):
-                process = process or await self._start()
+                process = process or await self._processes.start()
         finally:
             self._idle.put_nowait(process)
 
@@ -143,7 +143,7 @@ class Pool:
         process = await self._idle.get()
         healthy = False
         try:
-            process = process or await self._start()
+            process = process or await self._processes.start()
             before = process.cpu_seconds()
             try:
                 async with asyncio.timeout(self.limits.wall_seconds):
@@ -159,78 +159,13 @@ class Pool:
                 self._idle.put_nowait(process)
             else:
                 metrics.IMAGING_DEATHS.inc()
-                process.kill()
-                self._spawn(self._replace(process))
+                self._processes.end(process, then=partial(self._idle.put_nowait, None))
 
     def _out_of_time(self, cpu_seconds: float) -> ImageError | Transient:
         wall = self.limits.wall_seconds
         if cpu_seconds >= wall * _SHARE_OF_CPU:
             return _too_slow(wall, "by the clock")
         return Transient(f"it took longer than {wall:g} s beside other work, and got {cpu_seconds:.1f} s of CPU time")
-
-    async def _start(self) -> DecodingProcess:
-        if self._trouble is not None:
-            raise Transient(self._trouble)
-        try:
-            return await self._new()
-        except CannotStart as error:
-            if self._trouble is None:
-                self._trouble = f"no decoding process can start: {error}"
-                log.error("no decoding process can start", python=sys.executable, reason=str(error))
-                self._spawn(self._recover())
-            raise Transient(self._trouble) from error
-
-    async def _new(self) -> DecodingProcess:
-        process = await DecodingProcess.start(self.limits, self._niceness)
-        self._living.add(process)
-        if process.walls != self.walls:
-            self.walls = process.walls
-            say = log.warning if self.walls.missing() else log.info
-            say("decoding processes are confined", landlock=self.walls.landlock, seccomp=self.walls.seccomp)
-        missing = process.walls.missing()
-        if missing and self.limits.walls_required:
-            process.kill()
-            self._spawn(self._gone(process))
-            raise CannotStart(f"this system has no {' and no '.join(missing)}")
-        return process
-
-    async def _recover(self) -> None:
-        """Try until a process starts."""
-        while self._trouble is not None:
-            await asyncio.sleep(_START_AGAIN)
-            try:
-                process = await self._new()
-            except CannotStart as error:
-                self._trouble = f"no decoding process can start: {error}"
-                continue
-            self._trouble = None
-            log.info("decoding processes start again")
-            process.kill()  # it has no slot
-            await self._gone(process)
-
-    async def _replace(self, process: DecodingProcess) -> None:
-        """Give the slot back once what was in it is gone, with all its memory."""
-        try:
-            await self._gone(process)
-        finally:
-            self._idle.put_nowait(None)
-
-    async def _gone(self, process: DecodingProcess) -> None:
-        await process.ended()
-        self._living.discard(process)
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _close(self) -> None:
-        for process in self._living:
-            process.kill()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(process.ended() for process in self._living))
 
 
 @contextmanager

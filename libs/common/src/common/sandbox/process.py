@@ -94,6 +94,7 @@ class DecodingProcess:
             except (OSError, RuntimeError) as error:  # RuntimeError: no thread that waits for its end
                 raise CannotStart(getattr(error, "strerror", None) or str(error)) from error
             started = cls(process, calls)
+            undo.push_async_callback(started.ended)
             undo.callback(started.kill)
             try:
                 async with asyncio.timeout(START_SECONDS):
