@@ -140,6 +140,12 @@ async def queue_is_removed(stage: Stage) -> None:
     await eventually(stage.told, "word of the trouble", 40)
 
 
+async def queue_is_removed_in_silence(stage: Stage) -> None:
+    """What was in hand is in no queue any more, and cannot be sent to one either, until the silence is noticed."""
+    stage.proxy.swallow(PUBLISHING)
+    await stage.vhost.remove_queue(RESIZER_LIVE.name)
+
+
 async def all_queues_are_removed(stage: Stage) -> None:
     for queue in QUEUES:
         for name in (queue.name, queue.dead, *(queue.retry(delay) for delay in DELAYS)):
@@ -176,6 +182,7 @@ FAULTS: list[tuple[Act, Act]] = [
     (operator_closes_connections, nothing),
     (user_loses_access, user_gets_access),
     (queue_is_removed, nothing),
+    (queue_is_removed_in_silence, nothing),
     (all_queues_are_removed, nothing),
     (retry_queues_are_removed, nothing),
     (exchange_is_removed, nothing),

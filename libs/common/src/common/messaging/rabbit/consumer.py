@@ -142,9 +142,10 @@ class Consumers:
         # Before the acknowledgement frees a slot: a message that comes while there is trouble uses up an attempt, too.
         await self._adjust()
         while not await self._send_copy(decision, queue, message, attempt):
-            if consumer.channel.is_closed:
+            if consumer.channel.is_closed and not consumer.session.has_lost_consumer:
                 return  # the broker delivers the message again
-            await asyncio.sleep(_RETRY_INTERVAL)  # only the publishing side is away: the message is still ours
+            # Only the publishing side is away, or the queue was removed: nobody else has the message.
+            await asyncio.sleep(_RETRY_INTERVAL)
         try:
             await answered("acknowledge", message.ack(), self._bounds.answer)
         except BusFault as fault:

@@ -16,6 +16,7 @@ class Session:
         self.connection = connection
         self._lost = asyncio.Event()
         self._why = ""
+        self.has_lost_consumer = False  # because the broker ended it: the queue may be gone, with all that was in hand
         connection.close_callbacks.add(self._closed)
 
     async def channel(self, *, on_return_raises: bool = False) -> AbstractChannel:
@@ -53,4 +54,5 @@ class Session:
 
     def _cancelled(self, _: object) -> None:
         """The broker ends a consumer when its queue is removed, and newer ones also when it takes too long."""
+        self.has_lost_consumer = True
         self.lose("the broker has ended a consumer")
