@@ -25,6 +25,16 @@ async def call(deployment: Deployment, path: str, **fields: object) -> int:
         return answer.status
 
 
+async def has_its_broker(deployment: Deployment) -> None:
+    """Wait until the publisher is connected: it is ready before."""
+
+    async def connected() -> bool:
+        async with deployment.http.get(f"{deployment.url('publisher')}/readyz") as answer:
+            return bool((await answer.json())["broker"] == "ok")
+
+    await eventually(connected, "a publisher that is connected to its broker")
+
+
 @pytest.mark.parametrize("trouble", ["down", "blocked"])
 async def test_the_broker_is_away(deployment: Deployment, trouble: str) -> None:
     assert deployment.vhost is not None
@@ -34,6 +44,7 @@ async def test_the_broker_is_away(deployment: Deployment, trouble: str) -> None:
         name = await deployment.uploaded(photo(300, 200))
         assert (await deployment.publish(name))[0] == 200
         await deployment.wait_for(deployment.buckets.active, f"{name[:-4]}.json")
+        await has_its_broker(deployment)
         before = await keys(deployment.buckets.active)
         if trouble == "down":
             await proxy.cut()
@@ -65,6 +76,7 @@ async def test_a_crop_is_answered_with_yes_only_once_the_broker_has_its_request(
         name = await deployment.uploaded(photo(300, 200))
         assert (await deployment.publish(name))[0] == 200
         await deployment.wait_for(active, f"{name[:-4]}.json")
+        await has_its_broker(deployment)
         before = await keys(active)
         if trouble == "down":
             await proxy.cut()
