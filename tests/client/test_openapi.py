@@ -56,7 +56,7 @@ async def test_nothing_answers_other_than_it_says(deployment: Deployment) -> Non
     out, _ = await process.communicate()
     assert process.returncode == 0, out.decode()
     said = [line["event"] for line in deployment.processes["standalone"].lines()]
-    assert "a request met a defect" not in said
+    assert "request failed by a defect" not in said
 
 
 async def test_the_events_are_described(deployment: Deployment) -> None:

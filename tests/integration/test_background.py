@@ -48,7 +48,7 @@ async def begun(task: str, folder: Path) -> asyncio.subprocess.Process:
     [
         ("returns", "returns has ended"),
         ("raises", "a defect"),
-        ("is_given_up", "is_given_up was given up by something"),
+        ("is_given_up", "is_given_up was cancelled by something"),
     ],
 )
 async def test_a_task_that_ends_stops_the_service_with_an_error_that_is_logged(

@@ -1,8 +1,8 @@
 """Work that a cancellation must not leave half done.
 
-asyncio cancels who waits, and not what is waited for: a thread goes on, and a store may carry out what it was sent.
-Whoever has to remove what such work makes waits for its end first. And libraries, too, end with CancelledError what
-they give up.
+asyncio cancels the waiting task, not the work: a thread goes on, and a store may still carry out a request. Code that
+removes what such work makes therefore waits for its end first. Libraries also raise CancelledError for calls that they
+abandon.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def is_cancelled() -> bool:
-    """Whether somebody cancels the current task. A CancelledError that comes without is no order to stop."""
+    """Whether somebody cancels the current task. If nobody does, a CancelledError is no order to stop."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
@@ -36,7 +36,7 @@ async def to_the_end(work: Awaitable[T], *, on_cancel: Callable[["asyncio.Future
     if cancelled is None:
         return running.result()
     if not running.cancelled():
-        running.exception()  # it is of no interest any more
+        running.exception()  # else asyncio would log it as never retrieved
     raise cancelled
 
 

@@ -1,4 +1,4 @@
-"""The life of a service: wait for what is not up yet, run, and on SIGTERM finish what is in hand."""
+"""The life of a service: wait for the store, run, and on SIGTERM finish the work in hand."""
 
 import asyncio
 import os
@@ -24,23 +24,24 @@ from common.storage.temporary import remove_stale_files
 
 log = structlog.get_logger()
 
-_NOTICE = 1.0  # seconds in which whoever balances the load can see that the service is not ready any more
+_NOTICE = 1.0  # seconds in which a load balancer can see that the service is not ready any more
 _RESERVE = 2.0  # seconds that are kept for events when requests take too long
-_TIDY_INTERVAL = 3600.0  # seconds
+_CLEANUP_INTERVAL = 3600.0  # seconds
 _SCRAPERS = 8  # connections at METRICS_PORT
 _STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
 
 
 def _nothing() -> None:
-    """For services that have nothing to end before requests are waited for."""
+    """For services that do nothing when they begin to stop."""
 
 
 @dataclass(frozen=True)
 class Service:
     """What a service's wiring returns: all that the process has to run for it.
 
-    `listener` is told of every event that passes, whoever's work it is; some may be missed. `stopping` is called first
-    when the service stops. `trouble` says why no decoding process can be started, or None: the service is not ready.
+    `listener` is called with every event, also with those that others handle; it may miss some. `stopping` is called
+    first when the service stops. `trouble` says why the service is not ready, as no decoding process can be started, or
+    is None.
     """
 
     name: str
@@ -51,6 +52,25 @@ class Service:
     stopping: Callable[[], None] = _nothing
     trouble: Callable[[], str | None] = no_trouble
     needs_broker: bool = False
+
+
+def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
+    """The command of a service: exit 0 after a clean stop, 2 with a line for each setting that cannot be used.
+
+    1 when it cannot start, or stops because a task in its background has ended.
+    """
+    configure_logs(name)
+    try:
+        asyncio.run(start())
+    except SettingsError as error:
+        for line in error.lines:
+            print(f"{name}: {line}", file=sys.stderr)
+        sys.exit(2)
+    except (BusFault, StorageFault, OSError) as error:
+        print(f"{name}: cannot start: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BackgroundFault:  # which is in the log
+        sys.exit(1)
 
 
 async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
@@ -76,7 +96,7 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
             log.error("a background task has ended", reason=_reason(fault), exc_info=fault)
         health.draining = True
         service.stopping()
-        log.info("stopping: finishing what is in hand")
+        log.info("stopping: finishing the work in hand")
         # In one process, a request may wait for what an event leads to: requests are finished first, and then events.
         deadline = asyncio.get_running_loop().time() + settings.shutdown_timeout
         await _finish_requests(runner, health, deadline - _RESERVE)
@@ -89,74 +109,9 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         raise BackgroundFault(_reason(fault)) from fault
 
 
-async def _finish_requests(runner: web.AppRunner, health: Health, deadline: float) -> None:
-    """Answer what has begun; aiohttp's own shutdown would drop the rest of a body that is still being sent."""
-    await asyncio.sleep(_NOTICE)
-    for site in list(runner.sites):
-        await site.stop()
-    while health.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a count, not an event
-        await asyncio.sleep(0.05)
-    if health.in_flight:
-        log.warning("requests are cut off: they took too long to finish", requests=health.in_flight)
-
-
-async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
-    await _wait_for_storage(buckets)
-    await bus.consume(service.subscriptions, service.listener)
-    async with asyncio.TaskGroup() as tasks:
-        for task in service.background:
-            tasks.create_task(_endless(task.__qualname__, task()))
-        tasks.create_task(
-            _endless(_remove_unfinished_writes.__qualname__, _remove_unfinished_writes(buckets, temporary))
-        )
-
-
-async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
-    """Raises BackgroundFault when the work ends unasked, and what it raises itself."""
-    try:
-        await work
-    except asyncio.CancelledError as error:
-        if is_cancelled():
-            raise
-        raise BackgroundFault(f"{name} was given up by something that it waited for") from error
-    raise BackgroundFault(f"{name} has ended, and should go on until it is told to stop")
-
-
-def _reason(fault: BaseException) -> str:
-    while isinstance(fault, BaseExceptionGroup):
-        fault = fault.exceptions[0]
-    return str(fault) or type(fault).__name__
-
-
-async def _remove_unfinished_writes(buckets: Buckets, temporary: Path) -> None:
-    """Clear now and then what crashes of this or other services left."""
-    while True:
-        try:
-            await asyncio.to_thread(remove_stale_files, temporary)
-            await buckets.remove_unfinished_writes()
-        except (OSError, StorageFault) as fault:
-            log.warning("what crashes left cannot be cleared now", reason=str(fault))
-        await asyncio.sleep(_TIDY_INTERVAL)
-
-
-async def _wait_for_storage(buckets: Buckets) -> None:
-    """Handling events without a store would only use up their attempts."""
-    said = ""
-    while True:
-        try:
-            await buckets.check()
-        except StorageFault as fault:
-            if str(fault) != said:
-                said = str(fault)
-                log.warning("waiting for the store", reason=said)
-            await asyncio.sleep(_STORAGE_PATIENCE)
-        else:
-            return
-
-
 @asynccontextmanager
 async def _serve(app: web.Application, setting: str, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
-    """The application on the port of the setting. Raises OSError that names both, where it cannot be had."""
+    """The application on the port of the setting. Raises OSError that names both, when it cannot be used."""
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     try:
@@ -170,20 +125,66 @@ async def _serve(app: web.Application, setting: str, port: int, connections: int
         await runner.cleanup()
 
 
-def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
-    """The command of a service: exit 0 after a clean stop, 2 with a line for each setting that cannot be used.
+async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
+    await _wait_for_storage(buckets)
+    await bus.consume(service.subscriptions, service.listener)
+    async with asyncio.TaskGroup() as tasks:
+        for task in service.background:
+            tasks.create_task(_endless(task.__qualname__, task()))
+        tasks.create_task(
+            _endless(_remove_unfinished_writes.__qualname__, _remove_unfinished_writes(buckets, temporary))
+        )
 
-    1 when it cannot start, or stops because a task in its background has ended.
-    """
-    configure_logs(name)
+
+async def _wait_for_storage(buckets: Buckets) -> None:
+    """Wait until the store answers: without it, every event would use up its retries."""
+    logged = ""
+    while True:
+        try:
+            await buckets.check()
+        except StorageFault as fault:
+            if str(fault) != logged:
+                logged = str(fault)
+                log.warning("waiting for the store", reason=logged)
+            await asyncio.sleep(_STORAGE_PATIENCE)
+        else:
+            return
+
+
+async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
+    """Run work that must not end by itself. Raises BackgroundFault when it does, and what it raises itself."""
     try:
-        asyncio.run(start())
-    except SettingsError as error:
-        for line in error.lines:
-            print(f"{name}: {line}", file=sys.stderr)
-        sys.exit(2)
-    except (BusFault, StorageFault, OSError) as error:
-        print(f"{name}: cannot start: {error}", file=sys.stderr)
-        sys.exit(1)
-    except BackgroundFault:  # which is in the log
-        sys.exit(1)
+        await work
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise BackgroundFault(f"{name} was cancelled by something that it waited for") from error
+    raise BackgroundFault(f"{name} has ended; expected it to run until the service stops")
+
+
+async def _remove_unfinished_writes(buckets: Buckets, temporary: Path) -> None:
+    """Remove now and then the unfinished writes that crashes of any service left."""
+    while True:
+        try:
+            await asyncio.to_thread(remove_stale_files, temporary)
+            await buckets.remove_unfinished_writes()
+        except (OSError, StorageFault) as fault:
+            log.warning("unfinished writes cannot be removed now", reason=str(fault))
+        await asyncio.sleep(_CLEANUP_INTERVAL)
+
+
+async def _finish_requests(runner: web.AppRunner, health: Health, deadline: float) -> None:
+    """Finish the requests in hand. aiohttp's own shutdown would drop a body that is still being sent."""
+    await asyncio.sleep(_NOTICE)
+    for site in list(runner.sites):
+        await site.stop()
+    while health.in_flight and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - a count, not an event
+        await asyncio.sleep(0.05)
+    if health.in_flight:
+        log.warning("requests cut off: they took too long", requests=health.in_flight)
+
+
+def _reason(fault: BaseException) -> str:
+    while isinstance(fault, BaseExceptionGroup):
+        fault = fault.exceptions[0]
+    return str(fault) or type(fault).__name__

@@ -38,6 +38,6 @@ def configure_logs(service: str) -> None:
     for library in ("aiobotocore", "aiohttp", "asyncio", "botocore"):
         logging.getLogger(library).setLevel(logging.WARNING)
     for library in ("aio_pika", "aiormq"):
-        # What these report of the connection, the link to the broker says in its own words, once.
+        # The link to the broker logs each loss of the connection itself, once.
         logging.getLogger(library).setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(service=service)

@@ -1,11 +1,11 @@
-"""What is counted and timed. One registry for the process; served on METRICS_PORT alone."""
+"""The metrics. There is one registry for the process; METRICS_PORT serves it."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
 HTTP_REQUESTS = Counter(
     "image_backend_http_requests", "HTTP requests answered", ["service", "method", "route", "status"]
 )
-# Buckets reach from the quickest of what is measured to the longest that it may take: an upload UPLOAD_TIMEOUT, and a
+# Buckets reach from the quickest measured time to the longest allowed: an upload UPLOAD_TIMEOUT, and a
 # stream of events an hour.
 HTTP_SECONDS = Histogram(
     "image_backend_http_seconds",

@@ -1,4 +1,4 @@
-"""What services and commands are wired of: the buckets and the bus that the settings name."""
+"""Opening what services and commands depend on: the buckets and the bus that the settings name."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -58,7 +58,7 @@ async def open_bus(settings: BrokerSettings, service: str) -> AsyncIterator[Rabb
 
 
 async def wait_for_broker(bus: RabbitBus) -> None:
-    """Return once the broker can be used. A command must not wait for one as a service does: raises BusFault."""
+    """Return when the broker can be used. Raises BusFault after ten seconds: a command does not wait for ever."""
     try:
         async with asyncio.timeout(_CONNECT_PATIENCE):
             while bus.trouble() is not None:  # noqa: ASYNC110 - the link has no more to offer than its state

@@ -1,4 +1,4 @@
-"""Bodies in and out: requests in any of the three forms that clients use, answers in JSON."""
+"""Request bodies in any of the three forms that clients use, and error responses in JSON."""
 
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -15,7 +15,7 @@ _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
 def error_response(status: int, message: str) -> web.Response:
-    """An error as clients get it. They are told when to repeat a request that others or the network have kept back."""
+    """An error as clients get it. `Retry-After` says when to repeat a request that may succeed later."""
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="image-backend"'
@@ -28,7 +28,7 @@ def error_response(status: int, message: str) -> web.Response:
 
 
 async def fields(request: web.Request) -> dict[str, object]:
-    """The fields of a form-encoded, multipart or JSON body. A field that stands twice is a list. Raises Refused."""
+    """The fields of a form-encoded, multipart or JSON body; one that is sent twice is a list. Raises RequestRefused."""
     async with enforce_limits(LIMITS):
         if request.content_type == "application/json":
             return _json(await request.read())

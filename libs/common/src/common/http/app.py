@@ -25,9 +25,9 @@ log = structlog.get_logger()
 
 @dataclass
 class Health:
-    """What `/readyz` tells. `storage` raises when it does not answer; the others say what is wrong, or None.
+    """What `/readyz` tells. `storage` raises when the store does not answer; the others return what is wrong, or None.
 
-    Anybody may ask: what it is that does not answer, and where, is told to the log alone.
+    The endpoint is public, so the reasons, which name addresses, go to the log alone.
     """
 
     storage: Callable[[], Awaitable[None]]
@@ -39,7 +39,7 @@ class Health:
     logged: dict[str, str | None] = field(default_factory=dict)
 
     async def report(self) -> tuple[bool, dict[str, object]]:
-        """Whether the service is ready, and the state of all it depends on."""
+        """Whether the service is ready, and the state of each dependency."""
         storage = None
         try:
             await self.storage()
@@ -55,7 +55,7 @@ class Health:
 
     def _told(self, name: str, wrong: str | None) -> str:
         if wrong is not None and wrong != self.logged.get(name):
-            log.warning("cannot be used just now", dependency=name, reason=wrong)
+            log.warning("dependency cannot be used", dependency=name, reason=wrong)
         self.logged[name] = wrong
         return "ok" if wrong is None else f"the {name} cannot be used just now; the log says why"
 
@@ -139,12 +139,12 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         request["reason"] = str(error)
         return error_response(error.status, str(error))
     except Transient as error:
-        log.exception("a request failed for now", path=request.path)
+        log.exception("request failed, may succeed later", path=request.path)
         reason = "there is no room left" if isinstance(error, StorageFull) else type(error).__name__
         return error_response(503, f"not possible just now, try again: {reason}")
     except Exception:
         # A client must get an answer, and never a stack trace.
-        log.exception("a request met a defect", path=request.path)
+        log.exception("request failed by a defect", path=request.path)
         return error_response(500, "internal error")
 
 

@@ -11,11 +11,11 @@ from aiohttp.multipart import BodyPartReader
 from aiohttp.streams import StreamReader
 
 MAX_PARTS = 16
-_SLOWEST = 1024  # bytes a second, a quarter of what a poor mobile connection still does
-_GRACE = 30.0  # seconds that a body may fall behind that
+_SLOWEST = 1024  # bytes a second; a poor mobile connection still reaches four times as many
+_GRACE = 30.0  # seconds that a body may lag behind the slowest rate
 _OVERHEAD = 64 * 1024  # bytes around the values: part headers and boundaries
 
-# What aiohttp raises on bytes that are not the body they claim to be.
+# What aiohttp raises when it cannot parse a body.
 MALFORMED = (
     ValueError,
     AssertionError,
@@ -27,7 +27,7 @@ MALFORMED = (
 
 
 class RequestRefused(Exception):
-    """The request ends with this status, and this message for whoever sent it."""
+    """The request is answered with this status and this message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -36,7 +36,7 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True)
 class BodyLimits:
-    """Most bytes of the values; seconds for the whole body; seconds between two pieces of it."""
+    """At most `bytes` of values, `seconds` for the whole body, and `idle_seconds` between two pieces of it."""
 
     bytes: int
     seconds: float
@@ -48,17 +48,17 @@ class BodyLimits:
 
 
 class _Guarded:
-    """The body's stream, counted and timed at every read.
+    """The body's stream. Each read counts its bytes and is limited in time.
 
-    aiohttp bounds neither a streamed body nor the lines before its first boundary, and waits for a slow sender for
-    ever. All that its multipart reader takes passes through here.
+    aiohttp does not limit a streamed body or the lines before its first boundary, and waits for a slow sender without
+    end. Its multipart reader therefore reads through this class.
     """
 
     def __init__(self, stream: StreamReader, limits: BodyLimits) -> None:
         self._stream = stream
         self._limits = limits
         self._left = limits.bytes + _OVERHEAD
-        self._late = self._now() + _GRACE  # every byte puts it off, so that no burst buys more than the grace
+        self._late = self._now() + _GRACE  # each byte moves it; no burst moves it further than the grace
 
     async def read(self, size: int = -1) -> bytes:
         return self._counted(await self._timed(self._stream.read(size)))
@@ -96,7 +96,7 @@ class _Guarded:
 
 @asynccontextmanager
 async def enforce_limits(limits: BodyLimits) -> AsyncIterator[None]:
-    """Around the reading of a body: raises Refused when it takes too long or is malformed."""
+    """Around the reading of a body: raises RequestRefused when it takes too long or is malformed."""
     try:
         async with asyncio.timeout(limits.seconds):
             yield
@@ -107,7 +107,7 @@ async def enforce_limits(limits: BodyLimits) -> AsyncIterator[None]:
 
 
 async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[BodyPartReader]:
-    """The parts of a multipart body, each to be read before the next is asked for. Raises Refused."""
+    """The parts of a multipart body, each to be read before the next is asked for. Raises RequestRefused."""
     if request.content_length is not None and request.content_length > limits.bytes + _OVERHEAD:
         raise limits.too_large()
     reader = MultipartReader(request.headers, _Guarded(request.content, limits))  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIter
 
 
 async def part_chunks(part: BodyPartReader, limits: BodyLimits, size: int = 64 * 1024) -> AsyncIterator[bytes]:
-    """The part's content in pieces. Raises Refused when it is more than the limit."""
+    """The part's content in pieces. Raises RequestRefused when it is more than the limit."""
     total = 0
     while chunk := await part.read_chunk(size):
         total += len(chunk)

@@ -1,4 +1,4 @@
-"""Cross-origin requests: which pages may call, and the browser's question beforehand."""
+"""Cross-origin requests: which pages may call, and the preflight request."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,7 +10,7 @@ _PREFLIGHT_SECONDS = "86400"
 
 
 def cors(origins: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """What lets pages of `origins` (or of all, for `*`) read the answers: called before each of them is sent."""
+    """A hook that adds the headers that let pages of `origins` (of all, for `*`) read a response."""
 
     async def allow(request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get(hdrs.ORIGIN)
@@ -20,7 +20,7 @@ def cors(origins: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse]
             return
         response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = "*" if "*" in origins else origin
         response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
-        if _asks(request):
+        if _is_preflight(request):
             response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = ALLOWED_METHODS
             response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _PREFLIGHT_SECONDS
             wanted = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS)
@@ -32,10 +32,10 @@ def cors(origins: tuple[str, ...]) -> Callable[[web.Request, web.StreamResponse]
 
 @web.middleware
 async def preflight(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Middleware that answers the browser's question."""
-    return web.Response(status=204) if _asks(request) else await handler(request)
+    """Middleware that answers preflight requests."""
+    return web.Response(status=204) if _is_preflight(request) else await handler(request)
 
 
-def _asks(request: web.Request) -> bool:
+def _is_preflight(request: web.Request) -> bool:
     names = (hdrs.ORIGIN, hdrs.ACCESS_CONTROL_REQUEST_METHOD)
     return request.method == hdrs.METH_OPTIONS and all(name in request.headers for name in names)

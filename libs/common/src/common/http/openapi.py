@@ -107,20 +107,18 @@ def _errors(answers: Mapping[int, str]) -> dict[str, Any]:
 def page(described: dict[str, Any]) -> str:
     """The document for people, without anything from elsewhere."""
     prefix = described["servers"][0]["url"].rstrip("/")
-    multipart_parts = [
-        f"<!doctype html><meta charset=utf-8><title>{html.escape(described['info']['title'])}</title>{_STYLE}"
-    ]
-    multipart_parts.append(f"<h1>{html.escape(described['info']['title'])}</h1>")
+    lines = [f"<!doctype html><meta charset=utf-8><title>{html.escape(described['info']['title'])}</title>{_STYLE}"]
+    lines.append(f"<h1>{html.escape(described['info']['title'])}</h1>")
     for path, methods in described["paths"].items():
         for method, operation in methods.items():
-            multipart_parts.append(f"<h2><code>{method.upper()} {html.escape(prefix + path)}</code></h2>")
-            multipart_parts.append(f"<p>{html.escape(operation['summary'])}</p>{_takes(operation)}<table>")
-            multipart_parts += [
+            lines.append(f"<h2><code>{method.upper()} {html.escape(prefix + path)}</code></h2>")
+            lines.append(f"<p>{html.escape(operation['summary'])}</p>{_takes(operation)}<table>")
+            lines += [
                 f"<tr><td><code>{status}</code><td>{html.escape(answer['description'])}"
                 for status, answer in operation["responses"].items()
             ]
-            multipart_parts.append("</table>")
-    return "\n".join(multipart_parts)
+            lines.append("</table>")
+    return "\n".join(lines)
 
 
 def _takes(operation: dict[str, Any]) -> str:

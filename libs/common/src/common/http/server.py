@@ -1,4 +1,4 @@
-"""Where an application listens: never more connections than it has descriptors for, and none that keeps it waiting."""
+"""The port of an application, with a limit on its connections and on how long each may stay idle."""
 
 import asyncio
 import resource
@@ -16,14 +16,14 @@ HEALTH = ("/ping", "/livez", "/readyz")
 
 # A browser sends a whole head at once; a client that keeps a connection opens another when it has been closed.
 _HEAD_SECONDS = 10.0
-_MOST = 4096  # connections, however many descriptors there are: each takes some memory, too
+_MOST = 4096  # connections, also with more descriptors: each takes some memory
 _LEAST = 16
 _ACCEPTED_AT_ONCE = 64  # before any of them can be counted
-# Descriptors for as many that come, and as many that are closed for them but not yet gone; for logs, broker, store and
-# decoding processes; and for connections in excess.
+# Descriptors for the connections of one accept, for as many that are closed for them but not yet gone, for connections
+# in excess, and for logs, broker, store and decoding processes.
 _KEPT = 192
 _EACH = 2  # descriptors of a connection: its own, and the file that is sent or received
-_IN_EXCESS = 16  # connections beyond the most; each is told that there are too many, or how the service is
+_IN_EXCESS = 16  # connections beyond the limit; each gets 503, or the answer to a health check
 
 
 def most_connections() -> int:
@@ -34,16 +34,16 @@ def most_connections() -> int:
 
 
 class Connections:
-    """Those that are open at one port, oldest first."""
+    """The open connections of one port, oldest first."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[Connection, None] = {}
 
     def opened(self, connection: "Connection") -> None:
-        """Count it. Where there are too many, the one goes that the service has waited for longest.
+        """Count it. If there are too many, close the one that the service has waited for longest.
 
-        What is still beyond the most is in excess, and of those in excess the first goes.
+        What is still beyond the limit is in excess. Of too many in excess, the oldest is closed.
         """
         self._open[connection] = None
         if len(self._open) <= self._most:
@@ -57,7 +57,7 @@ class Connections:
             self._drop(next(one for one in self._open if one.in_excess), "in excess")
 
     def closed(self, connection: "Connection") -> None:
-        """Count it no more."""
+        """Stop counting it."""
         self._open.pop(connection, None)
 
     def _drop(self, connection: "Connection", which: str) -> None:
@@ -133,7 +133,7 @@ class BoundedSite(web.BaseSite):
 
 @web.middleware
 async def refuse_excess(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Middleware that answers, over a connection in excess, nothing but how the service is."""
+    """Middleware that answers health checks alone over a connection in excess, and 503 to all else."""
     connection = request.protocol
     if not (isinstance(connection, Connection) and connection.in_excess):
         return await handler(request)

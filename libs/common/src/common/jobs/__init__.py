@@ -1,4 +1,4 @@
-"""What commands that go through very many images share: options, outcomes, progress, and going on after a kill."""
+"""What commands that go through very many images share: options, outcomes, progress, retries and a temporary index."""
 
 from common.jobs.command import NOT_POSSIBLE, Command, job_command
 from common.jobs.ledger import TemporaryIndex

@@ -16,7 +16,7 @@ NOT_POSSIBLE = "it cannot run, or cannot go on; the last line says why"
 
 
 def same_command(arguments: list[str]) -> tuple[str, list[str]]:
-    """For commands that go on where they were when they are given once more."""
+    """For commands that continue when they are run again with the same arguments."""
     return "this goes on", arguments
 
 

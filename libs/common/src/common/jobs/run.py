@@ -1,4 +1,4 @@
-"""Working through very many images, some at once, over outages, until they end or somebody stops it."""
+"""Processing very many images, several at once, with retries over outages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,7 +29,7 @@ async def process_all(
     try:
         await _all(items, work, ended, at_once)
     except BaseExceptionGroup as group:
-        # A fault of the listing itself is among them as it is: it cannot be gone on with from where it was.
+        # A fault of the listing itself is not retried: a listing cannot be continued.
         faults, others = group.split((JobFault, Transient))
         if others is not None or faults is None:
             raise
@@ -55,14 +55,14 @@ async def _all(
 
 
 async def retry_transient(work: Callable[[], Awaitable[T]], image: str) -> T:
-    """What `work` returns, once it does not meet a Transient fault. Raises JobFault when that lasts."""
+    """What `work` returns. A Transient fault is retried. Raises JobFault when that lasts."""
     for delay in _PATIENCE:
         try:
             return await work()
         except StorageFull as fault:
             raise JobFault(f"there is no room left: {fault}") from fault
         except Transient as fault:
-            log.warning("waiting", image=image, seconds=delay, reason=str(fault) or type(fault).__name__)
+            log.warning("image will be retried", image=image, seconds=delay, reason=str(fault) or type(fault).__name__)
             await asyncio.sleep(delay)
     try:
         return await work()

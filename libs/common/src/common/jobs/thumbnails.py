@@ -36,7 +36,7 @@ class ImageGone(Exception):
 
 
 class Thumbnails:
-    """Makes sure of the thumbnails of public images. What it hears by `on_event` is only a reason to look."""
+    """Requests the thumbnails of public images and waits for them. An event is only a reason to look at the buckets."""
 
     def __init__(self, buckets: Buckets, bus: Bus, plan: Plan, source: str) -> None:
         self._buckets = buckets
@@ -47,7 +47,7 @@ class Thumbnails:
         self._told: dict[str, StageData] = {}
 
     def on_event(self, event: Event) -> None:
-        """Told of every event that passes."""
+        """Called with every event."""
         if isinstance(event, ThumbnailsReady | ThumbnailsFailed) and event.subject.name in self._listening:
             self._told[event.subject.name] = event.data
             self._listening[event.subject.name].set()
@@ -90,9 +90,9 @@ class Thumbnails:
                 await self._buckets.active.delete(record_key(image, stage))
 
     async def make(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
-        """Have these stages rendered that have no record; returns once that has ended, with why it failed.
+        """Have those of the stages rendered that have no record. Returns when that has ended: why it failed, or None.
 
-        Raises Gone, StorageFault, BusFault, and JobFault when the resizers' settings are not those of this command.
+        Raises ImageGone, StorageFault, BusFault, and JobFault when the resizers have other settings than this command.
         """
         # Originals of one name have one record between them, so that they take turns.
         while image.name in self._listening:  # noqa: ASYNC110 - it hardly ever is
@@ -100,7 +100,7 @@ class Thumbnails:
         heard = self._listening[image.name] = asyncio.Event()
         try:
             await self._ask(image, stages)
-            return await self._settled(image, stages, heard)
+            return await self._wait_for_end(image, stages, heard)
         finally:
             del self._listening[image.name]
             self._told.pop(image.name, None)
@@ -113,7 +113,7 @@ class Thumbnails:
             data = RequestData(lane=Lane.BULK, stage=stage)
             await self._bus.publish(ThumbnailsRequested(source=self._source, subject=image, data=data))
 
-    async def _settled(self, image: ImageKey, stages: Sequence[Stage], heard: asyncio.Event) -> Failure | None:
+    async def _wait_for_end(self, image: ImageKey, stages: Sequence[Stage], heard: asyncio.Event) -> Failure | None:
         began = asked = time.monotonic()
         silence = _SILENCE
         while time.monotonic() - began < _LONGEST:

@@ -1,6 +1,6 @@
-"""The events, in CloudEvents 1.0 form: immutable, versioned, and only ever added to.
+"""The events, in CloudEvents 1.0 form: immutable, versioned, and only extended.
 
-An event says where to look; the buckets hold the truth. So any of them may be lost, doubled or reordered.
+An event says where to look; the buckets hold the truth. So events may be lost, doubled or reordered.
 A field that a reader does not know is ignored, and a new field has a default, so that old and new services
 can run side by side. A change that breaks readers gets a new `dataschema`.
 """
@@ -85,7 +85,7 @@ class _Event(BaseModel):
 
 
 class ImageUploaded(_Event):
-    """An original is stored, and owes thumbnails."""
+    """An original is stored; its variants are owed."""
 
     type: Literal["ImageUploaded"] = "ImageUploaded"
     dataschema: Literal["urn:image-backend:ImageUploaded:1"] = "urn:image-backend:ImageUploaded:1"
@@ -117,7 +117,7 @@ class ThumbnailsFailed(_Event):
 
 
 class ActivationRequested(_Event):
-    """Somebody wants the image public."""
+    """Somebody asks for the image to be made public."""
 
     type: Literal["ActivationRequested"] = "ActivationRequested"
     dataschema: Literal["urn:image-backend:ActivationRequested:1"] = "urn:image-backend:ActivationRequested:1"

@@ -1,8 +1,8 @@
-"""Events whose state is already in the buckets, on their way to a broker that may be away.
+"""Events that wait in memory until the broker takes them. What they tell of is already in the buckets.
 
-The caller has done what the event tells of, so it must not fail for the broker's sake, and waits a second at most.
-What was not confirmed by then is sent again, under the same id, until it is. A crash loses it: the reconciler finds
-what the buckets owe.
+The caller waits for at most a second, and does not fail when the broker is away. An event that was not confirmed by
+then is sent again, under the same id, until it is. A crash loses it; the reconciler then repairs what the buckets owe
+(docs/bucket-protocol.md#store-before-publish).
 """
 
 import asyncio
@@ -23,14 +23,14 @@ _MOST = 100_000  # events of about 1 KB; beyond it the reconciler has to find th
 
 
 class Outbox:
-    """Sends events now or later. `run` is the background task that does the latter."""
+    """Sends events now or later. `run` is the background task that sends them later."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._waiting: dict[str, Event] = {}
 
     async def send(self, event: Event) -> None:
-        """Publish the event, or keep it to be published later; returns within about a second either way."""
+        """Publish the event, or keep it to be published later; returns within about a second."""
         try:
             async with asyncio.timeout(PATIENCE):
                 await self._bus.publish(event)

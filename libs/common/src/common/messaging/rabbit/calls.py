@@ -1,4 +1,4 @@
-"""Calls to the library, which may refuse, hang, or cancel what nobody cancelled: each ends here, if with a BusFault."""
+"""Calls to aio-pika with a time limit. Refusals, silence and the library's own cancellations become BusFault."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -11,7 +11,7 @@ from common.errors import BusFault
 
 T = TypeVar("T")
 
-_abandoned: set[asyncio.Future[Any]] = set()  # what does not end when it is cancelled; the loop alone would forget it
+_abandoned: set[asyncio.Future[Any]] = set()  # calls that do not end when cancelled; the loop keeps no reference
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Bounds:
 
 
 async def answered(what: str, call: Awaitable[T], seconds: float) -> T:
-    """The result of the call. Raises BusFault when the broker is away, says no, or is silent for so many seconds.
+    """The result of the call. Raises BusFault when the broker is away, refuses, or does not answer in time.
 
     The call runs as a task of its own: some of the library's calls do not end when they are cancelled, and so a
     cancellation that comes out of one is never ours.
@@ -52,8 +52,8 @@ def outcome(what: str, task: asyncio.Future[T]) -> T:
     """The result of a task that has ended. Raises BusFault for whatever the library raises of the broker."""
     try:
         return task.result()
-    except asyncio.CancelledError as error:  # so aiormq ends calls over a connection that it gives up
-        raise BusFault(f"{what}: the connection to the broker was given up") from error
+    except asyncio.CancelledError as error:  # aiormq cancels calls over a connection that it closes
+        raise BusFault(f"{what}: the connection to the broker was closed") from error
     except (AMQPError, ChannelInvalidStateError, OSError, TimeoutError) as error:
         raise BusFault(f"{what}: {error or type(error).__name__}") from error
     except RuntimeError as error:  # aiormq: "writer is closed", "connection is closing"

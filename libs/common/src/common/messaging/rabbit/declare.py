@@ -9,8 +9,8 @@ from common.messaging.topology import DEAD_DELIVERY_LIMIT, DELIVERY_LIMIT, EXCHA
 _QUORUM = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
 
 
-def _to(queue: str) -> dict[str, str]:
-    """Dead-letter by the default exchange, straight to one queue: no other subscriber ever sees the message."""
+def _dead_letter_to(queue: str) -> dict[str, str]:
+    """Dead-letter through the default exchange to one queue, so that no other queue gets the message."""
     return {
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": queue,
@@ -19,7 +19,7 @@ def _to(queue: str) -> dict[str, str]:
 
 
 async def declare(channel: AbstractChannel, retry_delays: tuple[float, ...]) -> None:
-    """Declare all of the topology, targets before what points at them."""
+    """Declare all of the topology, a queue before those that dead-letter to it."""
     exchange = await channel.declare_exchange(EXCHANGE, ExchangeType.TOPIC, durable=True)
     for queue in QUEUES:
         await _declare_queue(channel, queue, exchange, retry_delays)
@@ -34,7 +34,7 @@ async def _declare_queue(
     work = await channel.declare_queue(
         queue.name,
         durable=True,
-        arguments={**_QUORUM, **_to(queue.dead), "x-delivery-limit": DELIVERY_LIMIT},
+        arguments={**_QUORUM, **_dead_letter_to(queue.dead), "x-delivery-limit": DELIVERY_LIMIT},
     )
     for delay in retry_delays:
         await channel.declare_queue(
@@ -42,7 +42,7 @@ async def _declare_queue(
             durable=True,
             arguments={
                 **_QUORUM,
-                **_to(queue.name),
+                **_dead_letter_to(queue.name),
                 "x-delivery-limit": DELIVERY_LIMIT,
                 "x-message-ttl": round(delay * 1000),
             },

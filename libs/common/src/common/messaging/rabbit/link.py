@@ -1,7 +1,6 @@
-"""One connection to the broker that is opened again, with all that hangs on it, whenever anything of it is lost.
+"""One connection to the broker. Whenever it, a channel or a consumer is lost, all of it is opened anew.
 
-Connections are watched here and not by aio-pika's robust ones: one rule (whatever is lost, open all of it anew) is
-easier to trust than the sum of what each robust object restores by itself.
+This one rule replaces aio-pika's robust connections, where each object restores itself in its own way.
 """
 
 import asyncio
@@ -26,7 +25,7 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to connect
 
 
 def pause(failures: int) -> float:
-    """Seconds until the next attempt after so many: longer each time, and never those of all other replicas."""
+    """Seconds until the next attempt: more after each failure, and random, so that replicas do not come all at once."""
     return _PAUSES[min(failures, len(_PAUSES)) - 1] * random.uniform(0.5, 1.5)  # noqa: S311
 
 
@@ -44,7 +43,7 @@ class Link:
         self.trouble: str | None = "not connected to the broker yet"
 
     def start(self) -> None:
-        """Begin to connect, in the background and for as long as it takes."""
+        """Begin to connect, in the background, until it succeeds."""
         self._task = asyncio.create_task(self._keep_open())
 
     async def stop(self) -> None:
@@ -107,14 +106,14 @@ class Link:
         except InvalidFrameError as error:
             if "Connection.OpenOk" not in str(error):
                 raise
-            # The library keeps what the broker answered to itself; this is all that RabbitMQ can mean by it.
+            # The library hides the broker's answer. RabbitMQ closes at this point for these two reasons alone.
             host = URL(self._url).path.removeprefix("/") or "/"
             raise BusFault(
                 f"{what}: the virtual host {host!r} does not exist, or the user of RABBITMQ_URL may not use it"
             ) from error
         finally:
             if connection.transport is None:
-                await connection.close()  # else its finalizer would try to, in whatever thread it runs
+                await connection.close()  # else its finalizer would close it, in any thread
         return connection
 
     async def _close(self) -> None:

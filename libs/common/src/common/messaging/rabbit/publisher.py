@@ -1,8 +1,8 @@
 """Publishing over one channel, with confirms.
 
-A broker with an alarm (memory, disk) reads nothing more and refuses nothing: whatever was written meanwhile arrives in
-the end, each copy of it. So a message whose confirm is outstanding is never sent again over the same channel; whoever
-asks again waits for the confirm of the first copy, and is told of one that came meanwhile.
+A broker with an alarm (memory, disk) stops reading and refuses nothing: every copy that was written meanwhile arrives
+in the end. So a message that waits for its confirm is never sent again over the same channel. A caller that sends it
+again waits for the confirm of the first copy, or returns at once if that has come.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from common.errors import BusFault
 from common.messaging.rabbit.calls import Bounds, answered, outcome
 from common.messaging.rabbit.session import Session
 
-_MOST = 1000  # messages of about 1 KB that may be outstanding; more would only pile up in memory
+_MOST = 1000  # messages of about 1 KB that may wait for their confirms, in memory
 
 
 class _Copy(NamedTuple):
-    """By what a second copy of a message is known."""
+    """What tells that two messages are copies of one."""
 
     exchange: str
     key: str
@@ -73,7 +73,7 @@ class Publisher:
         if sending.task.done():
             outcome(what, sending.task)
             return
-        await self._give_up_in_the_end()
+        await self._lose_session_if_overdue()
         raise BusFault(f"{what}: no confirm within {self._bounds.confirm:g} s")
 
     def _begin(self, what: str, copy: _Copy, message: Message, *, mandatory: bool) -> None:
@@ -90,7 +90,7 @@ class Publisher:
             return
         error = task.exception()
         if isinstance(error, PublishError):
-            self._session.lose(f"nothing takes what is published for {copy.key}: a queue is missing")
+            self._session.lose(f"no queue takes messages for {copy.key}: a queue is missing")
         # An event is published once, and again only where that is not known to have succeeded. What goes straight to
         # a queue may have to go there again later.
         if error is None and not sending.waiting and copy.exchange:
@@ -107,8 +107,8 @@ class Publisher:
         """Since when the oldest outstanding message has been waiting."""
         return next((sending.since for sending in self._unconfirmed.values()), None)
 
-    async def _give_up_in_the_end(self) -> None:
-        """A confirm that does not come although the broker takes messages will not come over this channel any more."""
+    async def _lose_session_if_overdue(self) -> None:
+        """Lose the session when a confirm is overdue and the broker does not block: it will not come any more."""
         if await self._is_blocked():
             self._blocked = _now()
         oldest = self._oldest()

@@ -10,7 +10,7 @@ from common.messaging.rabbit.calls import answered
 
 
 class Session:
-    """Watches the connection, its channels and their consumers. What is lost once is not used again."""
+    """Watches the connection, its channels and their consumers. A session that lost one of them is not used again."""
 
     def __init__(self, connection: AbstractConnection) -> None:
         self.connection = connection
@@ -20,7 +20,7 @@ class Session:
         connection.close_callbacks.add(self._closed)
 
     async def channel(self, *, on_return_raises: bool = False) -> AbstractChannel:
-        """A channel without which the session is lost."""
+        """Open a channel. The session is lost when the channel is."""
         channel = await self.connection.channel(on_return_raises=on_return_raises)
         channel.close_callbacks.add(self._closed)
         underlay = await channel.get_underlay_channel()
@@ -28,12 +28,12 @@ class Session:
         return channel
 
     def lose(self, why: str) -> None:
-        """Give the session up."""
+        """Declare the session lost."""
         self._why = self._why or why
         self._lost.set()
 
     async def lost(self) -> str:
-        """Wait until something is lost, and say what."""
+        """Wait until the session is lost, and return why."""
         await self._lost.wait()
         return self._why
 
@@ -43,7 +43,7 @@ class Session:
         return not self._lost.is_set() and not self.connection.is_closed
 
     async def close(self, seconds: float) -> None:
-        """Close the connection, or leave it to the library where that takes too long."""
+        """Close the connection, or abandon that after so many `seconds`."""
         self.connection.close_callbacks.discard(self._closed)
         with suppress(BusFault):
             await answered("closing", self.connection.close(), seconds)
