@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks.report import say
 from tests.soak.account import Account, Place
-from tests.soak.audit import Audit, audit
+from tests.soak.audit import Audit, audit_contents, audit_keys
 from tests.soak.chaos import Chaos
 from tests.soak.clients import Clients
 from tests.support.deployment import Deployment
@@ -56,7 +56,10 @@ async def soak(minutes: float, seed: int, store: str, folder: Path) -> bool:
         quiet = time.monotonic()
         await clients.finish()
         found = await _equal(account, deployment, quiet + _QUIET)
-        _summarise(account, chaos, found, time.monotonic() - quiet, await _dead_letters(deployment))
+        seconds = time.monotonic() - quiet
+        if not found.differences:
+            found.differences += await audit_contents(account, deployment.buckets, _PLAN)
+        _summarise(account, chaos, found, seconds, await _dead_letters(deployment))
         say(f"left in TEMP_FOLDER  {len(list((folder / 'temp').iterdir()))}")
     return not found.differences and not account.violations
 
@@ -78,7 +81,7 @@ async def _proxied(deployment: Deployment, stack: AsyncExitStack) -> dict[str, P
 async def _equal(account: Account, deployment: Deployment, deadline: float) -> Audit:
     """The last comparison: the first without a difference, or the one at the deadline."""
     while True:
-        found = await audit(account, deployment.buckets, _PLAN)
+        found = await audit_keys(account, deployment.buckets, _PLAN)
         if not found.differences or time.monotonic() > deadline:
             return found
         await asyncio.sleep(2)
