@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.soak.account import Account, Call, Place
-from tests.soak.audit import audit, whole
+from tests.soak.audit import Audit, audit_contents, audit_keys, whole
 
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
@@ -55,6 +55,14 @@ def answered() -> Account:
         for call in calls:
             account.answered(image, call)
     return account
+
+
+async def audit(account: Account, buckets: Buckets, plan: Plan) -> Audit:
+    """As a soak run does at its end."""
+    found = await audit_keys(account, buckets, plan)
+    if not found.differences:
+        found.differences += await audit_contents(account, buckets, plan)
+    return found
 
 
 async def test_buckets_as_they_were_answered(buckets: Buckets) -> None:
