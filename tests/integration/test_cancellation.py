@@ -195,14 +195,14 @@ async def test_an_upload_whose_name_nobody_learns_is_not_stored(
     pool: Any = Decoders(orientation)
     bus: Any = Bus()
     uploads = UploadContext(incoming=folders.buckets.incoming, outbox=Outbox(bus), pool=pool, orient_pool=pool)
-    upload = folders.temporary / "upload"
+    upload, original = folders.temporary / "upload", b"\xff\xd8\xff, as a JPEG begins"
     for point in points(manner):
-        upload.write_bytes(b"photo")  # as the copy under its key cannot be changed, this one must be new
+        upload.write_bytes(original)  # as the copy under its key cannot be changed, this one must be new
         cancelled = await point.interrupt(accept_upload(upload, context=uploads))
         upload.unlink()
         assert folders.nothing_temporary()
         stored = set(folders.files().values())
-        assert stored == (set() if cancelled else {b"photo" if orientation == 1 else b"turned"})
+        assert stored == (set() if cancelled else {original if orientation == 1 else b"turned"})
         for key in await keys(folders.buckets.incoming):
             await folders.buckets.incoming.delete(key)
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
 from pydantic import BaseModel
+from tests.support.eventually import eventually
 from tests.support.hostile import Act, Answer, act
 from tests.support.pictures import photo
 
@@ -52,6 +54,47 @@ async def test_whatever_an_image_does_costs_that_image_alone(
     assert error.value.fault is fault
     assert reason in error.value.reason
     await asyncio.gather(*(do(pool, "work") for _ in range(4)))
+
+
+async def test_a_process_that_met_a_fault_is_never_reused() -> None:
+    async with Pool.open(1, Limits(memory_mb=512, wall_seconds=1)) as one:
+        before = await pid_of_the_next(one)
+        for what in ("refuse", "eat", "lie", "defect", "wrong call", "fail to read", "exit", "hang"):
+            with pytest.raises((ImageError, Defect, Transient)):
+                await do(one, what)
+            after = await pid_of_the_next(one)
+            assert after != before, what
+            with pytest.raises(ProcessLookupError):
+                os.kill(before, 0)
+            before = after
+
+
+async def test_a_process_is_replaced_after_its_number_of_images_and_no_slot_is_lost() -> None:
+    async with Pool.open(2, Limits(memory_mb=512, decoder_jobs=3)) as worn:
+        answers = await asyncio.gather(*(do(worn, "pid") for _ in range(12)))
+        pids = Counter(answer.text for answer, _ in answers if isinstance(answer, Answer))
+        assert sorted(pids.values()) == [3, 3, 3, 3]
+        assert len({*await asyncio.gather(*(pid_of_the_next(worn) for _ in range(2)))}) == 2, "both slots are there"
+
+
+async def test_a_successor_starts_before_there_is_work_for_it() -> None:
+    async with Pool.open(1, Limits(memory_mb=512, decoder_jobs=1)) as worn:
+        first = await pid_of_the_next(worn)
+
+        async def successor() -> int | None:
+            return next((pid for pid in decoding_processes() if pid != first), None)
+
+        async def started() -> bool:
+            return await successor() is not None
+
+        await eventually(started, "a successor")
+        assert await successor() == await pid_of_the_next(worn)
+
+
+def decoding_processes() -> set[int]:
+    """Those that this process has started."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return {int(pid) for pid in children if b"common.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
 async def test_what_can_wait_gives_way_and_is_not_blamed_for_it(pool: Pool) -> None:

@@ -148,7 +148,7 @@ Step = Callable[[Site, ImageKey], Awaitable[object]]
 async def upload(site: Site) -> ImageKey:
     """The key of a new upload."""
     path = site.temporary / "upload"
-    await asyncio.to_thread(path.write_bytes, b"photo")
+    await asyncio.to_thread(path.write_bytes, b"\xff\xd8\xff, as a JPEG begins")
     try:
         return await accept_upload(path, context=site.uploads)
     finally:

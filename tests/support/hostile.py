@@ -14,6 +14,7 @@ import pyvips
 from pydantic import BaseModel
 from tests.support.walls import ATTEMPTS
 
+from common.errors import FailureClass, ImageError
 from common.sandbox.protocol import Job, Original, Reply, operation, pack
 
 
@@ -102,6 +103,10 @@ def _is_pipe(descriptor: int) -> bool:
         return False
 
 
+def _refuse() -> str:
+    raise ImageError(FailureClass.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
+
+
 def _pid() -> str:
     time.sleep(0.2)  # so that every process gets to answer
     return str(os.getpid())
@@ -125,6 +130,8 @@ _ACTS: dict[str, Callable[[], str]] = {
     "burn": _burn,
     "eat": _eat,
     "babble": _babble,
+    "refuse": _refuse,
+    "fail to read": lambda: os.read(99, 1).decode(),
     "defect": lambda: str(1 // 0),
     "wrong call": lambda: str(pyvips.Image.black(4, 4, bands=2).linear([1, 2, 3], [0, 0, 0]).avg()),
     "wrong arguments": lambda: str(pyvips.Image.black(4, 4).crop(1)),

@@ -12,7 +12,7 @@ from common.errors import Defect, ImageError, KeyTaken, StorageFault, Transient
 from common.images.names import Format, ImageKey
 from common.imaging.location import Stripped, strip_location
 from common.imaging.orient import Upright, orient
-from common.imaging.probe import Header, probe
+from common.imaging.probe import SNIFF_BYTES, Header, probe, sniff
 from common.messaging.events import ImageUploaded
 from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
@@ -45,6 +45,8 @@ async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
     Raises ImageError when the file is not an image that is accepted, and StorageFault. Nothing stays stored after an
     exception or a cancellation.
     """
+    # What no decoder would take costs none: each fault ends a decoding process.
+    sniff(_head(path))
     header, _ = await context.pool.run(probe, Job(limits=context.pool.limits), Header, path)
     async with AsyncExitStack() as copies:
         if context.orient_pool is not None and header.orientation != 1:
@@ -61,6 +63,12 @@ async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
         await to_the_end(_remove(key, context.incoming))
         raise
     return key
+
+
+def _head(path: Path) -> bytes:
+    """Its first bytes, which have just been written and so are in memory."""
+    with path.open("rb") as file:
+        return file.read(SNIFF_BYTES)
 
 
 async def _remove(key: ImageKey, incoming: Storage) -> None:

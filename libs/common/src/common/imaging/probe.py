@@ -49,15 +49,20 @@ class Header(BaseModel):
         return self.width if self.sideways else self.height
 
 
-def sniff(head: bytes) -> Format | None:
-    """The format that the first bytes announce, or None for none that is accepted. Looks at SNIFF_BYTES at most."""
+def sniff(head: bytes) -> Format:
+    """The format that the first bytes announce. Looks at SNIFF_BYTES at most, and decodes nothing.
+
+    Raises ImageError for none that is accepted.
+    """
     if head.startswith(b"\xff\xd8\xff"):
         return Format.JPG
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
         return Format.PNG
     if head.startswith((b"GIF87a", b"GIF89a")):
         return Format.GIF
-    return Format.SVG if _is_svg(head[:SNIFF_BYTES]) else None
+    if _is_svg(head[:SNIFF_BYTES]):
+        return Format.SVG
+    raise ImageError(FailureClass.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
 
 
 def _is_svg(head: bytes) -> bool:
@@ -87,8 +92,6 @@ def load(original: Original, image_format: Format, **options: object) -> pyvips.
 def header(original: Original, limits: Limits) -> tuple[Header, pyvips.Image]:
     """The image's header and the lazily opened image, a GIF with its first frame. Raises ImageError where refused."""
     found = sniff(original[:SNIFF_BYTES])
-    if found is None:
-        raise ImageError(FailureClass.UNSUPPORTED, "it is not a JPEG, PNG, GIF or SVG image")
     image = load(original, found, access="sequential")
     frames = image.get("n-pages") if image.get_typeof("n-pages") else 1
     _check(image.width, image.height, frames, limits)

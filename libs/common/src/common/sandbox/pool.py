@@ -1,7 +1,8 @@
 """The pool of decoding processes.
 
 One bad image costs one failure: a process that crashes, hangs or takes too much is ended and replaced, and its
-neighbours go on. A crash is tried once more in a fresh process before it is held against the image, because a
+neighbours go on. A process is given another job only when it has ended the last one well, and DECODER_JOBS of them at
+most. A crash is tried once more in a fresh process before it is held against the image, because a
 process can also fall to something that is not its fault. What the machine does is never held against an image: a
 process that cannot start, is stopped, or gets no CPU.
 """
@@ -10,9 +11,9 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 import structlog
 from pydantic import BaseModel, ValidationError
@@ -36,6 +37,30 @@ _NICENESS = 10
 
 # What runs out of time by the clock is slow by itself only if it had the CPU for this share of the time.
 _SHARE_OF_CPU = 0.5
+
+
+@dataclass(frozen=True)
+class _Work(Generic[R]):
+    """A job: the operation's short name and its full one, what it takes as JSON, and the type of its result."""
+
+    name: str
+    operation: str
+    job: str
+    result: type[R]
+
+    def result_of(self, reply: Reply) -> R:
+        """Raises ImageError, Transient or Defect where there is none."""
+        if reply.trace:
+            log.error("a decoding process met a defect", operation=self.name, trace=reply.trace)
+            raise Defect(f"a defect in {self.name}")
+        if reply.system_error:
+            raise Transient(f"its decoder cannot do its work: {reply.system_error}")
+        if reply.fault is not None:
+            raise ImageError(reply.fault, reply.reason)
+        try:
+            return self.result.model_validate_json(reply.result or "")
+        except ValidationError as error:
+            raise ImageError(FailureClass.CRASHED, "its decoder gave an answer that makes no sense") from error
 
 
 class Pool:
@@ -99,38 +124,30 @@ class Pool:
         used, the system killed the process twice. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
+        call = _Work(name, operation_name(operation), job.model_dump_json(), result)
         try:
-            with metrics.IMAGING_SECONDS.labels(name).time():
-                reply, blobs = await self._attempts(operation, job, original)
-            _raise_fault(reply, name)
-            found = result.model_validate_json(reply.result or "")
+            with metrics.IMAGING_SECONDS.labels(name).time(), _opened(original) as descriptor:
+                found = await self._attempts(call, descriptor)
         except ImageError as error:
             metrics.IMAGING_JOBS.labels(name, error.fault).inc()
             raise
         except (Transient, Defect) as error:
             metrics.IMAGING_JOBS.labels(name, type(error).__name__.lower()).inc()
             raise
-        except ValidationError as error:
-            metrics.IMAGING_JOBS.labels(name, FailureClass.CRASHED).inc()
-            raise ImageError(FailureClass.CRASHED, "its decoder gave an answer that makes no sense") from error
         metrics.IMAGING_JOBS.labels(name, "ok").inc()
-        metrics.IMAGING_CPU.labels(name).inc(reply.cpu_seconds)
-        self.cpu_seconds += reply.cpu_seconds
-        return found, blobs
+        return found
 
-    async def _attempts(self, operation: Operation[J, R], job: J, original: Path | None) -> tuple[Reply, list[bytes]]:
-        call = operation_name(operation), job.model_dump_json()
-        with _opened(original) as descriptor:
-            try:
-                return await self._once(call, descriptor)
-            except Died as first:
-                if first.code == -signal.SIGXCPU:
-                    raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
-            return await self._again(call, descriptor)
-
-    async def _again(self, call: tuple[str, str], descriptor: int | None) -> tuple[Reply, list[bytes]]:
+    async def _attempts(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         try:
-            return await self._once(call, descriptor)
+            return await self._once(work, descriptor)
+        except Died as first:
+            if first.code == -signal.SIGXCPU:
+                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
+        return await self._again(work, descriptor)
+
+    async def _again(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
+        try:
+            return await self._once(work, descriptor)
         except Died as second:
             if second.code == -signal.SIGXCPU:
                 raise _too_slow(self.limits.cpu_seconds, "of CPU time") from second
@@ -139,27 +156,38 @@ class Pool:
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
             raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
 
-    async def _once(self, call: tuple[str, str], descriptor: int | None) -> tuple[Reply, list[bytes]]:
+    async def _once(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         process = await self._idle.get()
-        healthy = False
+        well = False
         try:
             process = process or await self._processes.start()
             before = process.cpu_seconds()
             try:
                 async with asyncio.timeout(self.limits.wall_seconds):
-                    reply, blobs = await process.call(*call, descriptor, self.limits.cpu_seconds)
+                    reply, blobs = await process.call(work.operation, work.job, descriptor, self.limits.cpu_seconds)
             except TimeoutError as error:
                 raise self._out_of_time(process.cpu_seconds() - before) from error
-            # What is refused at its first bytes reaches no decoder; after any other fault a process is not trusted.
-            healthy = reply.fault in (None, FailureClass.UNSUPPORTED) and not reply.trace
-            return reply, blobs
+            found = work.result_of(reply)
+            metrics.IMAGING_CPU.labels(work.name).inc(reply.cpu_seconds)
+            self.cpu_seconds += reply.cpu_seconds
+            well = True
+            return found, blobs
         finally:
             # Nothing is awaited here: a second cancellation would find the slot in nobody's hands.
-            if process is None or healthy:
-                self._idle.put_nowait(process)
+            if process is None:
+                self._idle.put_nowait(None)
             else:
-                metrics.IMAGING_DEATHS.inc()
-                self._processes.end(process, then=partial(self._idle.put_nowait, None))
+                self._give_back(process, well=well)
+
+    def _give_back(self, process: DecodingProcess, *, well: bool) -> None:
+        """Let the next job have the process if its job ended well, and it may do more; else another in its place."""
+        if not well:
+            metrics.IMAGING_DEATHS.inc()
+        worn = process.jobs == self.limits.decoder_jobs  # never, where that is 0
+        if well and not worn:
+            self._idle.put_nowait(process)
+        else:
+            self._processes.replace(process, then=self._idle.put_nowait)
 
     def _out_of_time(self, cpu_seconds: float) -> ImageError | Transient:
         wall = self.limits.wall_seconds
@@ -180,16 +208,6 @@ def _opened(original: Path | None) -> Iterator[int | None]:
         raise Transient(f"its decoder cannot be given its file: {error}") from error
     with file:
         yield file.fileno()
-
-
-def _raise_fault(reply: Reply, operation: str) -> None:
-    if reply.trace:
-        log.error("a decoding process met a defect", operation=operation, trace=reply.trace)
-        raise Defect(f"a defect in {operation}")
-    if reply.system_error:
-        raise Transient(f"its decoder cannot do its work: {reply.system_error}")
-    if reply.fault is not None:
-        raise ImageError(reply.fault, reply.reason)
 
 
 def _too_slow(seconds: float, of_what: str) -> ImageError:

@@ -63,6 +63,7 @@ class DecodingProcess:
 
     def __init__(self, process: asyncio.subprocess.Process, calls: socket.socket) -> None:
         self.walls = Walls(landlock=0, seccomp=False)
+        self.jobs = 0  # that it has been given so far
         self._process = process
         self._calls = calls
 
@@ -111,6 +112,7 @@ class DecodingProcess:
         call = Call(operation=operation, job=job, token=secrets.token_hex(16))
         stdout = self._process.stdout
         assert stdout is not None
+        self.jobs += 1
         try:
             self._allow_cpu(cpu_seconds)
             await self._send(b"".join(pack(call, [])), original)

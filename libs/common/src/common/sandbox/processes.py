@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 
 import structlog
 
@@ -49,10 +50,18 @@ class Processes:
                 self.end(starting.result())
             raise
 
-    def end(self, process: DecodingProcess, then: Callable[[], None] = lambda: None) -> None:
-        """Kill it now, and call `then` once it is gone, with all its memory."""
+    def end(self, process: DecodingProcess) -> None:
+        """Kill it now."""
         process.kill()
-        self._spawn(self._gone(process, then))
+        self._spawn(self._gone(process))
+
+    def replace(self, process: DecodingProcess, then: Callable[[DecodingProcess | None], None]) -> None:
+        """Kill it now; once it is gone, with all its memory, start another. `then` is given that, or None.
+
+        So a job that comes later finds a process, and one that is waiting already waits for no more than a start.
+        """
+        process.kill()
+        self._spawn(self._replaced(process, then))
 
     async def close(self) -> None:
         """End all of them. Returns once they are gone."""
@@ -89,12 +98,18 @@ class Processes:
             log.info("decoding processes start again")
             self.end(process)  # it has no slot
 
-    async def _gone(self, process: DecodingProcess, then: Callable[[], None]) -> None:
+    async def _gone(self, process: DecodingProcess) -> None:
+        await process.ended()
+        self._living.discard(process)
+
+    async def _replaced(self, process: DecodingProcess, then: Callable[[DecodingProcess | None], None]) -> None:
+        successor = None
         try:
-            await process.ended()
-            self._living.discard(process)
+            await self._gone(process)
+            with suppress(Transient):
+                successor = await self.start()
         finally:
-            then()
+            then(successor)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(work)

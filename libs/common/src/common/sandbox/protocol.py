@@ -28,7 +28,8 @@ LENGTH = struct.Struct("!I")
 class Limits(BaseModel):
     """What one image may take: megabytes of memory, seconds of CPU, seconds by the clock, pixels × frames.
 
-    With `walls_required`, nothing is decoded where a wall is missing.
+    A process is replaced after `decoder_jobs` of them; 0: never, as long as they end well. With `walls_required`,
+    nothing is decoded where a wall is missing.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,7 @@ class Limits(BaseModel):
     cpu_seconds: int = 60
     wall_seconds: float = 120
     pixels: int = 100_000_000
+    decoder_jobs: int = 500
     walls_required: bool = False
 
 

@@ -212,7 +212,9 @@ class ImagingSettings(Settings):
     image_memory_mb: Annotated[int, Field(ge=256)] = Field(1024, description="most memory for one image, in MiB")
     image_cpu_seconds: Annotated[int, Field(gt=0)] = Field(60, description="most CPU time for one image")
     image_wall_seconds: Seconds = Field(120.0, description="most time by the clock for one image")
-
+    decoder_jobs: Annotated[int, Field(ge=0)] = Field(
+        500, description="images after which a decoding process is replaced; 0: no number of images"
+    )
     sandbox: Literal["preferred", "required"] = Field(
         "preferred", description="`required`: do not start where Landlock or seccomp is missing; else warn and start"
     )
@@ -225,6 +227,7 @@ class ImagingSettings(Settings):
             cpu_seconds=self.image_cpu_seconds,
             wall_seconds=self.image_wall_seconds,
             pixels=self.max_pixels,
+            decoder_jobs=self.decoder_jobs,
             walls_required=self.sandbox == "required",
         )
 
