@@ -8,7 +8,7 @@ RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
 
-.PHONY: help run unit check servers test containers bench fuzz soak lint format lock clean
+.PHONY: help run unit check servers test explore containers bench fuzz soak lint format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,10 @@ servers: $(TEST)/.ready ## install the servers and tools of the tests (Debian, a
 
 test: servers ## run all tests, after `servers`; ARGS='-k name' selects
 	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup $(ARGS)
+
+explore: servers ## go further in the tests that search, after `servers`; EXPLORE_SEED=N repeats a run
+	@EXPLORE_SEED=$${EXPLORE_SEED:-$$RANDOM} bash -c 'echo "EXPLORE_SEED=$$EXPLORE_SEED"; \
+	  PYTHONHASHSEED=0 exec $(TEST)/bin/python -m pytest -n 2 --dist loadgroup -m explores -o timeout=3000 $(ARGS)'
 
 containers: servers ## build the images and test them with Docker, after `servers`; leaves no container
 	@$(TEST)/bin/python -m pytest -v -s tests/containers $(ARGS)

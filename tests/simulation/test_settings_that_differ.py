@@ -16,10 +16,12 @@ from common.messaging.events import ThumbnailsReady
 from common.storage.image_store import read_crop, read_record
 from publisher.context import PublisherContext
 
+pytestmark = pytest.mark.explores
+
 PLANS = {"today": PLAN, "other": OTHERS[0], "base": OTHERS[1]}
 PAIRS = [((one,), (other,)) for one, other in product(PLANS, PLANS) if one != other]
 MIXED = [*PAIRS, (("today", "other"), ("today", "other")), (tuple(PLANS), tuple(PLANS))]
-FEW = SEEDS[:30]
+FEW = SEEDS[: len(SEEDS) // 10]  # of each combination
 
 
 def plans(names: Sequence[str]) -> list[Plan]:
@@ -100,12 +102,12 @@ async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monke
         return crop is not None and record is not None and record.crop == crop.geometry.text
 
     monkeypatch.setattr("publisher.handlers._is_in_place", by_record)
-    wrong = 0
     for seed in SEEDS:
         world = World(seed, 2)
         for actor in ("crop_one", "activate", "resize"):
             getattr(world, actor)()
         await world.run(lambda: None)
         shown = {world.active[key] for stage in Stage for key in PLAN.variants(IMAGE, stage)}
-        wrong += shown != {world.active[IMAGE.crop]} or bool(world.incoming)
-    assert wrong
+        if shown != {world.active[IMAGE.crop]} or world.incoming:
+            return
+    pytest.fail("not noticed")

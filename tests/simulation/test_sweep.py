@@ -11,6 +11,8 @@ from tests.support.world import DEADLINE, EVERYTHING, GRACE, IMAGE, PLAN, SEEDS,
 from common.images.records import Stage, record_key
 from publisher.maintenance.listing import ListedImage
 
+pytestmark = pytest.mark.explores
+
 _SLOWNESS = 2.0  # seconds that a step takes at most
 
 

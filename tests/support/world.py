@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.exploration import seeds
+from tests.support.instant_loop import InstantLoop
 from tests.support.memory import MemoryStorage
 
 from common.errors import Transient
@@ -55,7 +57,7 @@ OTHERS = (
 )
 CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
 EVERYTHING = {str(IMAGE)} | {key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variants(IMAGE, stage))}
-SEEDS = range(300)
+SEEDS = seeds(150, 3000)
 TTL = 3600.0
 DEADLINE = 300.0  # seconds that a handler has, as on the bus
 GRACE = 2 * DEADLINE
@@ -339,10 +341,11 @@ class World:
 
     async def run(self, after_each_step: Callable[[], None], *, steps: float = float("inf")) -> None:
         """Step until nothing runs any more, or this often."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, InstantLoop)
         while self._running and steps > 0:
             steps -= 1
-            for _ in range(8):  # let everyone come to their next step
-                await asyncio.sleep(0)
+            await loop.idle()  # everyone comes to their next step
             self._collect()
             late = [task for task in self._running if self.scheduler.now > self._ends[task]]
             if late:
@@ -351,7 +354,7 @@ class World:
                 self.crashes -= 1
                 await self._crash(list(self._running))
             elif self._running and not self.scheduler.release():
-                await asyncio.sleep(0.001)  # a handler waits for something that is no step
+                await asyncio.sleep(1)  # a handler waits for something that is no step
             after_each_step()
 
     def _collect(self) -> None:
