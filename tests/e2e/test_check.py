@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from tests.support import without_walls
 from tests.support.deployment import KINDS, Deployment, keys
 from tests.support.migration import moving
 from tests.support.originals import Originals
@@ -25,11 +27,13 @@ async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 async def check(deployment: Deployment, service: str, **settings: str) -> tuple[int, str]:
     """Exit status, and what was printed."""
+    return await run(deployment, sys.executable, "-m", service, "check", **settings)
+
+
+async def run(deployment: Deployment, *command: str, **settings: str) -> tuple[int, str]:
+    """Exit status, and what was printed."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        service,
-        "check",
+        *command,
         env=deployment.environment | settings,
         cwd=deployment.folder,
         stdout=asyncio.subprocess.PIPE,
@@ -45,9 +49,36 @@ async def test_all_is_well_and_nothing_is_left(deployment: Deployment) -> None:
         status, printed = await check(deployment, service)
         assert status == 0, printed
         assert "FAILED" not in printed
+        assert re.search(r"^ok      .* \(landlock: [1-9][0-9]*, seccomp: on\)$", printed, re.MULTILINE), printed
         assert len([line for line in printed.splitlines() if line.startswith("ok ")]) >= 12
     assert await keys(deployment.buckets.incoming) == set()
     assert await keys(deployment.buckets.active) == set()
+
+
+@pytest.mark.parametrize(
+    ("missing", "walls", "complaint"),
+    [
+        ("landlock", "landlock: 0, seccomp: on", "this system has no Landlock"),
+        ("seccomp", "landlock: [1-9][0-9]*, seccomp: off", "this system has no seccomp"),
+    ],
+)
+async def test_a_missing_wall_is_a_warning_and_a_failure_where_walls_are_required(
+    tmp_path: Path, missing: str, walls: str, complaint: str
+) -> None:
+    what = rf"decoding processes are confined \({walls}\): "
+    on_it = sys.executable, without_walls.SCRIPT, missing, sys.executable, "-m", "standalone"
+    async with Deployment.prepared("embedded", tmp_path) as deployment:
+        status, printed = await run(deployment, *on_it, "check")
+        assert status == 0, printed
+        assert re.search(f"^WARNING {what}{complaint}$", printed, re.MULTILINE), printed
+        status, printed = await run(deployment, *on_it, "check", SANDBOX="required")
+        assert status == 1, printed
+        assert re.search(f"^FAILED  {what}SANDBOX=required, and {complaint}$", printed, re.MULTILINE), printed
+        status, printed = await run(deployment, *on_it, SANDBOX="required")
+        assert (status, f"standalone: SANDBOX=required, and no decoding process can start: {complaint}" in printed) == (
+            2,
+            True,
+        ), printed
 
 
 async def test_what_is_wrong_is_said(deployment: Deployment) -> None:
@@ -89,7 +120,7 @@ async def test_a_dead_store_is_one_failure(tmp_path: Path, dead: str) -> None:
         status, printed = await check(deployment, "publisher", STORE_ENDPOINT=endpoint)
         server.close()
         assert status == 1
-        assert len(said(printed, "ok")) == 2, printed
+        assert len(said(printed, "ok")) == 3, printed
         (line,) = said(printed, "FAILED")
         assert line.startswith("FAILED  incoming can be reached: ")
 
@@ -114,7 +145,7 @@ async def test_missing_and_wrong_keys_name_their_variables(
         (line,) = said(printed, "FAILED")
         assert named in line
         assert "not-the-key" not in printed
-        assert len(said(printed, "ok")) == 2, printed
+        assert len(said(printed, "ok")) == 3, printed
 
 
 async def test_one_place_for_both_buckets(tmp_path: Path) -> None:

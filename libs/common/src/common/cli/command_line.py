@@ -11,8 +11,9 @@ from common.errors import StorageFault
 from common.jobs.command import Command, job_command
 from common.lifecycle import main
 from common.messaging.topology import QUEUES, WorkQueue
+from common.sandbox.pool import Pool
 from common.sandbox.undumpable import become_undumpable
-from common.settings.base import BrokerSettings, Settings, read_settings
+from common.settings.base import BrokerSettings, ImagingSettings, Settings, read_settings
 from common.storage.check import CheckResult, check_buckets, try_step
 from common.storage.temporary import prepare_temporary_folder
 from common.wiring import open_buckets, open_bus, wait_for_broker
@@ -20,7 +21,7 @@ from common.wiring import open_buckets, open_bus, wait_for_broker
 _MOST = 1000  # letters shown
 _BROKER_SECONDS = 20.0
 _NO_SETTING = "a setting is missing or cannot be used; a line for each says which"
-_CHECK = "Try the settings, the broker and the store, with the settings of the service; a line for each thing tried."
+_CHECK = "Try the settings, decoders, broker and store, with the settings of the service; a line for each thing tried."
 _LETTERS = "Show the dead-lettered events, a line of JSON each, with the reason."
 
 S = TypeVar("S", bound=Settings)
@@ -77,7 +78,7 @@ def _parser(
         command = commands.add_parser(job.name, help=job.help)
         describe_command(command, f"{job.help[0].upper()}{job.help[1:]}.", job.settings, job.exits, job.example)
         job.arguments(command)
-    check = commands.add_parser("check", help="try the settings, the broker and the store, a line each")
+    check = commands.add_parser("check", help="try the settings, decoders, broker and store, a line each")
     exits = {0: "all is well", 1: "something is not, and its line says FAILED", 2: _NO_SETTING}
     describe_command(check, _CHECK, kind, exits, f"python -m {name} check")
     if queues:
@@ -93,6 +94,8 @@ async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIter
     prepare_temporary_folder(settings.temp_folder)
     failures = 0
     _say("the settings", None)
+    if isinstance(settings, ImagingSettings):
+        failures += await _decoders(settings)
     if isinstance(settings, BrokerSettings):
         what = "the broker can be reached, and has all queues"
         failures += _say(*await try_step(what, partial(_broker, settings, name), _BROKER_SECONDS))
@@ -103,6 +106,21 @@ async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIter
             failures += _say(*found)
     if failures:
         raise SystemExit(1)
+
+
+async def _decoders(settings: ImagingSettings) -> bool:
+    """Whether decoding processes cannot start, or lack a wall that SANDBOX requires. Prints a line."""
+    # Without the requirement one starts, and can tell which walls stand.
+    limits = settings.limits.model_copy(update={"walls_required": False})
+    async with Pool.open(1, limits) as pool:
+        await pool.start_one()
+        if pool.walls is None:
+            return _say("decoding processes can be started", pool.trouble())
+        what, complaint = f"decoding processes are confined ({pool.walls})", pool.walls.complaint()
+    if complaint is not None and not settings.limits.walls_required:
+        print(f"WARNING {what}: {complaint}", flush=True)
+        return False
+    return _say(what, None if complaint is None else f"SANDBOX=required, and {complaint}")
 
 
 async def _store(settings: Settings) -> AsyncIterator[CheckResult]:

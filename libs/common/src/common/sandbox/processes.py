@@ -79,10 +79,10 @@ class Processes:
             self.walls = process.walls
             say = log.warning if self.walls.missing() else log.info
             say("decoding processes are confined", landlock=self.walls.landlock, seccomp=self.walls.seccomp)
-        missing = process.walls.missing()
-        if missing and self._limits.walls_required:
+        complaint = process.walls.complaint()
+        if complaint is not None and self._limits.walls_required:
             self.end(process)
-            raise CannotStart(f"this system has no {' and no '.join(missing)}")
+            raise CannotStart(complaint)
         return process
 
     async def _recover(self) -> None:

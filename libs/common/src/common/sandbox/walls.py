@@ -35,6 +35,14 @@ class Walls(BaseModel):
         """The names of those that do not stand."""
         return [name for name, stands in (("Landlock", self.landlock > 0), ("seccomp", self.seccomp)) if not stands]
 
+    def complaint(self) -> str | None:
+        """The same as a sentence, or None where all stand."""
+        missing = self.missing()
+        return f"this system has no {' and no '.join(missing)}" if missing else None
+
+    def __str__(self) -> str:
+        return f"landlock: {self.landlock}, seccomp: {'on' if self.seccomp else 'off'}"
+
 
 def confine() -> Walls:
     """Raise the walls around this process, which has one thread and has imported all that it needs.
