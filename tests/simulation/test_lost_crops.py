@@ -69,6 +69,23 @@ async def test_a_crop_of_an_image_that_is_being_made_public_is_shown_although_it
         assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
 
 
+async def test_a_crop_is_shown_although_an_activation_that_was_suspended_moves_whole_versions_over_it() -> None:
+    moved = False
+    for seed in SEEDS:
+        world = World(seed, 0)
+        await run(world, "resize")
+        await run(world, "publish_once", steps=seed % 20)
+        world.suspend()
+        await run(world, "crop_once")
+        world.resume()
+        await run(world, steps=seed // 20 % 15)
+        moved |= None in shown(world)
+        await run(world)
+        is_settled(world)
+        assert shown(world) == {CROP}, f"seed {seed}: lost after a yes"
+    assert moved, "some moved versions that show all over those that show the crop"
+
+
 async def test_everything_dies_with_all_events_and_the_next_start_settles_the_crop() -> None:
     for seed in SEEDS:
         world = World(seed, 0)

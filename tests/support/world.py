@@ -8,6 +8,8 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,16 @@ _MOST = 150  # events of one image; a run that needs more does not end
 Handler = Callable[[], Coroutine[None, None, None]]
 
 
+@dataclass
+class Process:
+    """That of a handler and of all its tasks. While it is suspended it takes no step."""
+
+    suspended: bool = False
+
+
+_PROCESS: ContextVar[Process] = ContextVar("_PROCESS")
+
+
 class Scheduler:
     """Lets one step happen at a time, in an order that the seed decides; each takes up to `slowness` seconds."""
 
@@ -74,23 +86,24 @@ class Scheduler:
         self.random = random.Random(seed)
         self.now = 0.0
         self._slowness = slowness
-        self._parked: list[asyncio.Future[None]] = []
+        self._parked: dict[asyncio.Future[None], Process] = {}
 
     async def step(self) -> None:
         """Wait for one's turn."""
         turn = asyncio.get_running_loop().create_future()
-        self._parked.append(turn)
+        self._parked[turn] = _PROCESS.get()
         try:
             await turn
         finally:
-            if turn in self._parked:
-                self._parked.remove(turn)
+            self._parked.pop(turn, None)
 
     def release(self) -> bool:
         """Let one of those that wait go on. Returns whether there was one."""
-        if not self._parked:
+        ready = [turn for turn, process in self._parked.items() if not process.suspended]
+        if not ready:
             return False
-        turn = self._parked.pop(self.random.randrange(len(self._parked)))
+        turn = self.random.choice(ready)
+        del self._parked[turn]
         if not turn.done():
             turn.set_result(None)
         self.now += self.random.random() * self._slowness
@@ -211,6 +224,7 @@ class World:
         self._resizers = [ResizerContext(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
         self._publishers = [PublisherContext(self.buckets, bus, Outbox(bus), plan, TTL) for plan in publishing]
         self._running: dict[asyncio.Task[None], Handler] = {}
+        self._processes: dict[asyncio.Task[None], Process] = {}
         self._ends: dict[asyncio.Task[None], float] = {}
         self._of_requests: set[asyncio.Task[None]] = set()
         self.incoming[str(IMAGE)] = b"original"
@@ -255,9 +269,12 @@ class World:
 
     def start(self, handler: Handler, *, deadline: float = DEADLINE, request: bool = False) -> None:
         """Begin; a handler of an event that is killed begins again, and that of a request does not."""
-        task = asyncio.create_task(handler())
+        process, context = Process(), copy_context()
+        context.run(_PROCESS.set, process)
+        task = asyncio.create_task(handler(), context=context)
         if request:
             self._of_requests.add(task)
+        self._processes[task] = process
         self._running[task] = handler
         self._ends[task] = self.scheduler.now + deadline
 
@@ -339,11 +356,21 @@ class World:
 
         self.start(settle, deadline=float("inf"))
 
+    def suspend(self) -> None:
+        """Suspend what runs now; `run` then goes on with what is started afterwards."""
+        for task in self._running:
+            self._processes[task].suspended = True
+
+    def resume(self) -> None:
+        """Let what was suspended go on."""
+        for process in self._processes.values():
+            process.suspended = False
+
     async def run(self, after_each_step: Callable[[], None], *, steps: float = float("inf")) -> None:
         """Step until nothing runs any more, or this often."""
         loop = asyncio.get_running_loop()
         assert isinstance(loop, InstantLoop)
-        while self._running and steps > 0:
+        while any(not self._processes[task].suspended for task in self._running) and steps > 0:
             steps -= 1
             await loop.idle()  # everyone comes to their next step
             self._collect()
