@@ -110,8 +110,8 @@ def shown(colours: str, size: tuple[int, int], sampling: int, profile: str) -> p
         return image.copy(interpretation="cmyk").icc_transform("srgb", input_profile="cmyk").copy_memory()
     if colours == "grey":
         grey = ((image[0].cast("int") + image[1]) / 2).floor().cast("uchar").copy(interpretation="b-w")
-        return profiles.from_grey(grey).copy(interpretation="b-w") if profile == "grey" else grey
-    image = profiles.from_p3(image) if profile == "p3" else image
+        return profiles.from_grey(grey / 255).copy(interpretation="b-w") if profile == "grey" else grey
+    image = profiles.by_p3_profile(image / 255) if profile == "p3" else image
     return image.copy(interpretation="srgb").copy_memory()
 
 

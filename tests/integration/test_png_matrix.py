@@ -10,6 +10,7 @@ import pyvips
 from tests.support.pairs import all_pairs
 from tests.support.variants import Configuration, by_imagemagick, difference, made
 from tests.support.written import png, profiles
+from tests.support.written.png_colours import CICP, CICP_P3, COLOURS, GAMMA, LINEAR, SRGB
 
 from common.images.names import Format
 
@@ -27,15 +28,9 @@ CHOICES = {
     "interlaced": (False, True),
     "transparent": (False, True),  # a chunk tRNS
     "profile": ("none", "grey", "srgb", "p3", "cmyk"),
-    "chunks": ("none", "sRGB", "gAMA", "cHRM", "cICP", "all"),
+    "chunks": tuple(COLOURS),
 }
-# What says in other words that it is sRGB.
-MEANING = {
-    "sRGB": (b"sRGB", b"\0"),
-    "gAMA": (b"gAMA", struct.pack(">I", 45_455)),
-    "cHRM": (b"cHRM", struct.pack(">8I", 31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000)),
-    "cICP": (b"cICP", bytes((1, 13, 0, 1))),
-}
+EXPONENTS = {"linear": 1, "mac": 100_000 / 55_556, "mac p3": 100_000 / 55_556}
 
 
 def allowed(found: dict[str, Any]) -> bool:
@@ -44,8 +39,8 @@ def allowed(found: dict[str, Any]) -> bool:
         return False
     if found["transparent"] and colour_type in (png.GREY_ALPHA, png.RGB_ALPHA):
         return False
-    # A file has sRGB or a profile, and cICP counts before both.
-    return found["profile"] == "none" or found["chunks"] in ("none", "gAMA", "cHRM")
+    # A file has sRGB or a profile.
+    return found["profile"] == "none" or SRGB not in COLOURS[found["chunks"]]
 
 
 COMBINATIONS = all_pairs(CHOICES, allowed)
@@ -107,7 +102,7 @@ def original(
     chunks: str,
 ) -> bytes:
     before: list[png.Chunk] = [] if profile == "none" else [png.profile_chunk(profile_named(profile))]
-    before += [MEANING[name] for name in MEANING if chunks in (name, "all")]
+    before += COLOURS[chunks]
     values = samples(colour_type, depth, size)
     if colour_type == png.PALETTE:
         before.append((b"PLTE", b"".join(map(bytes, palette(depth)))))
@@ -121,23 +116,50 @@ def profile_named(name: str) -> bytes:
     return profiles.grey() if name == "grey" else profiles.known(name)
 
 
-def by_profile(image: pyvips.Image, profile: str) -> pyvips.Image:
-    """The colours in sRGB. A profile for other channels than the image has counts for nothing."""
-    grey = image.interpretation == "b-w"
-    if profile == ("grey" if grey else "p3"):
-        colours = image.bands - image.hasalpha()
-        made = profiles.from_grey(image[0]) if grey else profiles.from_p3(image.extract_band(0, n=3))
-        made = made.copy(interpretation=image.interpretation)
-        return made.bandjoin(image[colours]) if image.hasalpha() else made
-    return image
+def meaning(colour_type: int, profile: str, chunks: str) -> str:
+    """What counts, by https://www.w3.org/TR/png-3/#12Encoder-colour-space: cICP, a profile, sRGB, gAMA with cHRM.
+
+    "srgb" also where what counts is for other channels than the image's: it is then shown as it is.
+    """
+    written, grey = COLOURS[chunks], colour_type in (png.GREY, png.GREY_ALPHA)
+    if CICP_P3 in written:
+        return "srgb" if grey else "p3"
+    if CICP in written or SRGB in written:
+        return "srgb"
+    if profile != "none":
+        return f"{profile} profile" if profile == ("grey" if grey else "p3") else "srgb"
+    if chunks == "mac p3" and grey:
+        return "mac"
+    return chunks if chunks in EXPONENTS or (chunks == "p3" and not grey) else "srgb"
+
+
+def in_srgb(image: pyvips.Image, values: pyvips.Image, what: str) -> pyvips.Image:
+    """The colours in sRGB, by the `meaning`. `values` are the samples as fractions."""
+    if what == "srgb":
+        return image
+    if what in EXPONENTS:
+        linear = values ** EXPONENTS[what]
+        made = profiles.p3_light(linear) if what == "mac p3" else profiles.light(linear)
+    else:
+        made = {"p3": profiles.from_p3, "p3 profile": profiles.by_p3_profile, "grey profile": profiles.from_grey}[what](
+            values
+        )
+    made = made.copy(interpretation=image.interpretation)
+    return made.bandjoin(image[image.bands - 1]) if image.hasalpha() else made
 
 
 @cache
 def truth(
-    colour_type: int, depth: int, size: tuple[int, int], profile: str, *, transparent: bool
+    colour_type: int, depth: int, size: tuple[int, int], what: str, *, transparent: bool
 ) -> tuple[pyvips.Image, dict[str, pyvips.Image]]:
     """The original in sRGB, and its variants by ImageMagick."""
-    image = by_profile(shown(colour_type, depth, size, transparent=transparent), profile).copy_memory()
+    image = shown(colour_type, depth, size, transparent=transparent)
+    colours = image.bands - image.hasalpha()
+    if colour_type == png.PALETTE:
+        values = image.extract_band(0, n=colours) / 255
+    else:
+        values = samples(colour_type, depth, size).extract_band(0, n=colours) / (2**depth - 1)
+    image = in_srgb(image, values, what).copy_memory()
     return image, by_imagemagick(image, CONFIGURATION)
 
 
@@ -159,18 +181,35 @@ def test_every_variant_shows_what_was_written(colour_type: int, size: tuple[int,
 
 def _differences(size: tuple[int, int], found: dict[str, Any]) -> list[object]:
     variants = made(original(size=size, **found), Format.PNG, CONFIGURATION)
-    own, expected = truth(
-        found["colour_type"],
-        found["depth"],
-        size,
-        found["profile"],
-        transparent=found["transparent"],
-    )
+    colour_type, depth = found["colour_type"], found["depth"]
+    what = meaning(colour_type, found["profile"], found["chunks"])
+    own, expected = truth(colour_type, depth, size, what, transparent=found["transparent"])
     tell: list[object] = []
     for suffix, picture in variants.items():
         largest, mean = difference(picture, own if suffix == "BI" else expected[suffix])
         # Of another profile's colours, some are rounded otherwise, and dark ones that sRGB cannot show are far apart.
-        exact = suffix == "BI" and found["profile"] not in ("grey", "p3")
+        exact = suffix == "BI" and what == "srgb"
         if (exact and largest > 0) or mean > (0.3 if suffix == "BI" else 2):
             tell.append((named(found), suffix, largest, mean))
     return tell
+
+
+NONSENSE: dict[str, list[png.Chunk]] = {
+    "no gamma": [(b"gAMA", bytes(4))],
+    "a gamma of a wrong length": [(b"gAMA", LINEAR[1] + b"\0")],
+    "code points of a wrong length": [(b"cICP", CICP_P3[1] + b"\0")],
+    "primaries on one line": [
+        GAMMA,
+        (b"cHRM", struct.pack(">8I", 31_270, 32_900, *[1000, 1000, 2000, 2000, 3000, 3000])),
+    ],
+    "primaries that are no colours": [GAMMA, (b"cHRM", bytes(32))],
+    "numbers beyond all measure": [GAMMA, (b"cHRM", b"\xff" * 32)],
+    "a gamma behind more chunks than a file has": [(b"teSt", b"")] * 2000 + [LINEAR],
+}
+
+
+@pytest.mark.parametrize("chunks", NONSENSE.values(), ids=NONSENSE)
+def test_what_makes_no_sense_counts_for_nothing(chunks: list[png.Chunk]) -> None:
+    data = png.write(samples(png.RGB, 8, SMALL), png.RGB, 8, chunks=chunks)
+    largest, _ = difference(made(data, Format.PNG, CONFIGURATION)["BI"], shown(png.RGB, 8, SMALL, transparent=False))
+    assert largest == 0

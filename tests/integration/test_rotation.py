@@ -5,12 +5,21 @@ from pathlib import Path
 import pytest
 import pyvips
 from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened, photo, transparent_png
+from tests.support.variants import Configuration, made
+from tests.support.written import png
+from tests.support.written.png_colours import COLOURS, HDR
+from tests.support.written.profiles import grey, known
 
 from common.errors import ImageError
+from common.images.names import Format
+from common.imaging.orient import orient
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
 from common.sandbox.pool import Pool
-from common.sandbox.protocol import Limits
+from common.sandbox.protocol import Job, Limits
 
+FULL_SIZE: Configuration = {"BI": ["-resize", "1500x1500>"]}
+# EXIF's orientation 6, to be turned by 90 degrees.
+SIDEWAYS = (b"eXIf", b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
 ANGLES = {90: "d90", 180: "d180", -90: "d270"}
 
 
@@ -64,8 +73,8 @@ def test_a_jpeg_with_broken_metadata_is_turned_all_the_same(length: int, tmp_pat
 
 @pytest.mark.parametrize("rotation", [90, -90, 180])
 def test_png_and_gif_keep_every_pixel(rotation: Rotation, tmp_path: Path) -> None:
-    png = transparent_png(90, 60)
-    assert same(opened(rotated(png, rotation, tmp_path)), opened(png).rot(ANGLES[rotation]))
+    still = transparent_png(90, 60)
+    assert same(opened(rotated(still, rotation, tmp_path)), opened(still).rot(ANGLES[rotation]))
     gif = animated_gif(60, 45)
     turned = opened(rotated(gif, rotation, tmp_path))
     assert turned.get("delay") == DELAYS
@@ -75,6 +84,31 @@ def test_png_and_gif_keep_every_pixel(rotation: Rotation, tmp_path: Path) -> Non
         before = opened(gif).crop(0, 45 * frame, 60, 45).rot(ANGLES[rotation])
         after = turned.crop(0, height * frame, turned.width, height)
         assert same(after.extract_band(0, n=3), before.extract_band(0, n=3))
+
+
+@pytest.mark.parametrize("profile", ["none", "p3", "grey"])
+def test_a_turned_png_is_shown_in_the_colours_that_its_chunks_name(profile: str, tmp_path: Path) -> None:
+    """Rotated on request, or turned upright at the upload. An unusable profile hides gAMA, too."""
+    profiles = {"none": [], "p3": [png.profile_chunk(known("p3"))], "grey": [png.profile_chunk(grey())]}[profile]
+    for name, colours in COLOURS.items():
+        data = coloured(*profiles, *colours)
+        shown = made(data, Format.PNG, FULL_SIZE)["BI"]
+        turned = rotated(data, 90, tmp_path)
+        assert same(made(turned, Format.PNG, FULL_SIZE)["BI"], shown.rot("d90")), name
+        _, (upright,) = orient(Job(limits=Limits()), coloured(*profiles, *colours, SIDEWAYS))
+        assert same(made(upright, Format.PNG, FULL_SIZE)["BI"], shown.rot("d90")), name
+
+
+def test_a_turned_png_keeps_what_its_chunks_say_of_hdr(tmp_path: Path) -> None:
+    chunks = [HDR, (b"mDCV", bytes(range(24))), (b"cLLI", bytes(range(8)))]
+    turned = rotated(coloured(*chunks), 90, tmp_path)
+    assert all(kind + data in turned for kind, data in chunks)
+
+
+def coloured(*chunks: png.Chunk) -> bytes:
+    """A PNG of 9 × 6 different colours."""
+    values = pyvips.Image.xyz(9, 6)
+    return png.write((values[0] * 30).bandjoin([values[1] * 50, values[0] * 7 + 180]), png.RGB, 8, chunks=chunks)
 
 
 async def test_a_decoding_process_can_do_it(tmp_path: Path) -> None:

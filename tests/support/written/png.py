@@ -6,6 +6,7 @@ https://www.w3.org/TR/png-3/: 7 for the samples' order and Adam7, 9 for filters 
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import cache
 
 import pyvips
 
@@ -29,6 +30,7 @@ def write(
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, data) for kind, data in everything)
 
 
+@cache
 def profile_chunk(profile: bytes) -> Chunk:
     """An ICC profile."""
     return b"iCCP", b"profile\0\0" + zlib.compress(profile)
@@ -49,13 +51,24 @@ def _lines(samples: pyvips.Image, depth: int, passes: Sequence[tuple[int, int, i
         for y in range(top, samples.height, down):
             line = data[y * length : (y + 1) * length]
             if (left, across) != (0, 1):
-                line = b"".join(line[x * size : (x + 1) * size] for x in range(left, samples.width, across))
+                line = _every(line, size, left, across)
             if line:
                 lines.append(b"\0" + (line if depth >= 8 else _packed(line, depth)))
     return b"".join(lines)
 
 
+def _every(line: bytes, size: int, left: int, across: int) -> bytes:
+    """Of pixels with `size` bytes each, the one at `left`, and each that follows `across` pixels later."""
+    chosen = bytearray(len(range(left, len(line) // size, across)) * size)
+    for index in range(size):
+        chosen[index::size] = line[left * size + index :: across * size]
+    return bytes(chosen)
+
+
 def _packed(line: bytes, depth: int) -> bytes:
-    bits = "".join(format(value, f"0{depth}b") for value in line)
-    bits += "0" * (-len(bits) % 8)
-    return int(bits, 2).to_bytes(len(bits) // 8, "big")
+    """Samples of `depth` bits, the first in the highest bits of a byte."""
+    line += bytes(-len(line) % (8 // depth))
+    packed = 0
+    for index in range(8 // depth):
+        packed |= int.from_bytes(line[index :: 8 // depth]) << (8 - depth * (index + 1))
+    return packed.to_bytes(len(line) * depth // 8)

@@ -4,6 +4,7 @@ from pydantic import BaseModel
 
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
+from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import header
 from common.sandbox.protocol import Job, Original, operation
 
@@ -37,5 +38,5 @@ def orient(job: Job, original: Original) -> tuple[Upright, list[bytes]]:
     if found.format is Format.JPG:
         data = upright.jpegsave_buffer(Q=_QUALITY, keep="all")
     else:
-        data = upright.pngsave_buffer(compression=6, keep="all")
+        data = with_colours_of(original, upright.pngsave_buffer(compression=6, keep="all"))
     return Upright(width=upright.width, height=upright.height), [data]

@@ -10,6 +10,7 @@ from common.images.names import Format
 from common.imaging.exif import OrientationNotWritable, set_orientation
 from common.imaging.orient import STALE
 from common.imaging.orientation import orientation_after_rotation
+from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import Header, header, load
 from common.sandbox.protocol import Job, Original, operation
 
@@ -36,7 +37,8 @@ class Rotated(BaseModel):
 def rotate(job: RotateJob, original: Original) -> tuple[Rotated, list[bytes]]:
     """The operation: one blob, the rotated image with its metadata. Raises ImageError, pyvips.Error.
 
-    A JPEG's pixels stay as they are, and its EXIF orientation changes. A PNG keeps the value of every pixel.
+    A JPEG's pixels stay as they are, and its EXIF orientation changes. A PNG keeps the value of every pixel, and the
+    chunks that say what its colours are.
     """
     found, _ = header(original, job.limits)
     shown = Rotated(width=found.upright_width, height=found.upright_height)
@@ -59,7 +61,7 @@ def _rotate_pixels(original: Original, found: Header, angle: str) -> bytes:
             image.remove(name)
     if found.format is Format.JPG:
         return bytes(image.jpegsave_buffer(Q=_QUALITY, keep="all"))
-    return bytes(image.pngsave_buffer(compression=6, keep="all"))
+    return with_colours_of(original, image.pngsave_buffer(compression=6, keep="all"))
 
 
 def _rotate_frames(original: Original, found: Header, angle: str) -> bytes:

@@ -19,6 +19,7 @@ from resizer.operations.decoded import Decoded, DecodedPixels, first_step_area
 from resizer.operations.gif import without_metadata
 from resizer.operations.original import Source, crop_to_box, open_reduced
 from resizer.operations.pixels import apply, brightness, changes_nothing, fit, flatten, resamples, to_srgb, turn_upright
+from resizer.operations.png_colour import from_png_colour, png_colour
 from resizer.operations.save import Encoded, encode
 
 
@@ -29,6 +30,8 @@ def decode(source: Source, width: int, height: int, *, strict: bool) -> Decoded:
     opened = open_reduced(source, across, down, strict=strict)
     cropped = crop_to_box(opened, source)
     image = fit(cropped, across, down)
+    if source.header.format is Format.PNG and (colour := png_colour(source.data)):
+        image = from_png_colour(image, colour)
     image = to_srgb(image)
     if source.opaque:
         image = flatten(image)
