@@ -36,9 +36,11 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("abort", FailureClass.CRASHED, "SIGABRT"),
         ("exit", FailureClass.CRASHED, "exit status 3"),
         ("burn", FailureClass.TIMEOUT, "1 s of CPU time"),
+        ("burn on", FailureClass.TIMEOUT, "1 s of CPU time"),
         ("eat", FailureClass.MEMORY, "memory"),
         ("babble", FailureClass.CRASHED, "crashed"),
         ("answer early", FailureClass.CRASHED, "out of form"),
+        ("answer too much", FailureClass.CRASHED, "out of form"),
         ("lie", FailureClass.CRASHED, "no sense"),
     ],
 )
@@ -54,6 +56,12 @@ async def test_whatever_an_image_does_costs_that_image_alone(
     assert error.value.fault is fault
     assert reason in error.value.reason
     await asyncio.gather(*(do(pool, "work") for _ in range(4)))
+
+
+async def test_an_answer_written_ahead_is_not_taken_for_the_next_job() -> None:
+    async with Pool.open(1, Limits(memory_mb=512)) as one:
+        assert await do(one, "answer twice") == (Answer(text="first"), [])
+        assert await do(one, "work") == (Answer(text="done"), [b"blob", b""])
 
 
 async def test_a_process_that_met_a_fault_is_never_reused() -> None:

@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import os
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.hostile import Act, Answer, act
-from tests.support.walls import ATTEMPTS
+from tests.support.walls import ABSTRACT, ATTEMPTS
 
 from common.errors import SettingsError
 from common.sandbox.pool import Pool
@@ -28,22 +31,50 @@ _LANDLOCK = {
     "rename",
     "remove",
     "truncate",
+    "the names of other uploads",
+    "open for writing",
+    "link",
+    "link by name",
+    "make a folder",
     "tcp",
+    "abstract socket",
     "kill its parent",
+    "signal a thread of its parent",
 }
 _SECCOMP = {
     "write",
     "rename",
     "remove",
     "truncate",
+    "open for writing",
+    "link",
+    "link by name",
+    "make a folder",
+    "change a mode",
+    "change a time",
     "tcp",
     "udp",
     "unix",
+    "abstract socket",
+    "pair of sockets",
     "fork",
     "execute",
+    "execute a descriptor",
     "trace its parent",
     "read its parent",
     "kill its parent",
+    "signal a thread of its parent",
+    "be signalled for its parent",
+    "its parent's descriptors",
+    "namespaces",
+    "io_uring",
+    "userfaultfd",
+    "bpf",
+    "performance counters",
+    "keys",
+    "memory as a file",
+    "shared memory beyond its limit",
+    "a stack beyond its limit",
     "raise its limits",
     "executable memory",
 }
@@ -63,13 +94,16 @@ print(json.dumps({name: attempt(target) for name, attempt in ATTEMPTS.items() if
 
 
 @pytest.fixture
-def target(tmp_path: Path) -> Path:
-    """A folder with all that is worth taking."""
+def target(tmp_path: Path) -> Iterator[Path]:
+    """A folder with all that is worth taking, beside an abstract socket that takes connections."""
     (tmp_path / "upload").write_bytes(b"another photo")
     bucket = tmp_path / "incoming"
     bucket.mkdir()
     (bucket / "1475660224_1.jpg").write_bytes(b"a private photo")
-    return tmp_path
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(ABSTRACT.format(os.getpid()))
+        listener.listen()
+        yield tmp_path
 
 
 async def test_both_walls_stand_here_and_nothing_gets_through(target: Path) -> None:
@@ -108,7 +142,25 @@ def test_each_wall_alone_holds(wall: str, names: set[str], target: Path) -> None
 
 def test_without_walls_these_attempts_succeed(target: Path) -> None:
     """So that the denials are the walls'."""
-    names = {"another upload", "an object of a bucket", "the accounts of the machine", "udp", "unix", "write"}
+    names = {
+        "another upload",
+        "an object of a bucket",
+        "the accounts of the machine",
+        "the names of other uploads",
+        "write",
+        "open for writing",
+        "change a mode",
+        "change a time",
+        "udp",
+        "unix",
+        "abstract socket",
+        "pair of sockets",
+        "signal a thread of its parent",
+        "its parent's descriptors",
+        "memory as a file",
+        "shared memory beyond its limit",
+        "a stack beyond its limit",
+    }
     assert set(_alone("none", target, names).values()) == {"done"}
 
 

@@ -1,6 +1,7 @@
 """An operation for decoding processes that does what an image that took one over could do."""
 
 import ctypes
+import inspect
 import os
 import signal
 import stat
@@ -74,6 +75,11 @@ def _eat() -> str:
     return str(len(bytearray(2 << 30)))
 
 
+def _burn_on() -> str:
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    return _burn()
+
+
 def _babble() -> str:
     for descriptor in range(3, 12):
         try:
@@ -89,6 +95,32 @@ def _answer_early() -> str:
     os.write(_replies(), b"".join(pack(reply, [])))
     time.sleep(3600)
     return ""
+
+
+def _answer_twice() -> str:
+    """A true answer, and at once the one to the next job."""
+    true = Reply(result='{"text": "first"}', token=_token())
+    forged = Reply(result='{"text": "forged"}', token="0" * 32)
+    os.write(_replies(), b"".join(pack(true, []) + pack(forged, [])))
+    time.sleep(3600)
+    return ""
+
+
+def _answer_too_much() -> str:
+    """An answer that the service would run out of memory by reading."""
+    reply = Reply(result='{"text": "much"}', token=_token(), blobs=[1 << 28] * 4)
+    os.write(_replies(), b"".join(pack(reply, [])))
+    while True:
+        os.write(_replies(), bytes(1 << 20))
+
+
+def _token() -> str:
+    """That of the call in hand, as code finds it that can read this process's memory."""
+    frame = inspect.currentframe()
+    while frame is not None and "call" not in frame.f_locals:
+        frame = frame.f_back
+    assert frame is not None
+    return str(frame.f_locals["call"].token)
 
 
 def _replies() -> int:
@@ -128,6 +160,7 @@ _ACTS: dict[str, Callable[[], str]] = {
     "exit": lambda: os._exit(3),
     "hang": _hang,
     "burn": _burn,
+    "burn on": _burn_on,
     "eat": _eat,
     "babble": _babble,
     "refuse": _refuse,
@@ -139,4 +172,6 @@ _ACTS: dict[str, Callable[[], str]] = {
     "environment": lambda: repr(dict(os.environ)),
     "pid": _pid,
     "answer early": _answer_early,
+    "answer twice": _answer_twice,
+    "answer too much": _answer_too_much,
 }

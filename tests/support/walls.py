@@ -1,8 +1,11 @@
 """What code that has taken a decoding process over would try: each attempt says `done`, or what denied it."""
 
 import ctypes
+import errno
+import fcntl
 import mmap
 import os
+import platform
 import resource
 import signal
 import socket
@@ -12,6 +15,19 @@ from pathlib import Path
 _libc = ctypes.CDLL(None, use_errno=True)
 _PTRACE_ATTACH = 16
 _PARENT = os.getppid()  # asked before there are walls
+ABSTRACT = "\0image-backend-walls-{}"  # the abstract socket that a test listens at, with its process
+_GROWING, _EMPTY_PATH, _NEW_USER = 0x100, 0x1000, 0x10000000
+# System calls without a function in the C library, on x86-64 and on arm64.
+_CALLS = {
+    "tgkill": (234, 131),
+    "add_key": (248, 217),
+    "perf_event_open": (298, 241),
+    "bpf": (321, 280),
+    "execveat": (322, 281),
+    "userfaultfd": (323, 282),
+    "io_uring_setup": (425, 425),
+    "pidfd_open": (434, 434),
+}
 
 
 class _Memory(ctypes.Structure):
@@ -52,24 +68,66 @@ def _connect(family: socket.AddressFamily, kind: socket.SocketKind, address: obj
             connection.bind(address)
 
 
+def _call(name: str, *arguments: object) -> Callable[[Path], None]:
+    number = _CALLS[name][platform.machine() == "aarch64"]
+    return lambda _: _called(_libc.syscall(number, *arguments))
+
+
+def _abstract(_: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.connect(ABSTRACT.format(_PARENT))
+
+
+def _unlimited(flags: int) -> Callable[[Path], None]:
+    """A gigabyte of memory that this process may write to."""
+
+    def take(_: Path) -> None:
+        mmap.mmap(-1, 1 << 30, flags=flags | mmap.MAP_ANONYMOUS).close()
+
+    return take
+
+
 _ATTEMPTS: dict[str, Callable[[Path], object]] = {
     "another upload": lambda target: (target / "upload").read_bytes(),
     "an object of a bucket": lambda target: (target / "incoming" / "1475660224_1.jpg").read_bytes(),
     "the accounts of the machine": lambda _: Path("/etc/passwd").read_bytes(),
     "its parent's environment": lambda _: Path(f"/proc/{_PARENT}/environ").read_bytes(),
     "its parent's memory": lambda _: os.open(f"/proc/{_PARENT}/mem", os.O_RDONLY),
+    "the names of other uploads": lambda target: list(target.iterdir()),
     "write": _write,
+    "open for writing": lambda target: os.close(os.open(target / "upload", os.O_RDWR)),
+    "link": lambda target: (target / "linked").hardlink_to(target / "upload"),
+    "link by name": lambda target: (target / "linked").symlink_to(target / "upload"),
+    "make a folder": lambda target: (target / "made").mkdir(),
+    "change a mode": lambda target: (target / "upload").chmod(0o600),
+    "change a time": lambda target: os.utime(target / "upload"),
     "rename": lambda target: (target / "upload").rename(target / "renamed"),
     "remove": lambda target: (target / "upload").unlink(),
     "truncate": lambda target: os.truncate(target / "upload", 0),
     "tcp": lambda _: _connect(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
     "udp": lambda _: _connect(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
     "unix": lambda _: _connect(socket.AF_UNIX, socket.SOCK_STREAM, None),
+    "abstract socket": _abstract,
+    "pair of sockets": lambda _: socket.socketpair(),
     "fork": _fork,
     "execute": lambda _: os.execv("/bin/true", ["true"]),
+    "execute a descriptor": _call("execveat", 0, b"", None, None, _EMPTY_PATH),
     "trace its parent": _trace,
     "read its parent": _read_memory,
     "kill its parent": lambda _: os.kill(_PARENT, signal.SIGCONT),
+    "signal a thread of its parent": _call("tgkill", _PARENT, _PARENT, int(signal.SIGCONT)),
+    "be signalled for its parent": lambda _: fcntl.fcntl(0, fcntl.F_SETOWN, _PARENT),
+    "its parent's descriptors": _call("pidfd_open", _PARENT, 0),
+    "namespaces": lambda _: _called(_libc.unshare(_NEW_USER)),
+    "io_uring": _call("io_uring_setup", 1, None),
+    "userfaultfd": _call("userfaultfd", 1),
+    "bpf": _call("bpf", 0, None, 0),
+    "performance counters": _call("perf_event_open", None, 0, -1, -1, 0),
+    "keys": _call("add_key", b"user", b"key", b"x", 1, -3),
+    "memory as a file": lambda _: os.close(os.memfd_create("memory")),
+    "shared memory beyond its limit": _unlimited(mmap.MAP_SHARED),
+    "a stack beyond its limit": _unlimited(mmap.MAP_PRIVATE | _GROWING),
+    "memory beyond its limit": _unlimited(mmap.MAP_PRIVATE),
     "raise its limits": lambda _: resource.setrlimit(resource.RLIMIT_CPU, (10_000, resource.RLIM_INFINITY)),
     "executable memory": lambda _: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC),
 }
@@ -81,7 +139,11 @@ def _said(attempt: Callable[[Path], object]) -> Callable[[Path], str]:
             attempt(target)
         except PermissionError as error:
             return f"denied: {error.strerror}"
+        except MemoryError:
+            return "denied: no memory"
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+                return "denied: no memory"
             return f"denied: {error}" if "not allowed" in str(error) else f"failed: {error}"
         return "done"
 

@@ -164,7 +164,7 @@ class Pool:
             before = process.cpu_seconds()
             try:
                 async with asyncio.timeout(self.limits.wall_seconds):
-                    reply, blobs = await process.call(work.operation, work.job, descriptor, self.limits.cpu_seconds)
+                    reply, blobs = await process.call(work.operation, work.job, descriptor)
             except TimeoutError as error:
                 raise self._out_of_time(process.cpu_seconds() - before) from error
             found = work.result_of(reply)

@@ -7,7 +7,7 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -15,8 +15,6 @@ from pydantic import ValidationError
 
 from common.sandbox.protocol import (
     LENGTH,
-    MAX_BLOB,
-    MAX_BLOBS,
     MAX_HEAD,
     MAX_SIDE,
     OPERATIONS,
@@ -45,6 +43,8 @@ ENVIRONMENT = {
 # A start takes a third of a second of CPU; processes that give way may wait long for it.
 START_SECONDS = 60.0
 
+_CPU_GRACE = 1.0  # seconds of CPU time
+
 
 class CannotStart(Exception):
     """A process could not be started, or ended before it could be given work. The machine is at fault."""
@@ -61,11 +61,13 @@ class Died(Exception):
 class DecodingProcess:
     """A process that has said that it can be given work."""
 
-    def __init__(self, process: asyncio.subprocess.Process, calls: socket.socket) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, calls: socket.socket, limits: Limits) -> None:
         self.walls = Walls(landlock=0, seccomp=False)
         self.jobs = 0  # that it has been given so far
         self._process = process
         self._calls = calls
+        self._limits = limits
+        self._overran = False  # its CPU time, in spite of SIGXCPU
 
     @classmethod
     async def start(cls, limits: Limits, niceness: int) -> Self:
@@ -94,7 +96,7 @@ class DecodingProcess:
                     )
             except (OSError, RuntimeError) as error:  # RuntimeError: no thread that waits for its end
                 raise CannotStart(getattr(error, "strerror", None) or str(error)) from error
-            started = cls(process, calls)
+            started = cls(process, calls, limits)
             undo.push_async_callback(started.ended)
             undo.callback(started.kill)
             try:
@@ -107,14 +109,14 @@ class DecodingProcess:
             undo.pop_all()
             return started
 
-    async def call(self, operation: str, job: str, original: int | None, cpu_seconds: int) -> tuple[Reply, list[bytes]]:
+    async def call(self, operation: str, job: str, original: int | None) -> tuple[Reply, list[bytes]]:
         """Have the operation done, on the file that is open as the descriptor `original`. Raises Died."""
         call = Call(operation=operation, job=job, token=secrets.token_hex(16))
         stdout = self._process.stdout
         assert stdout is not None
         self.jobs += 1
+        watching = asyncio.create_task(self._watch_cpu(self._allow_cpu()))
         try:
-            self._allow_cpu(cpu_seconds)
             await self._send(b"".join(pack(call, [])), original)
             (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
             if length > MAX_HEAD:
@@ -122,22 +124,39 @@ class DecodingProcess:
             reply = Reply.model_validate_json(await stdout.readexactly(length))
             if not secrets.compare_digest(reply.token.encode(), call.token.encode()):
                 raise Died(None)
-            if len(reply.blobs) > MAX_BLOBS or any(not 0 <= size <= MAX_BLOB for size in reply.blobs):
+            # A process that keeps to its limit cannot have had more than that.
+            if any(size < 0 for size in reply.blobs) or sum(reply.blobs) > self._limits.memory_mb << 20:
                 raise Died(None)
             return reply, [await stdout.readexactly(size) for size in reply.blobs]
         except (asyncio.IncompleteReadError, OSError, ValidationError) as error:
             raise Died(await self._end()) from error
+        finally:
+            watching.cancel()
 
     async def _send(self, message: bytes, original: int | None) -> None:
         # There is room for the first bytes: the process has taken its last call. BlockingIOError where it has not.
         sent = 0 if original is None else socket.send_fds(self._calls, [message], [original])
         await asyncio.get_running_loop().sock_sendall(self._calls, message[sent:])
 
-    def _allow_cpu(self, seconds: int) -> None:
-        """Let the process use `seconds` more, rounded up to whole ones: the system counts from its start."""
-        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_CPU)
-        soft = int(self.cpu_seconds()) + seconds + 1
-        resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (soft, hard))
+    def _allow_cpu(self) -> int:
+        """Let the process use its seconds once more, rounded up to whole ones: the system counts from its start.
+
+        Returns how many it may have had by then.
+        """
+        most = int(self.cpu_seconds()) + self._limits.cpu_seconds + 1
+        with suppress(OSError):  # it is gone, and the call will tell why
+            _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_CPU)
+            resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (most, hard))
+        return most
+
+    async def _watch_cpu(self, most: int) -> None:
+        """End it when it goes on in spite of SIGXCPU. A hard limit, which none can ignore, would end its next job, too."""
+        left = most + _CPU_GRACE - self.cpu_seconds()
+        while left > 0:
+            await asyncio.sleep(max(left, _CPU_GRACE))
+            left = most + _CPU_GRACE - self.cpu_seconds()
+        self._overran = True
+        self.kill()
 
     def cpu_seconds(self) -> float:
         """The CPU time that it has used so far; 0 when it is gone."""
@@ -174,7 +193,8 @@ class DecodingProcess:
         # One that closed its pipes is about to end by itself, and its own code says why.
         try:
             async with asyncio.timeout(1):
-                return await self._process.wait()
+                code = await self._process.wait()
+                return -signal.SIGXCPU if self._overran else code
         except TimeoutError:
             self.kill()
             await self.ended()

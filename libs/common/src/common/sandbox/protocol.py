@@ -17,8 +17,6 @@ from common.sandbox.walls import Walls
 Original = bytes | mmap.mmap  # the file that an operation works on; a slice of it is bytes
 
 MAX_HEAD = 1 << 20  # bytes
-MAX_BLOBS = 64
-MAX_BLOB = 1 << 30  # bytes
 # Pixels. libvips refuses longer sides. A picture 1 pixel wide is 200 times as long in its square thumbnail, before that
 # is cut out of it: only the cut is made, so that the length costs nothing.
 MAX_SIDE = 100_000_000

@@ -18,13 +18,16 @@ _PR_SET_NO_NEW_PRIVS = 38
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _ALLOW, _FAIL = 0x7FFF0000, 0x00050000  # the latter with an error number
 
-# linux/bpf_common.h: load a word of `struct seccomp_data`, jump where it equals or has bits in common, return.
-_LOAD, _IF_EQUAL, _IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
+# linux/bpf_common.h: load a word of `struct seccomp_data`, jump where it equals or has bits in common, mask it, return.
+_LOAD, _IF_EQUAL, _IF_ANY_BIT, _AND, _RETURN = 0x20, 0x15, 0x45, 0x54, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _ARGUMENTS_AT = 0, 4, 16  # bytes
 
 _CLONE_THREAD = 0x00010000
 _CLONE_NAMESPACES = 0x7E020080
 _PROT_EXEC = 4
+# Memory of these kinds is not counted by RLIMIT_DATA: what is shared and no file's, and what grows as a stack does.
+_SHARED_ANONYMOUS = 0x01 | 0x20
+_GROWS_DOWN = 0x0100
 _PR_SET_NAME = 15
 _F_DUPFD, _F_GETFD, _F_SETFD, _F_GETFL, _F_DUPFD_CLOEXEC = 0, 1, 2, 3, 1030
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
@@ -55,13 +58,21 @@ class Lacks:
 
 
 @dataclass(frozen=True)
+class LacksOne:
+    """Holds where the argument lacks at least one of the bits."""
+
+    argument: int
+    bits: int
+
+
+@dataclass(frozen=True)
 class Null:
     """Holds where the argument, a pointer, is none."""
 
     argument: int
 
 
-Condition = AnyOf | Has | Lacks | Null
+Condition = AnyOf | Has | Lacks | LacksOne | Null
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,8 @@ def _calls() -> tuple[Call, ...]:
         Call("readlinkat", 267, 78),
         Call("getdents64", 217, 61),
         Call("getcwd", 79, 17),
-        # memory, none of it executable
-        Call("mmap", 9, 222, (Lacks(2, _PROT_EXEC),)),
+        # memory, none of it executable, and all of it counted
+        Call("mmap", 9, 222, (Lacks(2, _PROT_EXEC), Lacks(3, _GROWS_DOWN), LacksOne(3, _SHARED_ANONYMOUS))),
         Call("mprotect", 10, 226, (Lacks(2, _PROT_EXEC),)),
         Call("munmap", 11, 215),
         Call("mremap", 25, 216),
@@ -212,6 +223,9 @@ def _checked(condition: Condition) -> Iterator[Instruction]:
         yield _IF_ANY_BIT, 1, 0, condition.bits
     elif isinstance(condition, Lacks):
         yield _IF_ANY_BIT, 0, 1, condition.bits
+    elif isinstance(condition, LacksOne):
+        yield _AND, 0, 0, condition.bits
+        yield _IF_EQUAL, 0, 1, condition.bits
     else:
         yield _IF_EQUAL, 0, 2, 0
         yield _LOAD, 0, 0, at + 4
