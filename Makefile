@@ -7,6 +7,8 @@ COMPOSE := docker-compose.yml deploy/compose-s3.yml tests/containers/compose-cep
 RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3
+# What hundreds of processes load is compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run unit check servers test explore containers bench fuzz soak lint format lock clean
 

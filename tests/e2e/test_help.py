@@ -2,26 +2,24 @@
 
 import re
 import shlex
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.preloaded import SERVICES, Preloaded
 
-SERVICES = ("ingest", "resizer", "publisher", "migrator", "standalone")
 NEEDS_NO_SETTING = "standalone"
 
 
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin", "COLUMNS": "100"}
-    return subprocess.run(
-        [sys.executable, "-m", *command], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
+@pytest.fixture(scope="module")
+def services() -> Iterator[Preloaded]:
+    with Preloaded.opened({"PATH": "/usr/bin", "COLUMNS": "100"}) as loaded:
+        yield loaded
 
 
-def commands(service: str) -> list[list[str]]:
+def commands(services: Preloaded, service: str) -> list[list[str]]:
     """The service itself, and each of its commands, as its own help lists them."""
-    listed = run(service, "--help").stdout.partition("positional arguments:")[2].partition("options:")[0]
+    listed = services.run(service, "--help").stdout.partition("positional arguments:")[2].partition("options:")[0]
     found = re.findall(r"^    ([a-z-]+) ", listed, re.MULTILINE)
     assert found, listed
     return [[], *([name] for name in found)]
@@ -33,11 +31,11 @@ def part(text: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_command_explains_itself(service: str) -> None:
+def test_every_command_explains_itself(services: Preloaded, service: str) -> None:
     settings = Path("docs/settings.md").read_text()
     known = set(re.findall(r"^\| `([A-Z0-9_]+)`", settings, re.MULTILINE))
-    for command in commands(service):
-        shown = run(service, *command, "--help")
+    for command in commands(services, service):
+        shown = services.run(service, *command, "--help")
         assert shown.returncode == 0
         about = shown.stdout.split("\n\n")[1]
         assert re.fullmatch(r"[A-Z].{20,}\.", about, re.DOTALL), about
@@ -49,7 +47,7 @@ def test_every_command_explains_itself(service: str) -> None:
         assert "docs/settings.md has all settings in a table" in environment
         # What it refuses to run without is what it names with its meaning.
         if command or service not in (NEEDS_NO_SETTING, "migrator"):
-            refused = run(service, *command)
+            refused = services.run(service, *command)
             missing = set(re.findall(r"([A-Z0-9_]+) is not set", refused.stderr))
             assert missing <= set(re.findall(r"^  ([A-Z0-9_]+): \S", environment, re.MULTILINE)), refused.stderr
             assert refused.returncode == 2 or service == NEEDS_NO_SETTING
@@ -61,5 +59,5 @@ def test_every_command_explains_itself(service: str) -> None:
         words = [word for word in shlex.split(example) if "=" not in word]
         assert words[: 3 + len(command)] == ["python", "-m", service, *command]
         if words[3:] and service != NEEDS_NO_SETTING:
-            tried = run(*words[2:])
+            tried = services.run(*words[2:])
             assert (tried.returncode, "usage:" in tried.stderr) == (2, False), "it lacks settings, and nothing else"

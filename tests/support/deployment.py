@@ -25,6 +25,9 @@ from common.storage.local import LocalStorage
 from common.storage.s3 import S3Storage, connect
 
 SECRET = "secret-of-the-tests"
+# Where services are deployed there are no tools of the tests, and rich among them. (Every process would load it, and
+# the certificates of all authorities, for a quarter of its start.)
+AS_DEPLOYED = {"PYTHONPATH": str(Path(__file__).parent / "as_deployed"), "SSL_CERT_FILE": os.devnull}
 KINDS = ("embedded", "rabbit-local", "rabbit-s3")
 # The same over S3, with the two buckets at two endpoints: nothing can be copied from one to the other on the server.
 APART = "rabbit-s3-apart"
@@ -119,6 +122,7 @@ class Deployment:
             deployment = cls(kind, folder, http, buckets)
             deployment.s3 = s3
             deployment.environment = {
+                **AS_DEPLOYED,
                 "PATH": os.environ["PATH"],
                 "TMPDIR": os.environ["TMPDIR"],
                 "API_SECRET_KEY": SECRET,

@@ -1,17 +1,23 @@
-"""Opening what services and commands depend on: the buckets and the bus that the settings name."""
+"""Opening what services and commands depend on: the buckets and the bus that the settings name.
+
+The libraries of a broker and of S3 are large, and loaded only where the settings name one.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 from common.errors import BusFault
-from common.messaging.rabbit import RabbitBus
 from common.settings.base import BrokerSettings, Settings
 from common.settings.storage import BucketSettings, LocalStorageSettings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
-from common.storage.s3 import S3Account, S3Storage, connect
 from common.storage.temporary import prepare_temporary_folder
+
+if TYPE_CHECKING:
+    from common.messaging.rabbit import RabbitBus
+    from common.storage.s3 import S3Account, S3Storage
 
 _CONNECT_PATIENCE = 10.0  # seconds
 
@@ -24,10 +30,12 @@ async def open_buckets(settings: Settings) -> AsyncIterator[Buckets]:
     if isinstance(storage, LocalStorageSettings):
         yield Buckets(LocalStorage.open(storage.incoming), LocalStorage.open(storage.active))
         return
+    from common.storage.s3 import S3Storage, connect
+
     async with AsyncExitStack() as stack:
         clients: dict[S3Account, object] = {}
 
-        async def bucket(where: BucketSettings, acl: str, cache_control: str) -> S3Storage:
+        async def bucket(where: BucketSettings, acl: str, cache_control: str) -> "S3Storage":
             account = s3_account(where)
             if account not in clients:
                 clients[account] = await stack.enter_async_context(connect(account))
@@ -47,8 +55,10 @@ async def open_buckets(settings: Settings) -> AsyncIterator[Buckets]:
 
 
 @asynccontextmanager
-async def open_bus(settings: BrokerSettings, service: str) -> AsyncIterator[RabbitBus]:
+async def open_bus(settings: BrokerSettings, service: str) -> "AsyncIterator[RabbitBus]":
     """The bus over RabbitMQ. It connects in the background: the broker need not be up yet."""
+    from common.messaging.rabbit import RabbitBus
+
     bus = RabbitBus(settings.rabbitmq_url, service)
     bus.start()
     try:
@@ -57,7 +67,7 @@ async def open_bus(settings: BrokerSettings, service: str) -> AsyncIterator[Rabb
         await bus.close()
 
 
-async def wait_for_broker(bus: RabbitBus) -> None:
+async def wait_for_broker(bus: "RabbitBus") -> None:
     """Return when the broker can be used. Raises BusFault after ten seconds: a command does not wait for ever."""
     try:
         async with asyncio.timeout(_CONNECT_PATIENCE):
@@ -67,8 +77,10 @@ async def wait_for_broker(bus: RabbitBus) -> None:
         raise BusFault(bus.trouble() or "the broker does not answer") from error
 
 
-def s3_account(bucket: BucketSettings) -> S3Account:
+def s3_account(bucket: BucketSettings) -> "S3Account":
     """The bucket's account, as the S3 library takes it."""
+    from common.storage.s3 import S3Account
+
     account = bucket.account
     return S3Account(
         account.endpoint,

@@ -14,7 +14,6 @@ from yarl import URL
 from common.cancellation import in_thread
 from common.errors import JobFault, NoSuchKey, StorageFault, StorageFull
 from common.storage.base import Storage
-from common.storage.s3 import S3Storage, connect
 from common.wiring import s3_account
 from migrator.settings import BucketSourceSettings, MigratorSettings, WebSourceSettings
 
@@ -176,6 +175,8 @@ async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
             await source.check()
             yield source
     elif isinstance(where, BucketSourceSettings):
+        from common.storage.s3 import S3Storage, connect
+
         account = s3_account(where.bucket)
         async with connect(account) as client:
             bucket = S3Storage(
