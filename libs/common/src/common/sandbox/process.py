@@ -150,7 +150,7 @@ class DecodingProcess:
         return most
 
     async def _watch_cpu(self, most: int) -> None:
-        """End it when it goes on in spite of SIGXCPU. A hard limit, which none can ignore, would end its next job, too."""
+        """End it when it goes on in spite of SIGXCPU. A hard limit would hold for later jobs, too."""
         left = most + _CPU_GRACE - self.cpu_seconds()
         while left > 0:
             await asyncio.sleep(max(left, _CPU_GRACE))
