@@ -89,6 +89,7 @@ async def test_used_up_attempts_are_written_down_and_do_not_last(world: World) -
     assert failed is not None
     assert failed.fault == FailureClass.GAVE_UP
     assert "could not be rendered" in failed.reason
+    assert "again" not in failed.reason, "nothing renders a private image again by itself"
     assert "store" not in failed.reason, "everybody can read it"
     assert "bucket" not in failed.reason
     assert str(fault) in [line.get("reason") for line in logged]

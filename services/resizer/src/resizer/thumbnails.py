@@ -35,7 +35,7 @@ log = structlog.get_logger()
 
 _SOURCE = "/resizer"
 # Records are public. The error itself may name hosts, buckets and folders: it stands in the log and in the dead letter.
-_GAVE_UP = "it could not be rendered, for a reason that does not lie in the image; it will be tried again"
+_GAVE_UP = "it could not be rendered, for a reason that does not lie in the image"
 
 
 @dataclass(frozen=True)
