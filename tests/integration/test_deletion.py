@@ -47,6 +47,12 @@ class Bucket(MemoryStorage):
         super().__init__(clock)
         self.listings = 0
         self.stuck: set[str] = set()
+        self.unreadable: set[str] = set()
+
+    async def get(self, key: str) -> bytes:
+        if key in self.unreadable:
+            raise StorageFault(f"{key} cannot be read")
+        return await super().get(key)
 
     async def delete(self, key: str) -> None:
         if key in self.stuck:
@@ -189,6 +195,43 @@ async def test_to_delete_again_is_to_look_again() -> None:
     await world.delete(IMAGE)
     await world.sweep()
     assert world.nothing_is_left()
+
+
+@pytest.mark.parametrize("place", ["incoming", "active"])
+@pytest.mark.parametrize("record", [".json", ".modern.json"])
+async def test_a_record_that_cannot_be_read_stops_no_removal_and_is_kept_for_the_next_attempt(
+    place: str, record: str
+) -> None:
+    world = World()
+    bucket: Bucket = getattr(world, place)
+    others = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 40)]
+    for image in (IMAGE, *others):
+        await put(bucket, str(image), f"{image.name}BI.jpg", f"{image.name}OLD.jpg")
+        await bucket.put(f"{image.name}{record}", record_of(f"{image.name}OLD.jpg"))
+    bucket.unreadable = {f"{NAME}{record}"}
+    with pytest.raises(StorageFault, match=f"{NAME}{record} cannot be read"):
+        await world.delete(IMAGE, *others)
+    tombstones = {image.tombstone for image in (IMAGE, *others)}
+    assert set(bucket.objects) - tombstones == {f"{NAME}{record}", f"{NAME}OLD.jpg"}, "all that is known by name"
+    bucket.unreadable = set()
+    await world.delete(IMAGE)
+    assert set(bucket.objects) - tombstones == set()
+
+
+async def test_a_deletion_whose_records_cannot_be_read_stops_after_32_of_them() -> None:
+    world = World()
+    images = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 200)]
+    reads = 0
+
+    async def get(key: str) -> bytes:
+        nonlocal reads
+        reads += 1
+        raise StorageFault(f"{key} cannot be read")
+
+    world.active.get = get  # type: ignore[method-assign]
+    with pytest.raises(StorageFault, match="cannot be read"):
+        await world.delete(*images)
+    assert reads <= 2 * 64, "the store is away: every further read only takes long"
 
 
 @pytest.mark.parametrize("stuck", [str(IMAGE), f"{NAME}BI.jpg", f"{NAME}.json"])

@@ -5,19 +5,21 @@ records, today's sizes, and the suffixes and endings of the old backends. No req
 removes what only a listing finds, and what a crash or a failing store left (`maintenance/tombstones.py`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 
 import structlog
 
 from common.cancellation import together
+from common.errors import StorageFault
 from common.images.names import ImageKey
 from common.images.plan import Plan
+from common.images.records import Stage, record_key
 from common.messaging.events import ImageDeleted
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.image_store import write_tombstone
-from publisher.removal import delete_everywhere, known_keys, run_limited
+from publisher.removal import MOST_FAULTS, delete_everywhere, known_keys, run_limited
 
 log = structlog.get_logger()
 
@@ -44,14 +46,28 @@ async def announce_deleted(*images: ImageKey, outbox: Outbox) -> None:
 async def remove_deleted(*images: ImageKey, buckets: Buckets, plan: Plan, listed: Iterable[str] = ()) -> None:
     """Remove what is left of images that have a tombstone; `listed` are keys of theirs that a listing has shown.
 
-    Raises StorageFault naming what could not be removed.
+    A record that cannot be read stops no removal, and is kept: it may list variants that the name does not tell, and
+    the next attempt removes them. Raises StorageFault naming what could not be removed, or read.
     """
     keys = set(listed)
+    unread: list[StorageFault] = []
 
     async def find(image: ImageKey) -> None:
-        keys.update(await known_keys(image, buckets=buckets, plan=plan))
+        try:
+            keys.update(await known_keys(image, buckets=buckets, plan=plan))
+        except StorageFault as fault:
+            unread.append(fault)
+            keys.update(plan.all_known_keys(image) - {record_key(image, stage) for stage in Stage})
 
-    await run_limited(partial(find, image) for image in images)
+    def looks() -> Iterator[Callable[[], Awaitable[None]]]:
+        for image in images:
+            if len(unread) >= MOST_FAULTS:
+                return
+            yield partial(find, image)
+
+    await run_limited(looks())
     await delete_everywhere(keys, buckets=buckets)
+    if unread:
+        raise unread[0]
     for image in images:
         log.info("image deleted", image=str(image))

@@ -11,6 +11,7 @@ from common.images.records import Stage
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_record
 
+MOST_FAULTS = 32  # of one deletion: after them the store is away, and each further call would only take long
 _AT_ONCE = 32  # calls to the store, of one request or event
 _SHOWN = 5  # keys in a message
 
@@ -29,7 +30,7 @@ async def known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[st
 async def delete_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:
     """Delete these keys in both buckets, originals first: handlers that write the others look for the original.
 
-    A key that cannot be removed does not stop the others. Raises StorageFault naming what is left.
+    A key that cannot be removed does not stop the others, up to MOST_FAULTS. Raises StorageFault naming what is left.
     """
     originals = {key for key in keys if is_original(key)}
     left: dict[str, StorageFault] = {}
@@ -54,8 +55,8 @@ def _removals(
 
     for key in keys:
         for place, bucket in places:
-            if len(left) >= _AT_ONCE:
-                return  # the store is away: each further key would only take long
+            if len(left) >= MOST_FAULTS:
+                return
             yield partial(remove, place, bucket, key)
 
 
