@@ -3,10 +3,10 @@ import base64
 import pytest
 import pyvips
 
-from resizer.operations.placeholder import Small, average_colour, shrink_for_placeholder, thumbhash
+from resizer.operations.placeholder import SmallImage, average_colour, shrink_for_placeholder, thumbhash
 
 
-def plain(colour: list[int], width: int = 64, height: int = 48) -> Small:
+def plain(colour: list[int], width: int = 64, height: int = 48) -> SmallImage:
     return shrink_for_placeholder(
         (pyvips.Image.black(width, height) + colour).cast("uchar").copy(interpretation="srgb")
     )

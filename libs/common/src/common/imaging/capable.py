@@ -1,4 +1,4 @@
-"""What this build of the imaging library can do: seen by doing it. Runs in a decoding process."""
+"""Which formats this build of libvips reads and writes, found by trying. Runs in a decoding process."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ _SIDE = 4  # pixels
 
 
 class Capabilities(BaseModel):
-    """The formats that were read and written."""
+    """The formats that this build reads and writes."""
 
     reads: list[Format]
     writes: list[Format]
@@ -21,8 +21,8 @@ class Capabilities(BaseModel):
 
 @operation
 def capable(job: Job, original: Original) -> tuple[Capabilities, list[bytes]]:
-    """The operation: writes a few pixels in every format, and reads them back."""
-    del job, original  # no file is looked at
+    """The operation: write a few pixels in every format and read them back; of SVG, read one."""
+    del job, original  # it needs no file
     image = pyvips.Image.black(_SIDE, _SIDE).linear([1] * 3, [200, 30, 30]).cast("uchar").copy(interpretation="srgb")
     writers: dict[Format, Callable[[], bytes]] = {
         Format.JPG: image.jpegsave_buffer,

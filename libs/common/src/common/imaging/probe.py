@@ -1,4 +1,4 @@
-"""Reading an image's header: what it is, how large, how it lies. Runs in a decoding process."""
+"""Reading an image's header: format, dimensions, frames and orientation. Runs in a decoding process."""
 
 import math
 import re
@@ -14,12 +14,12 @@ from common.sandbox.protocol import Job, Limits, Original, operation
 
 SNIFF_BYTES = 4096
 _SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
-_HEAVY = 16_000_000  # pixels; some 60 MB, where others are decoded a few lines at a time
+_HEAVY = 16_000_000  # pixels, some 60 MB of memory; other images are decoded a few lines at a time
 _MAX_SVG = 16 << 20  # bytes; an SVG is read into memory
 
 
 class Header(BaseModel):
-    """What the header says. `width` and `height` are pixels as stored, `orientation` is EXIF's, 1 to 8."""
+    """The header. `width` and `height` are pixels as stored, `orientation` is EXIF's, 1 to 8."""
 
     format: Format
     width: int
@@ -30,7 +30,7 @@ class Header(BaseModel):
 
     @property
     def heavy(self) -> bool:
-        """Whether it has to be decoded whole: a progressive or interlaced image of many pixels."""
+        """Whether it is progressive or interlaced and has many pixels: it is decoded as a whole, in much memory."""
         return self.interlaced and self.width * self.height * self.frames > _HEAVY
 
     @property
@@ -66,7 +66,7 @@ def sniff(head: bytes) -> Format:
 
 
 def _is_svg(head: bytes) -> bool:
-    """Whether it begins as an SVG does. What only its loader can tell, such as a long comment first, it has to tell."""
+    """Whether it begins like an SVG. It may still be none, which its loader will tell."""
     utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     text = head.decode("utf-16" if utf16 else "utf-8-sig", errors="ignore")
     return _SVG_START.match(text) is not None
@@ -85,7 +85,7 @@ def load(original: Original, image_format: Format, **options: object) -> pyvips.
     if image_format is Format.GIF:
         return gif.load(original, every=options.pop("n", 1) == -1, **options)
     loader = {Format.JPG: "jpegload_source", Format.PNG: "pngload_source"}[image_format]
-    # A source reads the map itself; the loaders that take a buffer are given a copy by pyvips.
+    # From a source, libvips reads the mapped file itself; for the loaders of buffers, pyvips copies it first.
     return pyvips.Operation.call(loader, pyvips.Source.new_from_memory(original), **options)
 
 
@@ -118,5 +118,5 @@ def _check(width: int, height: int, frames: int, limits: Limits) -> None:
 
 @operation
 def probe(job: Job, original: Original) -> tuple[Header, list[bytes]]:
-    """The operation: the header alone, nothing decoded beyond it."""
+    """The operation: the header. No pixel is decoded."""
     return header(original, job.limits)[0], []

@@ -1,4 +1,4 @@
-"""The blocks of a GIF file: the same pictures without what else it carries.
+"""A GIF file without its metadata. The blocks of its frames are copied byte for byte.
 
 https://www.w3.org/Graphics/GIF/spec-gif89a.txt, appendix B.
 """
@@ -7,13 +7,13 @@ import struct
 
 from common.imaging.gif import APPLICATION, CONTROL, END, HEAD, IMAGE, after_blocks, blocks_from, table
 
-_LOOP = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # how often it is shown
+_LOOP = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # applications whose extension holds the loop count
 
 
 def without_metadata(data: bytes, width: int, height: int) -> bytes | None:
-    """The same frames, and no comment, profile, XMP or anything after the end.
+    """The file without comments, profiles, XMP and what follows its trailer.
 
-    None for a file that breaks off, or whose screen is not width × height pixels.
+    None for a file that is cut off, or whose screen is not width × height pixels.
     """
     try:
         if struct.unpack_from("<HH", data, 6) != (width, height):
@@ -33,6 +33,6 @@ def without_metadata(data: bytes, width: int, height: int) -> bytes | None:
 
 
 def _needed(data: bytes, begin: int, blocks: int) -> bool:
-    """Whether the extension says how frames are shown."""
+    """Whether the extension says how frames are shown: a graphic control, or a loop count."""
     label = data[begin + 1]
     return label == CONTROL or (label == APPLICATION and data[blocks + 1 : blocks + 12] in _LOOP)

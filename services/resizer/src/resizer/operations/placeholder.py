@@ -1,4 +1,4 @@
-"""What a page can show before the picture is there: a ThumbHash and the average colour."""
+"""Placeholders for pages to show while the picture loads: a ThumbHash and the average colour."""
 
 import base64
 import math
@@ -8,12 +8,12 @@ from itertools import product
 
 import pyvips
 
-# The hash holds at most 7 × 7 waves; more pixels than this do not change it visibly.
+# The longer side in pixels. The hash holds at most 7 × 7 cosine waves, and more pixels do not change it visibly.
 _SIDE = 24
 
 
 @dataclass(frozen=True)
-class Small:
+class SmallImage:
     """A few pixels, row by row: red, green and blue as 0 … 255, alpha as 0 … 1."""
 
     width: int
@@ -21,8 +21,8 @@ class Small:
     pixels: list[tuple[int, int, int, float]]
 
 
-def shrink_for_placeholder(image: pyvips.Image) -> Small:
-    """The image as small as the placeholder needs it."""
+def shrink_for_placeholder(image: pyvips.Image) -> SmallImage:
+    """The image with about _SIDE pixels on its longer side."""
     small = _boxed(image, max(1, max(image.width, image.height) / _SIDE)).colourspace("srgb")
     data = bytes(small.write_to_memory())
     alpha = small.hasalpha()
@@ -30,11 +30,11 @@ def shrink_for_placeholder(image: pyvips.Image) -> Small:
         (data[i], data[i + 1], data[i + 2], data[i + 3] / 255 if alpha else 1.0)
         for i in range(0, len(data), small.bands)
     ]
-    return Small(small.width, small.height, pixels)
+    return SmallImage(small.width, small.height, pixels)
 
 
 def _boxed(image: pyvips.Image, reduction: float) -> pyvips.Image:
-    """About so much smaller, by averages: of the few waves that are kept, a better kernel would change nothing."""
+    """The image shrunk by about `reduction` with a box filter. A better filter would not change the lowest waves."""
     across, down = (max(1, min(side, round(reduction))) for side in (image.width, image.height))
     if across == down == 1:
         return image
@@ -43,17 +43,17 @@ def _boxed(image: pyvips.Image, reduction: float) -> pyvips.Image:
     return image.premultiply().shrink(across, down).unpremultiply().cast(image.format)
 
 
-def average_colour(small: Small) -> str:
-    """The average of what is visible, on white, as `#rrggbb`."""
+def average_colour(small: SmallImage) -> str:
+    """The average colour of the image on white, as `#rrggbb`."""
     rows = small.pixels
     count = len(rows)
     return "#" + "".join(f"{round(sum(p[c] * p[3] + 255 * (1 - p[3]) for p in rows) / count):02x}" for c in range(3))
 
 
-def thumbhash(small: Small) -> str:
+def thumbhash(small: SmallImage) -> str:
     """The image's ThumbHash in base64, by the algorithm at https://github.com/evanw/thumbhash (Evan Wallace, 2023).
 
-    Luminance, two colour differences and alpha are each kept as the few lowest waves of a cosine transform.
+    Luminance, two colour differences and alpha are each stored as the lowest frequencies of a cosine transform.
     """
     width, height, pixels = small.width, small.height, small.pixels
     weight = sum(p[3] for p in pixels)
@@ -96,7 +96,7 @@ def thumbhash(small: Small) -> str:
 def _waves(
     channel: Sequence[float], width: int, height: int, across: int, down: int
 ) -> tuple[float, list[float], float]:
-    """The channel's constant part, its lowest waves scaled to 0 … 1, and the scale."""
+    """The channel's cosine transform: its constant term, its lowest frequencies scaled to 0 … 1, and the scale."""
     columns = [[math.cos(math.pi / width * x * (i + 0.5)) for i in range(width)] for x in range(across)]
     rows = [[math.cos(math.pi / height * y * (j + 0.5)) for j in range(height)] for y in range(down)]
     lines = [channel[j * width : (j + 1) * width] for j in range(height)]

@@ -1,7 +1,7 @@
-"""Removing the position from an original's metadata: where the photo was taken, in coordinates and in names of places.
+"""Removing the position from an original's metadata: coordinates and place names.
 
-No pixel is decoded or encoded, and the orientation stays. Metadata that is understood keeps everything else. A block
-that is not understood for certain is removed as a whole.
+No pixel is decoded or encoded, and the orientation stays. A metadata block that can be parsed loses the position alone.
+A block that cannot be parsed is removed as a whole.
 """
 
 from common.imaging.location.strip import Stripped, strip_location

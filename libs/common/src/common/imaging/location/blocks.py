@@ -1,4 +1,7 @@
-"""One block of metadata without the position, by its kind. None: the block has to be removed as a whole."""
+"""One metadata block without the position, by the kind of block.
+
+A function returns None where the block has to be removed as a whole.
+"""
 
 from functools import partial
 
@@ -13,7 +16,7 @@ _RDF = (b"<rdf:RDF", b"xmpmeta", b"xapmeta", b"<?xpacket")
 
 
 def exif(block: bytes, orientation: int) -> bytes | None:
-    """The TIFF of an EXIF block, as long as before. If it is broken, a TIFF that holds the orientation alone."""
+    """The TIFF of an EXIF block, its length unchanged. A broken one becomes a TIFF with the orientation alone."""
     try:
         return tiff.without_position(block, preview)
     except Broken:
@@ -21,23 +24,23 @@ def exif(block: bytes, orientation: int) -> bytes | None:
 
 
 def preview(picture: bytes) -> bytes:
-    """A preview within metadata, as long as before: a JPEG loses its own metadata; anything else becomes zeros."""
+    """A preview within metadata, its length unchanged. A JPEG loses its own metadata; anything else becomes zeros."""
     return segments.without_metadata(picture) if picture.startswith(segments.START) else bytes(len(picture))
 
 
 def photoshop(resources: bytes) -> bytes | None:
-    """Photoshop's resources, as long as before."""
+    """Photoshop's image resources, their length unchanged."""
     try:
-        return iptc.without_position(resources, _WITHIN)
+        return iptc.without_position(resources, _STRIPPERS)
     except Broken:
         return None
 
 
-_WITHIN = iptc.Within(exif=lambda block: exif(block, UPRIGHT), xmp=xmp.without_position, jpeg=preview)
+_STRIPPERS = iptc.Strippers(exif=lambda block: exif(block, UPRIGHT), xmp=xmp.without_position, jpeg=preview)
 
 
 def profile(data: bytes, orientation: int) -> bytes | None:
-    """A block whose first bytes tell its kind."""
+    """A block whose kind only its first bytes tell."""
     for head, strip in (
         (EXIF, partial(exif, orientation=orientation)),
         (XMP, xmp.without_position),

@@ -1,4 +1,4 @@
-"""Extended XMP: a packet that is too large for one JPEG segment lies in several, marked with its digest.
+"""Extended XMP: a packet that is too large for one JPEG segment is split over several, each marked with its digest.
 
 https://github.com/adobe/XMP-Toolkit-SDK/blob/main/docs/XMPSpecificationPart3.pdf, 1.1.3.1.
 """
@@ -13,13 +13,17 @@ from common.imaging.location.segments import Segment
 
 HEADER = b"http://ns.adobe.com/xmp/extension/\0"
 _DIGEST = re.compile(rb"[0-9A-Fa-f]{32}")
-_PLACE = struct.Struct(">II")  # the length of the whole, and where in it the segment's part begins
-_PLACE_AT = len(HEADER) + 32  # bytes, as the next one
+_PLACE = struct.Struct(">II")  # the packet's length, and the offset of the segment's part in it
+# Offsets in a segment: header, digest, _PLACE, part.
+_PLACE_AT = len(HEADER) + 32
 _PART_AT = _PLACE_AT + _PLACE.size
 
 
 def strip(out: bytearray, parts: list[Segment], packets: list[Segment]) -> None:
-    """Blank the position in the extended XMP of these segments, in place; `packets` are those that name its digest."""
+    """Blank the position in the extended XMP, in place.
+
+    `parts` are the segments that hold it. `packets` are the segments of the main XMP, which names its digest.
+    """
     by_digest: dict[bytes, list[Segment]] = defaultdict(list)
     for segment in parts:
         by_digest[bytes(out[segment.begin + len(HEADER) : segment.begin + _PLACE_AT])].append(segment)
@@ -34,7 +38,7 @@ def strip(out: bytearray, parts: list[Segment], packets: list[Segment]) -> None:
 
 
 def _joined(out: bytearray, found: list[Segment]) -> bytes | None:
-    """The whole, or None where a part is missing or there twice."""
+    """The joined packet, or None where a part is missing or repeated."""
     if any(segment.end - segment.begin < _PART_AT for segment in found):
         return None
     whole, lengths = bytearray(), set()

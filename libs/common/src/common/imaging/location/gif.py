@@ -11,12 +11,12 @@ _EXTENSION, _IMAGE, _TRAILER, _APPLICATION = 0x21, 0x2C, 0x3B, 0xFF
 _NAME = 11  # bytes of an application's name and code
 _XMP = b"XMP DataXMP"
 _HARMLESS = (b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012")
-# Follows an XMP packet: a reader that takes the packet's text for block lengths comes to the end all the same.
+# The trailer of an XMP packet. A reader that takes the text of the packet for block lengths finds the end in it.
 _MAGIC = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 
 
 def without_position(data: bytes, _orientation: int) -> bytes:
-    """The file without the position. What follows the image's end, or cannot be understood, is cut off."""
+    """The file without the position. It ends at the trailer, or before the first byte that begins no block."""
     at = _HEADER + _table(data, 10)
     out = [data[:at]]
     while at < len(data):
@@ -27,7 +27,7 @@ def without_position(data: bytes, _orientation: int) -> bytes:
             end = _end_of_blocks(data, at + 2)
             out.append(_extension(data[at:end]))
         elif data[at] == 0:
-            end = at + 1  # some writers end a list of blocks twice
+            end = at + 1  # some writers end a list of sub-blocks twice
             out.append(b"\0")
         else:
             out.append(data[at : at + 1] if data[at] == _TRAILER else b"")
@@ -37,7 +37,7 @@ def without_position(data: bytes, _orientation: int) -> bytes:
 
 
 def _extension(block: bytes) -> bytes:
-    """The extension without the position; nothing for one that has to go."""
+    """The extension without the position; empty for one that is removed."""
     if len(block) < 3 or block[-1] != 0:  # noqa: PLR2004 - its introducer, label and end
         return b""  # cut off
     name = block[3 : 3 + _NAME]
@@ -51,13 +51,13 @@ def _extension(block: bytes) -> bytes:
 
 
 def _table(data: bytes, flags_at: int) -> int:
-    """The bytes of the colour table that these flags announce."""
+    """The size of the colour table that the flags at this offset announce, in bytes."""
     flags = data[flags_at] if flags_at < len(data) else 0
     return 3 << ((flags & _TABLE_SIZE) + 1) if flags & _TABLE else 0
 
 
 def _end_of_blocks(data: bytes, at: int) -> int:
-    """Behind the empty block that ends a list of blocks, or the file's end."""
+    """The offset after the empty sub-block that ends a list, or the file's end."""
     while at < len(data) and data[at]:
         at += 1 + data[at]
     return min(at + 1, len(data))

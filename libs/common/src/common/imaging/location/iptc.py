@@ -1,4 +1,4 @@
-"""IPTC's record of place names, and the Photoshop resources that it lies in; each stays as long as it was.
+"""IPTC's place names, and the Photoshop resources that hold them. Neither changes its length.
 
 https://www.iptc.org/std/IIM/4.2/specification/IIMV4.2.pdf, 1.5 and 2;
 https://www.adobe.com/devnet-apps/photoshop/fileformatashtml/, Image Resource Blocks.
@@ -27,7 +27,7 @@ _THUMBNAILS, _THUMBNAIL_HEADER = (0x0409, 0x040C), 28
 
 
 def without_places(iim: bytes) -> bytes:
-    """The data sets without those of places, and zeros for what is gone. Raises Broken."""
+    """The data sets without those of places, padded with zeros to the same length. Raises Broken."""
     at, kept = 0, []
     while at < len(iim) and iim[at] == _MARKER:
         end = _end_of(iim, at)
@@ -35,7 +35,7 @@ def without_places(iim: bytes) -> bytes:
             kept.append(iim[at:end])
         at = end
     if iim[at:].strip(b"\0"):
-        raise Broken("it is no IPTC")
+        raise Broken("it is not IPTC")
     return b"".join(kept).ljust(len(iim), b"\0")
 
 
@@ -56,23 +56,23 @@ def _end_of(iim: bytes, at: int) -> int:
 
 
 @dataclass(frozen=True)
-class Within:
-    """What removes the position from the other kinds of blocks: None for one that has to go."""
+class Strippers:
+    """Remove the position from the other kinds of blocks within resources. None: the block has to be removed."""
 
     exif: Callable[[bytes], bytes | None]
     xmp: Callable[[bytes], bytes | None]
     jpeg: Callable[[bytes], bytes]
 
 
-def without_position(resources: bytes, within: Within) -> bytes:
-    """The Photoshop resources, as long as before. Raises Broken."""
+def without_position(resources: bytes, strippers: Strippers) -> bytes:
+    """The Photoshop resources without the position, their length unchanged. Raises Broken."""
     out, at = bytearray(resources), 0
     digests, iptc = [], None
     while at < len(resources):
         if resources[at] == 0 and not resources[at:].strip(b"\0"):
             break  # padding
         if not _SIGNATURE.match(resources, at) or at + 12 > len(resources):
-            raise Broken("it is no resource")
+            raise Broken("it is not a resource")
         (kind,) = struct.unpack_from(">H", resources, at + 4)
         begin = at + 6 + _even(1 + resources[at + 6])
         if begin + 4 > len(resources):
@@ -82,32 +82,32 @@ def without_position(resources: bytes, within: Within) -> bytes:
         end = begin + size
         if end > len(resources):
             raise Broken("a resource is cut off")
-        out[begin:end] = stripped = _resource(kind, resources[begin:end], within)
+        out[begin:end] = stripped = _resource(kind, resources[begin:end], strippers)
         if kind == _IPTC:
             iptc = stripped
         if kind == _DIGEST and size == hashlib.md5(usedforsecurity=False).digest_size:
             digests.append((begin, end))
         at = end + size % 2
     if out != resources and iptc is not None:
-        # Readers that find another digest than this take the record for what somebody changed afterwards.
+        # Where the digest does not match, readers take the record for newer than the XMP.
         for begin, end in digests:
             out[begin:end] = hashlib.md5(iptc, usedforsecurity=False).digest()
     return bytes(out)
 
 
-def _resource(kind: int, data: bytes, within: Within) -> bytes:
-    nothing = bytes(len(data))
+def _resource(kind: int, data: bytes, strippers: Strippers) -> bytes:
+    zeros = bytes(len(data))
     if kind == _IPTC:
         try:
             return without_places(data)
         except Broken:
-            return nothing
+            return zeros
     if kind in (_EXIF, _EXIF_3):
-        return within.exif(data) or nothing
+        return strippers.exif(data) or zeros
     if kind == _XMP:
-        return within.xmp(data) or nothing
+        return strippers.xmp(data) or zeros
     if kind in _THUMBNAILS:
-        return data[:_THUMBNAIL_HEADER] + within.jpeg(data[_THUMBNAIL_HEADER:])
+        return data[:_THUMBNAIL_HEADER] + strippers.jpeg(data[_THUMBNAIL_HEADER:])
     return data
 
 

@@ -1,4 +1,4 @@
-"""JPEG without the position. No byte moves, so that every offset stays true, also to pictures after the first.
+"""JPEG without the position. No byte moves, so that offsets stay valid, those to further pictures (MPF) included.
 
 XMP part 3, 1.1.3; CIPA DC-007 (MPF), 5.
 """
@@ -12,9 +12,9 @@ _MPF = b"MPF\0"
 
 
 def without_position(data: bytes, orientation: int) -> bytes:
-    """The file without the position; `orientation` is the decoder's, and is kept where the EXIF is broken.
+    """The file without the position. Broken EXIF is replaced by `orientation`, which is what the decoder read.
 
-    What follows the picture stays if it is another JPEG, and is cut off if not.
+    Further JPEGs after the picture stay, and lose the position. Anything else after it is cut off.
     """
     out = bytearray(data)
     end, found = segments(out, 0, strict=False)
@@ -54,7 +54,7 @@ def _strip(out: bytearray, found: list[Segment], orientation: int) -> None:
 
 
 def _strip_resources(out: bytearray, found: list[Segment]) -> None:
-    """One list of Photoshop's resources may lie in several segments, cut anywhere."""
+    """Strip Photoshop's resources. One list of them may be split over several segments, at any byte."""
     skip = len(blocks.PHOTOSHOP)
     stripped = blocks.photoshop(b"".join(out[segment.begin + skip : segment.end] for segment in found))
     at = 0
@@ -65,7 +65,7 @@ def _strip_resources(out: bytearray, found: list[Segment]) -> None:
 
 
 def _index(block: bytes) -> bytes | None:
-    """The list of the file's pictures."""
+    """The MPF index, which lists the file's pictures, without the position."""
     try:
         return tiff.without_position(block, blocks.preview)
     except Broken:

@@ -1,9 +1,9 @@
-"""Which names of properties tell a position."""
+"""Which property names stand for a position."""
 
 import re
 
-# By a property's own name, whatever its namespace or prefix: EXIF's GPS* in XMP, IPTC's place names, what drones write
-# (GpsLatitude, AbsoluteAltitude), the W3C's geo:lat and geo:long, and Darwin Core's.
+# Of the name without its prefix: EXIF's GPS* in XMP, IPTC's place names, what drones write (GpsLatitude,
+# AbsoluteAltitude), the W3C's geo:lat and geo:long, and Darwin Core's.
 _POSITION = re.compile(
     r"gps|latitude|longitude|longtitude|altitude|location|geotag|geohash|coordinate"
     r"|^(lat|lon|long|(?-i:alt)|city|county|municipality|locality|state|stateprovince|provincestate"
@@ -13,5 +13,5 @@ _POSITION = re.compile(
 
 
 def tells_position(name: str) -> bool:
-    """Whether a property of this name, with or without a prefix, says where a photo was taken or what it shows."""
+    """Whether a property of this name, with or without a prefix, tells where a photo was taken, or what it shows."""
     return _POSITION.search(name.rpartition(":")[2]) is not None

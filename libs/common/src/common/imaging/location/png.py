@@ -20,7 +20,7 @@ _HARMLESS = frozenset(
     b"tRNS cHRM gAMA iCCP sBIT sRGB cICP mDCV mDCv cLLI cLLi bKGD hIST pHYs sPLT tIME oFFs pCAL sCAL sTER gIFg "
     b"acTL fcTL fdAT".split()
 )
-_MOST_TEXT = 16 << 20  # bytes, unpacked
+_MOST_TEXT = 16 << 20  # bytes, decompressed
 _XMP = b"xml:com.adobe.xmp"
 _RAW = b"raw profile type "
 _ICC = (b"icc", b"icm")
@@ -30,7 +30,7 @@ _LINE = 72  # hexadecimal digits
 
 @dataclass(frozen=True)
 class _Text:
-    """A text chunk: what precedes the text, as it is stored, and the text unpacked."""
+    """A text chunk: the bytes before the text as they are stored, and the text, decompressed."""
 
     head: bytes
     keyword: bytes
@@ -42,9 +42,9 @@ class _Text:
 
 
 def without_position(data: bytes, orientation: int) -> bytes:
-    """The file without the position; `orientation` is the decoder's, and is kept where the EXIF is broken.
+    """The file without the position. Broken EXIF is replaced by `orientation`, which is what the decoder read.
 
-    What follows the image's end is cut off.
+    What follows IEND is cut off.
     """
     out, at = [data[:_SIGNATURE]], _SIGNATURE
     while at + _AROUND <= len(data):
@@ -54,7 +54,7 @@ def without_position(data: bytes, orientation: int) -> bytes:
         if end <= len(data):
             out.append(_stripped(kind, chunk, orientation))
         elif not kind[0] & _ANCILLARY:
-            out.append(chunk)  # cut off, and shown as far as it goes
+            out.append(chunk)  # an incomplete chunk of pixels, which decoders show as far as it goes
         at = end
         if kind == b"IEND":
             break
@@ -62,7 +62,7 @@ def without_position(data: bytes, orientation: int) -> bytes:
 
 
 def _stripped(kind: bytes, chunk: bytes, orientation: int) -> bytes:
-    """The chunk without the position; nothing for one that has to go."""
+    """The chunk without the position; empty for one that is removed."""
     if not kind[0] & _ANCILLARY or kind in _HARMLESS:
         return chunk
     body, stripped = chunk[8:-4], None
@@ -72,7 +72,7 @@ def _stripped(kind: bytes, chunk: bytes, orientation: int) -> bytes:
         stripped = _text(kind, body, orientation)
     if stripped is None or stripped == body:
         return b"" if stripped is None else chunk
-    # A wrong checksum stays wrong: a decoder that ignored the chunk shall not begin to read it.
+    # A wrong checksum stays wrong: a decoder that ignored the chunk has to ignore it still.
     checksum = int.from_bytes(chunk[-4:]) ^ _checksum(kind, body) ^ _checksum(kind, stripped)
     return struct.pack(">I", len(stripped)) + kind + stripped + struct.pack(">I", checksum)
 
@@ -103,10 +103,10 @@ def _read(kind: bytes, body: bytes) -> _Text | None:
         return None
     if kind == b"tEXt":
         return _Text(keyword + zero, keyword, packed=False, text=rest)
-    flag, stored = 1, rest[1:]  # behind the method, of which there is one
+    flag, stored = 1, rest[1:]  # after the compression method
     if kind == b"iTXt":
         try:
-            flag, (_, _, stored) = rest[0], rest[2:].split(b"\0", 2)  # behind its languages
+            flag, (_, _, stored) = rest[0], rest[2:].split(b"\0", 2)  # after language and translated keyword
         except (IndexError, ValueError):
             return None
     head = body[: len(body) - len(stored)]
@@ -124,7 +124,7 @@ def _unpacked(stored: bytes) -> bytes | None:
 
 
 def _profile(text: bytes, orientation: int) -> bytes | None:
-    """A block in hexadecimal, as ImageMagick writes it."""
+    """The text of a "Raw profile type" without the position: a block in hexadecimal, as ImageMagick writes it."""
     found = _PROFILE.fullmatch(text)
     if found is None:
         return None

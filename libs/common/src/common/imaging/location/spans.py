@@ -1,4 +1,4 @@
-"""Stretches of bytes: where they begin, and where they end."""
+"""Spans of bytes: begin and end."""
 
 from collections.abc import Iterable, Iterator
 
@@ -6,7 +6,7 @@ Span = tuple[int, int]
 
 
 def merged(spans: Iterable[Span]) -> Iterator[Span]:
-    """The same bytes, each of them once, from the first to the last."""
+    """The same bytes as disjoint spans in ascending order."""
     done = 0
     for start, end in sorted(spans):
         if end > done:

@@ -16,16 +16,16 @@ _BY_FORMAT = {
 
 
 class Stripped(BaseModel):
-    """Whether there was anything to remove."""
+    """Whether anything was removed."""
 
     changed: bool
 
 
 @operation
 def strip_location(job: Job, original: Original) -> tuple[Stripped, list[bytes]]:
-    """The operation: one blob, the file without a position, or none where it had nothing to remove.
+    """The operation: one blob, the file without the position. No blob where there was nothing to remove.
 
-    Raises ImageError for what is no JPEG, PNG or GIF, and pyvips.Error.
+    Raises ImageError for anything but JPEG, PNG and GIF, and pyvips.Error.
     """
     found, _ = header(original, job.limits)
     if found.format not in _BY_FORMAT:

@@ -1,4 +1,4 @@
-"""EXIF: a TIFF. The position is removed in place, so that all offsets stay true.
+"""EXIF is a TIFF. The position is removed in place, so that all offsets stay valid.
 
 https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.5 and 4.6; TIFF 6.0, section 2.
 """
@@ -20,8 +20,8 @@ _ORIENTATION, _THUMBNAIL, _THUMBNAIL_LENGTH = 0x0112, 0x0201, 0x0202
 _GPS, _EXIF, _INTEROPERABILITY, _SUBDIRECTORIES = 0x8825, 0x8769, 0xA005, 0x014A
 _DIRECTORIES = (_GPS, _EXIF, _INTEROPERABILITY, _SUBDIRECTORIES)
 
-# What is removed besides the GPS directory: blocks of other kinds, which have segments of their own in JPEG; GeoTIFF;
-# and data that only a camera's maker understands, because some makers put coordinates or names of places there.
+# Removed besides the GPS directory: XMP, IPTC and Photoshop, which have segments of their own in JPEG; GeoTIFF; and
+# data in a camera maker's own format, in which some makers put coordinates or place names.
 _OPAQUE = frozenset({
     0x02BC,  # XMP
     0x83BB,  # IPTC
@@ -33,7 +33,7 @@ _OPAQUE = frozenset({
 
 
 class Broken(ValueError):
-    """The block cannot be understood for certain."""
+    """The block cannot be parsed without doubt."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Entry:
     tag: int
     kind: int
     count: int
-    start: int  # of the value, which may be within the entry
+    start: int  # offset of the value, which may be in the entry itself
     raw: bytes
 
     @property
@@ -51,12 +51,12 @@ class _Entry:
 
 @dataclass
 class _Block:
-    """The TIFF while it is walked: which bytes stay, and which go."""
+    """The TIFF while it is walked: which bytes stay, and which are dropped."""
 
     data: bytearray
     order: str
     kept: list[Span] = field(default_factory=list)
-    gone: list[Span] = field(default_factory=list)
+    dropped: list[Span] = field(default_factory=list)
     walked: set[int] = field(default_factory=set)
 
     def number(self, layout: str, at: int) -> int:
@@ -69,7 +69,7 @@ class _Block:
     def entries(self, directory: int) -> list[_Entry]:
         """The directory's entries, each of which has its value within the block. Raises Broken."""
         if directory in self.walked or len(self.walked) >= _MOST_DIRECTORIES or directory < _HEADER:
-            raise Broken("its directories go round in circles")
+            raise Broken("its directories form a loop, or are too many")
         self.walked.add(directory)
         first = directory + _COUNT
         return [self._entry(first + _ENTRY * index) for index in range(self.number("H", directory))]
@@ -80,7 +80,7 @@ class _Block:
             raise Broken("a directory is cut off")
         tag, kind, count, offset = struct.unpack(self.order + "HHII", raw)
         if kind not in _SIZES:
-            raise Broken("a value is of no known type")
+            raise Broken("a value has an unknown type")
         entry = _Entry(tag, kind, count, at + 8 if _SIZES[kind] * count <= _POINTER else offset, raw)
         if entry.end > len(self.data):
             raise Broken("a value is cut off")
@@ -89,32 +89,32 @@ class _Block:
     def targets(self, entry: _Entry) -> list[int]:
         """The directories that the entry points to. Raises Broken."""
         if entry.kind not in (_LONG, _IFD) or entry.count > _MOST_DIRECTORIES:
-            raise Broken("it points to a directory in no known way")
+            raise Broken("a pointer to a directory has a wrong type or count")
         return [self.number("I", entry.start + _POINTER * index) for index in range(entry.count)]
 
     def keep(self, start: int, end: int) -> None:
         self.kept.append((start, end))
 
     def drop(self, start: int, end: int) -> None:
-        self.gone.append((start, end))
+        self.dropped.append((start, end))
 
 
 def without_position(tiff: bytes, preview: Callable[[bytes], bytes]) -> bytes:
-    """The same TIFF, as long as before, without the GPS directory. `preview` does the same for a JPEG within.
+    """The TIFF without the position, its length unchanged. `preview` does the same for the JPEG within.
 
-    Raises Broken where it cannot be understood for certain.
+    Raises Broken where it cannot be parsed without doubt.
     """
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None:
-        raise Broken("it is no TIFF")
+        raise Broken("it is not a TIFF")
     block = _Block(bytearray(tiff), order)
     block.keep(0, _HEADER)
     directory, edits = block.number("I", 4), list[tuple[int, bytes]]()
     if not _walk_chain(block, directory, edits, preview):
-        raise Broken("nothing is left of its first directory")
+        raise Broken("its first directory has nothing to keep")
     if _overlap(block):
-        raise Broken("what goes and what stays share bytes")
-    for start, end in merged(block.gone):
+        raise Broken("what is dropped and what stays share bytes")
+    for start, end in merged(block.dropped):
         block.data[start:end] = bytes(end - start)
     for at, replacement in edits:
         block.data[at : at + len(replacement)] = replacement
@@ -122,14 +122,14 @@ def without_position(tiff: bytes, preview: Callable[[bytes], bytes]) -> bytes:
 
 
 def only_orientation(value: int, length: int) -> bytes | None:
-    """A TIFF of so many bytes that holds this orientation and nothing else, or None where there is no room for it."""
+    """A TIFF with this orientation alone, padded to `length` bytes, or None where those are too few."""
     entry = struct.pack(">HHIHH", _ORIENTATION, _SHORT, 1, value, 0)
     smallest = b"MM\0*" + struct.pack(">IH", _HEADER, 1) + entry + bytes(_POINTER)
     return smallest.ljust(length, b"\0") if len(smallest) <= length else None
 
 
 def _walk_chain(block: _Block, first: int, edits: list[tuple[int, bytes]], preview: Callable[[bytes], bytes]) -> int:
-    """Walk the directories that follow one another. Returns how many entries are left of the first one."""
+    """Walk a directory and those linked after it. Returns how many entries of the first one stay."""
     left, directory = -1, first
     while directory:
         entries = block.entries(directory)
@@ -151,7 +151,7 @@ def _walk(
     edits: list[tuple[int, bytes]],
     preview: Callable[[bytes], bytes],
 ) -> list[_Entry]:
-    """Say which bytes of the directory and of what it points to stay. Returns the entries that stay."""
+    """Mark the bytes of the directory, and of what it points to, as kept or dropped. Returns the entries that stay."""
     block.keep(directory, directory + _COUNT + _ENTRY * len(entries))
     kept = [entry for entry in entries if entry.tag != _GPS and entry.tag not in _OPAQUE]
     for entry in entries:
@@ -174,7 +174,7 @@ def _walk(
 def _walk_single(
     block: _Block, directory: int, edits: list[tuple[int, bytes]], preview: Callable[[bytes], bytes]
 ) -> None:
-    """Walk a directory that none follows: some writers leave out the pointer to the next one."""
+    """Walk a directory without a link to another: some writers leave the link out where none may follow."""
     entries = block.entries(directory)
     kept = _walk(block, directory, entries, edits, preview)
     if len(kept) < len(entries):
@@ -190,7 +190,7 @@ def _drop_directories(block: _Block, entry: _Entry) -> None:
 
 
 def _packed(block: _Block, kept: list[_Entry], before: int, following: int | None) -> bytes:
-    """The directory with the entries that stay, and zeros where it ended before."""
+    """The directory with the entries that stay, padded with zeros to its former length."""
     body = struct.pack(block.order + "H", len(kept)) + b"".join(entry.raw for entry in kept)
     length = _COUNT + _ENTRY * before
     if following is not None:
@@ -214,10 +214,11 @@ def _thumbnail(block: _Block, entries: list[_Entry], preview: Callable[[bytes], 
 
 
 def _overlap(block: _Block) -> bool:
-    furthest = {True: 0, False: 0}  # how far what goes and what stays has reached
-    both = [(start, end, True) for start, end in block.gone] + [(start, end, False) for start, end in block.kept]
-    for start, end, goes in sorted(span for span in both if span[0] < span[1]):
-        if start < furthest[not goes]:
+    """Whether a byte is both dropped and kept."""
+    furthest = {True: 0, False: 0}  # the last end so far, of dropped spans and of kept ones
+    both = [(start, end, True) for start, end in block.dropped] + [(start, end, False) for start, end in block.kept]
+    for start, end, is_dropped in sorted(span for span in both if span[0] < span[1]):
+        if start < furthest[not is_dropped]:
             return True
-        furthest[goes] = max(furthest[goes], end)
+        furthest[is_dropped] = max(furthest[is_dropped], end)
     return False

@@ -1,4 +1,4 @@
-"""XMP: RDF in XML, from which properties are blanked with spaces, so that it stays as long as it was.
+"""XMP: RDF in XML. Properties are overwritten with spaces, so that the length does not change.
 
 https://github.com/adobe/XMP-Toolkit-SDK/tree/main/docs, parts 1 and 3.
 """
@@ -16,16 +16,17 @@ _JPEG = "/9j/"  # how a JPEG begins in Base64
 
 
 class _Doctype(Exception):
-    """It declares entities of its own, which no XMP needs."""
+    """The packet has a DOCTYPE, which may declare entities. XMP needs none."""
 
 
 class _Reader:
-    """Finds the bytes of each property that tells a position."""
+    """Finds the bytes of each property that tells the position, and of each embedded JPEG."""
 
     def __init__(self, packet: bytes) -> None:
         self.packet = packet
         self.spans: list[Span] = []
-        self._open: list[tuple[int, int, bool]] = []  # begin and end of each start tag, and whether its element goes
+        # Begin and end of each start tag, and whether its element is blanked.
+        self._open: list[tuple[int, int, bool]] = []
         self._text = ""
         self._parser = parser = expat.ParserCreate("UTF-8")
         parser.StartDoctypeDeclHandler = self._refuse
@@ -42,7 +43,7 @@ class _Reader:
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         begin = self._parser.CurrentByteIndex
         end = begin + len(_expect(_NAME, self.packet, begin))
-        # The tag is well-formed, or this would not have been called.
+        # The parser calls this for well-formed tags alone.
         while found := _ATTRIBUTE.match(self.packet, end):
             own = found[1].decode()
             value = attributes.get(own, "")
@@ -57,14 +58,14 @@ class _Reader:
         if len(self._text) < len(_JPEG):
             self._text = (self._text + text).lstrip()
             if self._text.startswith(_JPEG) and self._open:
-                # A picture within, with metadata of its own.
+                # An embedded JPEG, with metadata of its own.
                 begin, end, _ = self._open[-1]
                 self._open[-1] = begin, end, True
 
     def _end(self, _: str) -> None:
-        begin, end, goes = self._open.pop()
+        begin, end, is_blanked = self._open.pop()
         self._text = _JPEG
-        if not goes:
+        if not is_blanked:
             return
         if not self.packet.endswith(b"/>", begin, end):
             end = self.packet.index(b">", self._parser.CurrentByteIndex) + 1
@@ -74,12 +75,12 @@ class _Reader:
 def _expect(pattern: re.Pattern[bytes], packet: bytes, at: int) -> bytes:
     found = pattern.match(packet, at)
     if found is None:
-        raise ValueError("a tag in no known form")
+        raise ValueError("a tag that cannot be parsed")
     return found[0]
 
 
 def without_position(packet: bytes) -> bytes | None:
-    """The packet, as long as before, without what tells a position; or None where it is no XML in UTF-8."""
+    """The packet without the position, its length unchanged, or None where it is not well-formed XML in UTF-8."""
     reader = _Reader(packet.rstrip(b"\0"))
     try:
         reader.read()
