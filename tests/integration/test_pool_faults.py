@@ -68,6 +68,24 @@ async def test_a_stopped_process_is_replaced_and_no_image_is_blamed(*, backgroun
         os.kill(pid, 0)
 
 
+async def test_a_file_that_is_cut_off_while_it_is_read_is_not_held_against_the_image(tmp_path: Path) -> None:
+    """The kernel answers as where a disk fails: SIGBUS."""
+    path = tmp_path / "original"
+    path.write_bytes(bytes(1 << 20))
+    async with Pool.open(1, Limits()) as pool:
+        pid = int(await do(pool, "pid"))
+
+        async def is_mapped() -> bool:
+            return str(path) in await asyncio.to_thread(Path(f"/proc/{pid}/maps").read_text)
+
+        job = asyncio.create_task(pool.run(act, Act(what="read on", limits=pool.limits), Answer, path))
+        await eventually(is_mapped, "a map of the file")
+        os.truncate(path, 0)
+        with pytest.raises(Transient, match="could not be read to the end"):
+            await job
+        assert await do(pool, "work") == "done"
+
+
 @pytest.mark.parametrize(
     "script",
     ["exit 1", "kill -9 $$", "kill -STOP $$", "echo nonsense; exec sleep 60", "exec sleep 60", None],

@@ -121,7 +121,7 @@ class Pool:
         Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
         ended its process twice, or took more than the limits allow. Raises Transient when the machine is at fault, or
         may be: no process can be started, the file cannot be opened, the clock ran out without the CPU having been
-        used, the system killed the process twice. Raises Defect when the operation is wrong.
+        used, the system killed the process twice, the file cannot be read. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
         call = _Work(name, operation_name(operation), job.model_dump_json(), result)
@@ -141,20 +141,26 @@ class Pool:
         try:
             return await self._once(work, descriptor)
         except Died as first:
-            if first.code == -signal.SIGXCPU:
-                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from first
+            self._raise_what_lasts(first)
         return await self._again(work, descriptor)
 
     async def _again(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         try:
             return await self._once(work, descriptor)
         except Died as second:
-            if second.code == -signal.SIGXCPU:
-                raise _too_slow(self.limits.cpu_seconds, "of CPU time") from second
+            self._raise_what_lasts(second)
             if second.code == -signal.SIGKILL:
                 # No image can bring that about under the limits: a machine or a container that has no memory left can.
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
             raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
+
+    def _raise_what_lasts(self, died: Died) -> None:
+        """Raises where the same would happen in another process."""
+        if died.code == -signal.SIGXCPU:
+            raise _too_slow(self.limits.cpu_seconds, "of CPU time") from died
+        if died.code == -signal.SIGBUS:
+            # The file is read as memory, where this is the answer to a page that cannot be had.
+            raise Transient("its file could not be read to the end; does its disk fail, or did it change?") from died
 
     async def _once(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         process = await self._idle.get()
