@@ -12,8 +12,11 @@ from common.images.records import Stage, record_key
 from common.images.sizes import parse_sizes
 from common.settings.base import Settings, read_settings
 from migrator.settings import MigratorSettings
+from publisher.maintenance.sweep import GRACE
 from publisher.settings import PublisherServiceSettings
-from standalone.settings import DEFAULTS
+from resizer.deadlines import background_deadline
+from resizer.settings import ResizerServiceSettings, ResizerSettings
+from standalone.settings import DEFAULTS, StandaloneSettings
 
 GIVEN = DEFAULTS | {
     "RABBITMQ_URL": "amqp://guest:guest@localhost/",
@@ -164,6 +167,17 @@ def test_two_settings_that_contradict_each_other(changes: dict[str, str], named:
     for name in named:
         assert name in line
     assert "half" not in line
+
+
+@pytest.mark.parametrize("kind", [ResizerServiceSettings, StandaloneSettings])
+def test_a_rendering_that_would_outlast_the_hour_before_removal(kind: type[ResizerSettings]) -> None:
+    (line,) = lines({"IMAGE_WALL_SECONDS": "230.5"}, kind)
+    assert line == (
+        "IMAGE_WALL_SECONDS 230.5 lets a rendering on the bulk lane take 3006 s: expected 230 at most, "
+        "or it could still write while its image is removed, one hour after INCOMING_TTL"
+    )
+    given = GIVEN | {"IMAGE_WALL_SECONDS": "230"}
+    assert background_deadline(read_settings(kind, given).limits) <= GRACE - 600
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from common.settings.base import BrokerSettings, ImagingSettings, SizeSettings
+from resizer.deadlines import LONGEST_DEADLINE, MOST_WALL_SECONDS, background_deadline
 
 # Where a container sees its own limit: cgroups of version 2, and of version 1.
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
@@ -28,6 +29,17 @@ class ResizerSettings(SizeSettings, ImagingSettings):
         default_factory=lambda: default_workers(len(os.sched_getaffinity(0))),
         description="images that are rendered at once, each in a process of its own",
     )
+
+    def contradictions(self) -> list[str]:
+        """Those of all services, and a rendering that might go on while its image is removed."""
+        lines = super().contradictions()
+        if (seconds := background_deadline(self.limits)) > LONGEST_DEADLINE:
+            lines.append(
+                f"IMAGE_WALL_SECONDS {self.image_wall_seconds:g} lets a rendering on the bulk lane take {seconds:g} s: "
+                f"expected {MOST_WALL_SECONDS:g} at most, or it could still write while its image is removed, "
+                "one hour after INCOMING_TTL"
+            )
+        return lines
 
 
 class ResizerServiceSettings(ResizerSettings, BrokerSettings):
