@@ -162,6 +162,21 @@ def test_every_command_and_option(services: Preloaded, service: str) -> None:
             assert re.search(rf"(?<![\w-]){option}\b", text), option
 
 
+@pytest.mark.parametrize(
+    ("document", "command"),
+    [("docs/migration.md", ("migrator", "migrate")), ("docs/operations.md", ("resizer", "resize"))],
+)
+def test_options_mean_in_documents_what_help_says(services: Preloaded, document: str, command: tuple[str, str]) -> None:
+    told = {cells[0].replace("`", ""): cells[1].replace("`", "") for cells in rows(document, "`-")}
+    said = " ".join(shown(services, *command).split())
+    for option, meaning in told.items():
+        # A help's line has the option with its value, and then the meaning.
+        *_, long = option.split(", ")
+        assert re.search(rf"{re.escape(long.split()[0])}\b( \S+)? {re.escape(meaning)}(?= -| environment:)", said), (
+            option
+        )
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_commands_that_are_shown_are_understood(services: Preloaded, service: str) -> None:
     for document in DOCUMENTS:

@@ -84,8 +84,12 @@ def _state(plan: Plan) -> str:
 
 
 def _migrate_arguments(parser: argparse.ArgumentParser) -> None:
-    add_options(parser, force="render again what has been rendered; an original that is public is never touched")
-    parser.add_argument("--rate", type=_rate, metavar="N", help="ask the source for N originals a second at most")
+    add_options(
+        parser,
+        force="render again what has been rendered; public originals are never written over",
+        jobs="fetch N originals at once",
+    )
+    parser.add_argument("--rate", type=_rate, metavar="N", help="fetch N originals a second at most")
 
 
 def _rate(text: str) -> float:

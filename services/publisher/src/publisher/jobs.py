@@ -10,7 +10,7 @@ from common.jobs import (
     NOT_POSSIBLE,
     Command,
     Options,
-    add_look_options,
+    add_common_options,
     open_tally,
     options_from,
     process_all,
@@ -104,7 +104,7 @@ def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
 CLEAN = Command(
     "clean",
     "remove what was never activated, what is left of deleted images, and crops without an image",
-    add_look_options,
+    add_common_options,
     lambda given: clean(options_from(given)),
     ProtocolBrokerSettings,
     {0: "all that was due is removed", 2: NOT_POSSIBLE},

@@ -63,13 +63,22 @@ async def resize(options: Options, selection: Selection) -> int:
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `resize`."""
-    add_options(parser, force="with --missing: also what could not be rendered before")
+    add_options(
+        parser,
+        force="with --missing: also images that could not be rendered before",
+        jobs="read the records of N images at once",
+    )
     add = parser.add_argument
-    add("--missing", action="store_true", help="only what has no thumbnails of today's settings")
-    add("--stage", type=Stage, choices=list(Stage), help="only these: base, or modern (WebP and AVIF)")
-    add("--prefix", type=_prefix, metavar="DIGITS", help="only images whose name begins with this")
-    add("--older", type=_seconds, metavar="AGE", help="only images uploaded longer ago than this, such as 90d or 12h")
-    add("--younger", type=_seconds, metavar="AGE", help="only images uploaded since then")
+    add("--missing", action="store_true", help="only images without thumbnails of today's settings")
+    add(
+        "--stage",
+        type=Stage,
+        choices=list(Stage),
+        help="only the thumbnails of this stage: base, or modern (WebP and AVIF)",
+    )
+    add("--prefix", type=_prefix, metavar="DIGITS", help="only images whose name begins with this, such as 14756")
+    add("--older", type=_seconds, metavar="AGE", help="only images uploaded longer ago than this: 90d, 12h, 30m")
+    add("--younger", type=_seconds, metavar="AGE", help="only images uploaded no longer ago than this")
 
 
 def _selection(given: argparse.Namespace) -> Selection:

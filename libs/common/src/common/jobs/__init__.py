@@ -2,7 +2,7 @@
 
 from common.jobs.command import NOT_POSSIBLE, Command, job_command
 from common.jobs.ledger import TemporaryIndex
-from common.jobs.options import Options, add_look_options, add_options, options_from, positive_int
+from common.jobs.options import Options, add_common_options, add_options, options_from, positive_int
 from common.jobs.outcome import Outcome, Result
 from common.jobs.run import process_all, retry_transient
 from common.jobs.tally import Tally, open_tally
@@ -17,7 +17,7 @@ __all__ = [
     "Tally",
     "TemporaryIndex",
     "Thumbnails",
-    "add_look_options",
+    "add_common_options",
     "add_options",
     "job_command",
     "open_tally",
