@@ -39,9 +39,9 @@ containers: servers ## build the images and test them with Docker, after `server
 bench: servers ## measure renderer and pipeline beside their peers, after `servers`; ARGS='jpeg formats' selects
 	@VIPS_CONCURRENCY=1 $(TEST)/bin/python -m tests.benchmarks $(ARGS)
 
-fuzz: $(TEST)/.ready ## render thousands of damaged files; FUZZ_SEED=N repeats a run
+fuzz: $(TEST)/.ready ## render thousands of damaged files, within walls and, to compare, without; FUZZ_SEED=N repeats a run
 	@FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_FLIPS=$${FUZZ_FLIPS:-300} bash -c 'echo "FUZZ_SEED=$$FUZZ_SEED"; \
-	  exec $(TEST)/bin/python -m pytest -q -s -o timeout=3000 tests/integration/test_hostile.py'
+	  exec $(TEST)/bin/python -m pytest -q -s -o timeout=3000 tests/integration/test_hostile.py tests/integration/test_walls_pictures.py'
 
 soak: servers ## kill servers and services in turn under load, after `servers`; SOAK_MINUTES, SOAK_SEED, SOAK_STORE=s3|local
 	@$(TEST)/bin/python -m tests.soak

@@ -26,6 +26,8 @@ from common.sandbox.protocol import (
 )
 from common.sandbox.walls import Walls
 
+WORKER = "common.sandbox.worker"
+
 # All that a decoding process gets to see of the environment: no settings, so no credentials.
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
 ENVIRONMENT = {
@@ -82,7 +84,7 @@ class DecodingProcess:
                     process = await asyncio.create_subprocess_exec(
                         sys.executable,
                         "-m",
-                        "common.sandbox.worker",
+                        WORKER,
                         str(limits.memory_mb),
                         str(niceness),
                         *sorted({name.partition(":")[0] for name in OPERATIONS}),

@@ -8,19 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.sandbox import landlock, seccomp
-
-# What fontconfig reads, so that text in an SVG is drawn with the fonts of the machine.
-_FONTS = (
-    "/etc/fonts",
-    "/usr/share/fonts",
-    "/usr/local/share/fonts",
-    "/usr/share/fontconfig",
-    "/usr/local/share/fontconfig",
-    "/usr/share/xml/fontconfig",
-    "/var/cache/fontconfig",
-)
-_FONT_VARIABLES = ("FONTCONFIG_PATH", "FONTCONFIG_FILE")
+from common.sandbox import fonts, landlock, seccomp
 
 
 class Walls(BaseModel):
@@ -59,8 +47,7 @@ def confine() -> Walls:
 
 def _readable() -> list[Path]:
     """Fonts, and the libraries of Python for what they import late. Not the folder that the service was started in."""
-    fonts = [*_FONTS, *(os.environ[name] for name in _FONT_VARIABLES if name in os.environ)]
-    return [Path(path) for path in (*fonts, str(Path(os.__file__).parent), *sys.path[1:])]
+    return [*fonts.readable_paths(), Path(os.__file__).parent, *map(Path, sys.path[1:])]
 
 
 def _is_denied(attempt: Callable[[], object]) -> bool:

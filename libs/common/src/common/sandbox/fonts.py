@@ -1,0 +1,78 @@
+"""The files that text in an SVG is drawn with, as fontconfig's configuration names them.
+
+Elements and variables are those of https://www.freedesktop.org/software/fontconfig/fontconfig-user.html. A decoding
+process has no HOME, so that what is said to be in a home folder is nowhere, with walls and without.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_SYSTEM = "/etc/fonts"
+_WITHOUT_CONFIGURATION = "/usr/share/fonts", "/usr/local/share/fonts", "/var/cache/fontconfig"
+_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_NAMED = re.compile(r"<(dir|include|cachedir)\b[^>]*>([^<]*)<")
+_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
+
+
+def readable_paths() -> list[Path]:
+    """Files and folders: the configuration, the fonts and caches that it names, and what is linked to from there."""
+    configuration = [Path(part) for part in os.environ.get("FONTCONFIG_PATH", "").split(os.pathsep) if part]
+    configuration.append(Path(_SYSTEM))
+    found = {*configuration, *map(Path, _WITHOUT_CONFIGURATION)}
+    unread = _anywhere(os.environ.get("FONTCONFIG_FILE") or "fonts.conf", configuration)
+    read: set[Path] = set()
+    while unread:
+        path = unread.pop()
+        if path in read:
+            continue
+        read.add(path)
+        if path.is_dir():
+            unread += sorted(path.glob("*.conf"))
+            continue
+        for element, name in _named(path):
+            places = _anywhere(name, [path.parent, *configuration, Path()])
+            if element == "include":
+                unread += places
+            else:
+                found.update(places)
+    found |= read
+    return [*found, *_linked(found)]
+
+
+def _anywhere(name: str, folders: Iterable[Path]) -> list[Path]:
+    """Wherever there is a file or folder of this name; one that begins with / is in one place."""
+    return [path for folder in folders if (path := folder / name).exists()]
+
+
+def _named(configuration: Path) -> Iterator[tuple[str, str]]:
+    try:
+        text = configuration.read_text(errors="replace")
+    except OSError:
+        return
+    for element, name in _NAMED.findall(_COMMENT.sub("", text)):
+        for entity, character in _ENTITIES:
+            name = name.replace(entity, character)  # noqa: PLW2901
+        if name.strip():
+            yield element, name.strip()
+
+
+def _linked(paths: Iterable[Path]) -> Iterator[Path]:
+    """What links in these folders lead to; a rule of Landlock is about a file, and not about a link to it."""
+    seen: set[str] = set()
+    folders = [str(path) for path in paths if path.is_dir()]
+    while folders:
+        folder = os.path.realpath(folders.pop())
+        if folder in seen:
+            continue
+        seen.add(folder)
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_symlink():
+                yield Path(entry.path)
+            if entry.is_dir():
+                folders.append(entry.path)
