@@ -178,6 +178,27 @@ async def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
         assert (status, said(printed, "ok")) == (2, []), printed
 
 
+def tree(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+async def test_a_missing_folder_is_named_and_no_folder_is_left(tmp_path: Path) -> None:
+    async with Deployment.prepared("embedded", tmp_path) as deployment:
+        for bucket in ("incoming", "active"):
+            (tmp_path / bucket / ".tmp").rmdir()
+        before = tree(tmp_path)
+        status, printed = await check(deployment, "standalone", TEMP_FOLDER=str(tmp_path / "new" / "temp"))
+        assert (status, said(printed, "FAILED")) == (0, []), printed
+        assert tree(tmp_path) == before
+        for setting in ("INCOMING_FOLDER", "ACTIVE_FOLDER"):
+            mistyped = tmp_path / "mistyped" / "folder"
+            status, printed = await check(deployment, "standalone", **{setting: str(mistyped)})
+            (line,) = said(printed, "FAILED")
+            assert status == 1
+            assert line.startswith(f"FAILED  the buckets can be opened: {setting} {mistyped}: there is no such folder")
+            assert tree(tmp_path) == before
+
+
 async def test_the_database_and_the_source_of_a_migration(tmp_path: Path) -> None:
     name = "1000000001_1.jpg"
     async with moving("rabbit-local", tmp_path) as site, Originals.served({name: photo(320, 240)}) as originals:
@@ -202,7 +223,7 @@ async def test_the_database_and_the_source_of_a_migration(tmp_path: Path) -> Non
         status, printed = await check(site.deployment, "migrator", **good)
         assert 'relation "app_images_archives" does not exist' in said(printed, "FAILED")[0]
         assert status == 1
-        assert list((tmp_path / "temp").iterdir()) == []
+        assert not tree(tmp_path / "temp")
 
 
 async def test_a_private_bucket_that_everybody_can_read(tmp_path: Path) -> None:

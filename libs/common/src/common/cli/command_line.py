@@ -14,7 +14,8 @@ from common.messaging.topology import QUEUES, WorkQueue
 from common.sandbox.pool import Pool
 from common.sandbox.undumpable import become_undumpable
 from common.settings.base import BrokerSettings, ImagingSettings, Settings, read_settings
-from common.storage.check import CheckResult, check_buckets, try_step
+from common.storage.check import CheckResult, check_buckets, leaving_no_folder, missing_folders, try_step
+from common.storage.local import TEMPORARY
 from common.storage.temporary import prepare_temporary_folder
 from common.wiring import open_buckets, open_bus, wait_for_broker
 
@@ -22,6 +23,7 @@ _MOST = 1000  # letters shown
 _BROKER_SECONDS = 20.0
 _NO_SETTING = "a setting is missing or cannot be used; a line for each says which"
 _CHECK = "Try the settings, decoders, broker and store, with the settings of the service; a line for each thing tried."
+_OPENED = "the buckets can be opened"
 _LETTERS = "Show the dead-lettered events, a line of JSON each, with the reason."
 
 S = TypeVar("S", bound=Settings)
@@ -91,7 +93,14 @@ def _parser(
 
 async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIterator[CheckResult]] | None) -> None:
     settings = read()
-    prepare_temporary_folder(settings.temp_folder)
+    with leaving_no_folder(settings.temp_folder, *(folder / TEMPORARY for folder in settings.bucket_folders.values())):
+        prepare_temporary_folder(settings.temp_folder)
+        failures = await _failures(settings, name, more)
+    if failures:
+        raise SystemExit(1)
+
+
+async def _failures(settings: S, name: str, more: Callable[[S], AsyncIterator[CheckResult]] | None) -> int:
     failures = 0
     _say("the settings", None)
     if isinstance(settings, ImagingSettings):
@@ -104,8 +113,7 @@ async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIter
     if more is not None:
         async for found in more(settings):
             failures += _say(*found)
-    if failures:
-        raise SystemExit(1)
+    return failures
 
 
 async def _decoders(settings: ImagingSettings) -> bool:
@@ -124,12 +132,15 @@ async def _decoders(settings: ImagingSettings) -> bool:
 
 
 async def _store(settings: Settings) -> AsyncIterator[CheckResult]:
+    if (missing := missing_folders(settings.bucket_folders)) is not None:
+        yield _OPENED, missing
+        return
     try:
         async with open_buckets(settings) as buckets:
             async for found in check_buckets(buckets):
                 yield found
     except StorageFault as fault:
-        yield "the buckets can be opened", str(fault)
+        yield _OPENED, str(fault)
 
 
 def _say(what: str, wrong: str | None) -> bool:

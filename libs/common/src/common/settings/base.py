@@ -156,10 +156,14 @@ class Settings(BaseModel):
     @property
     def folders(self) -> dict[str, Path]:
         """The folders that services write to, by the settings that name them."""
-        folders = {"TEMP_FOLDER": self.temp_folder}
+        return {"TEMP_FOLDER": self.temp_folder} | self.bucket_folders
+
+    @property
+    def bucket_folders(self) -> dict[str, Path]:
+        """Those that are the buckets; none on S3."""
         if isinstance(self.storage, LocalStorageSettings):
-            folders |= {"INCOMING_FOLDER": self.storage.incoming, "ACTIVE_FOLDER": self.storage.active}
-        return folders
+            return {"INCOMING_FOLDER": self.storage.incoming, "ACTIVE_FOLDER": self.storage.active}
+        return {}
 
 
 class BrokerSettings(Settings):

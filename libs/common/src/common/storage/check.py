@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 from common.errors import BusFault, JobFault, NoSuchKey, StorageFault
@@ -33,6 +35,36 @@ async def try_step(what: str, step: Callable[[], Awaitable[object]], seconds: fl
     except (CheckFailed, StorageFault, NoSuchKey, BusFault, JobFault) as fault:
         return what, str(fault) or type(fault).__name__
     return what, None
+
+
+def missing_folders(folders: Mapping[str, Path]) -> str | None:
+    """What is wrong where a folder is missing, by the names of the settings; None where all are there.
+
+    A service makes the folder when it starts. A check that made it would pass for a name that is mistyped.
+    """
+    missing = [f"{name} {folder}" for name, folder in folders.items() if not _is_folder(folder)]
+    if not missing:
+        return None
+    return f"{', '.join(missing)}: there is no such folder; expected one that a service has made, or that you make"
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+@contextmanager
+def leaving_no_folder(*folders: Path) -> Iterator[None]:
+    """Afterwards, remove the folders that are empty and were not there before, and those above them."""
+    missing = [path for folder in folders for path in (folder, *folder.parents) if not _is_folder(path)]
+    try:
+        yield
+    finally:
+        for path in missing:
+            with suppress(OSError):  # another process uses it by now
+                path.rmdir()
 
 
 async def check_buckets(buckets: Buckets) -> AsyncIterator[CheckResult]:
