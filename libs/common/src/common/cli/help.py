@@ -1,4 +1,4 @@
-"""What `--help` says of each command: what it does, what it reads, how it exits, and an example."""
+"""The text of `--help`: what a command does, its environment, its exit status, and an example."""
 
 import argparse
 import textwrap
@@ -8,20 +8,23 @@ from pydantic import BaseModel
 
 _WIDTH = 100
 _ALL = "docs/settings.md has all settings in a table, with what they mean and their defaults."
-_ACCOUNTS = "A bucket's account on S3 is in variables that begin with what its PREFIX says: PREFIX_ENDPOINT and so on."
+_ACCOUNTS = (
+    "Each bucket on S3 has its account in PREFIX_ENDPOINT and so on, where PREFIX is the value of its INCOMING_PREFIX, "
+    "ACTIVE_PREFIX or V5_PREFIX."
+)
 
 
 def describe_command(
     parser: argparse.ArgumentParser, about: str, kind: type[BaseModel], exits: Mapping[int, str], example: str
 ) -> None:
-    """Have the parser's help say all of it. `kind` are the settings that the command reads."""
+    """Set the parser's description and epilog. `kind` is the class of the settings that the command reads."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = textwrap.fill(about, _WIDTH)
     needed = {name.upper(): field for name, field in kind.model_fields.items() if field.is_required()}
     others = sorted(name.upper() for name, field in kind.model_fields.items() if not field.is_required())
     lines = ["environment:"]
     lines += [f"  {name}: {(field.description or '').replace('`', '')}" for name, field in needed.items()]
-    lines += _indented(f"{'Besides, where' if needed else 'Where'} the default will not do: {', '.join(others)}.")
+    lines += _indented(f"{'Also read, with defaults' if needed else 'Read, with defaults'}: {', '.join(others)}.")
     lines += [*_indented(_ACCOUNTS), *_indented(_ALL), "", "exit status:"]
     lines += [f"  {status}  {meaning}" for status, meaning in sorted(exits.items())]
     parser.epilog = "\n".join([*lines, "", "example:", f"  {example}"])

@@ -1,4 +1,4 @@
-"""The application around a service's routes: errors, counts, logs and health."""
+"""The HTTP application of a service: its routes, with error responses, metrics, logs and health checks."""
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -25,9 +25,10 @@ log = structlog.get_logger()
 
 @dataclass
 class Health:
-    """What `/readyz` tells. `storage` raises when the store does not answer; the others return what is wrong, or None.
+    """The state that `/readyz` reports.
 
-    The endpoint is public, so the reasons, which name addresses, go to the log alone.
+    `storage` raises StorageFault when the store does not answer. `broker` and `decoders` return what is wrong, or None.
+    The endpoint is public, and reasons name addresses: only the log has the reasons.
     """
 
     storage: Callable[[], Awaitable[None]]
@@ -50,21 +51,22 @@ class Health:
         ready = able and not self.draining
         found = {"storage": storage, "broker": broker, "decoders": decoders}
         body: dict[str, object] = {"ready": ready}
-        body |= {name: self._told(name, wrong) for name, wrong in found.items()}
+        body |= {name: self._public_state(name, reason) for name, reason in found.items()}
         return ready, body | ({"stopping": True} if self.draining else {})
 
-    def _told(self, name: str, wrong: str | None) -> str:
-        if wrong is not None and wrong != self.logged.get(name):
-            log.warning("dependency cannot be used", dependency=name, reason=wrong)
-        self.logged[name] = wrong
-        return "ok" if wrong is None else f"the {name} cannot be used just now; the log says why"
+    def _public_state(self, name: str, reason: str | None) -> str:
+        """The state of a dependency without the reason, which is logged when it changes."""
+        if reason is not None and reason != self.logged.get(name):
+            log.warning("dependency cannot be used", dependency=name, reason=reason)
+        self.logged[name] = reason
+        return "ok" if reason is None else f"the {name} cannot be used just now; the log says why"
 
 
 def make_app(service: str, routes: Iterable[Route], health: Health, settings: Settings) -> web.Application:
-    """The service's application: its own routes and those that all have, under the route prefix."""
+    """The service's application: its own routes and those of every service, under the route prefix."""
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
-    middlewares = (_observed(service, health), refuse_excess, preflight, _errors)
+    middlewares = (_observe(service, health), refuse_excess, preflight, _errors)
     app = web.Application(middlewares=middlewares, client_max_size=LIMITS.bytes)
     app.on_response_prepare.append(cors(origins))
     served = [*routes, *_common_routes(health)]
@@ -100,7 +102,7 @@ def _documents(described: dict[str, object]) -> list[Route]:
     return [
         Route("GET", "/openapi.json", openapi, Operation("This description", {"application/json": {}})),
         Route("GET", "/asyncapi.json", events, Operation("The events and queues", {"application/json": {}})),
-        Route("GET", "/docs", docs, Operation("The same as a page", {"text/html": TEXT})),
+        Route("GET", "/docs", docs, Operation("This description, as a page", {"text/html": TEXT})),
     ]
 
 
@@ -117,9 +119,11 @@ def _common_routes(health: Health) -> list[Route]:
 
     states = {"application/json": object_schema(ready={"type": "boolean"}, storage=TEXT, broker=TEXT, decoders=TEXT)}
     return [
-        Route("GET", "/ping", ping, Operation("Whether something answers", {"text/plain": {"const": "Pong!"}})),
-        Route("GET", "/livez", alive, Operation("Whether the process lives", {"application/json": {}})),
-        Route("GET", "/readyz", ready, Operation("Whether it can work, and with what", states)),
+        Route("GET", "/ping", ping, Operation("Whether the service answers", {"text/plain": {"const": "Pong!"}})),
+        Route("GET", "/livez", alive, Operation("Whether the process is alive", {"application/json": {}})),
+        Route(
+            "GET", "/readyz", ready, Operation("Whether the service is ready, and the state of each dependency", states)
+        ),
     ]
 
 
@@ -128,9 +132,8 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ConnectionError:
-        return error_response(
-            400, "the connection was lost before the body was complete"
-        )  # for the log: nobody is there
+        # No client is left to read this. It gives the request its status in metrics and log.
+        return error_response(400, "the connection was lost before the body was complete")
     except web.HTTPException as error:
         if error.status < HTTPStatus.BAD_REQUEST:
             raise
@@ -139,11 +142,11 @@ async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         request["reason"] = str(error)
         return error_response(error.status, str(error))
     except Transient as error:
-        log.exception("request failed, may succeed later", path=request.path)
+        log.exception("request failed for now", path=request.path)
         reason = "there is no room left" if isinstance(error, StorageFull) else type(error).__name__
         return error_response(503, f"not possible just now, try again: {reason}")
     except Exception:
-        # A client must get an answer, and never a stack trace.
+        # The client gets an answer, and no stack trace.
         log.exception("request failed by a defect", path=request.path)
         return error_response(500, "internal error")
 
@@ -159,7 +162,9 @@ def _not_served(request: web.Request, error: web.HTTPException) -> web.Response:
     return error_response(error.status, f"{request.method} {request.path}: {error.reason}")
 
 
-def _observed(service: str, health: Health) -> Middleware:
+def _observe(service: str, health: Health) -> Middleware:
+    """The middleware that counts, measures and logs each request, and closes connections while the service stops."""
+
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         start = time.monotonic()
@@ -177,9 +182,9 @@ def _observed(service: str, health: Health) -> Middleware:
         metrics.HTTP_REQUESTS.labels(service, method, route, response.status).inc()
         metrics.HTTP_SECONDS.labels(service, route).observe(seconds)
         if not route.endswith(HEALTH):
-            said = {name: request[name] for name in ("image", "reason") if name in request}
+            details = {name: request[name] for name in ("image", "reason") if name in request}
             ms = round(seconds * 1000, 1)
-            log.info("answered", method=request.method, path=request.path, status=response.status, ms=ms, **said)
+            log.info("answered", method=request.method, path=request.path, status=response.status, ms=ms, **details)
         return response
 
     return observe

@@ -1,6 +1,6 @@
 """The events and queues as an AsyncAPI 3.0 document, from the topology table and the events' own models.
 
-The form: https://www.asyncapi.com/docs/reference/specification/v3.0.0, and for RabbitMQ
+The format: https://www.asyncapi.com/docs/reference/specification/v3.0.0, and for RabbitMQ
 https://github.com/asyncapi/bindings/tree/master/amqp (0.3.0).
 """
 
@@ -11,16 +11,16 @@ from pydantic.json_schema import models_json_schema
 from common.messaging.events import CONTENT_TYPE, ActivationRequested, Event, Lane
 from common.messaging.topology import EXCHANGE, QUEUES, WorkQueue
 
-Described = dict[str, Any]
+Description = dict[str, Any]
 
 _AMQP = "0.3.0"
 _KINDS: tuple[type[Event], ...] = get_args(Event)
-# Events that only others send.
-_FROM_OUTSIDE = (ActivationRequested,)
+# Events that are received and never sent here.
+_RECEIVED_ONLY = (ActivationRequested,)
 
 
-def document() -> Described:
-    """All channels, operations and messages."""
+def document() -> Description:
+    """The document, with all channels, operations and messages."""
     _, models = models_json_schema(
         [(kind, "serialization") for kind in _KINDS], ref_template="#/components/schemas/{model}"
     )
@@ -28,13 +28,14 @@ def document() -> Described:
         "asyncapi": "3.0.0",
         "info": {"title": "Image backend: events", "version": "1"},
         "defaultContentType": CONTENT_TYPE,
-        "channels": {kind.__name__: _published(kind) for kind in _KINDS} | {q.name: _queue(q) for q in QUEUES},
+        "channels": {kind.__name__: _exchange_channel(kind) for kind in _KINDS}
+        | {q.name: _queue_channel(q) for q in QUEUES},
         "operations": {
             f"send-{kind.__name__}": _operation("send", kind.__name__, kind)
             for kind in _KINDS
-            if kind not in _FROM_OUTSIDE
+            if kind not in _RECEIVED_ONLY
         }
-        | {f"receive-{queue.name}": _operation("receive", queue.name, *_taken(queue)) for queue in QUEUES},
+        | {f"receive-{queue.name}": _operation("receive", queue.name, *_kinds_of(queue)) for queue in QUEUES},
         "components": {
             "messages": {kind.__name__: _message(kind) for kind in _KINDS},
             "schemas": models["$defs"],
@@ -42,7 +43,7 @@ def document() -> Described:
     }
 
 
-def _message(kind: type[Event]) -> Described:
+def _message(kind: type[Event]) -> Description:
     return {
         "name": kind.__name__,
         "summary": kind.__doc__,
@@ -51,34 +52,34 @@ def _message(kind: type[Event]) -> Described:
     }
 
 
-def _published(kind: type[Event]) -> Described:
-    """The routing key on the exchange: for all who bind a queue of their own to it."""
+def _exchange_channel(kind: type[Event]) -> Description:
+    """The channel of an event's routing key on the exchange, to which any listener may bind a queue of its own."""
     exchange = {"name": EXCHANGE, "type": "topic", "durable": True, "autoDelete": False}
-    described: Described = {
+    channel: Description = {
         "address": kind.__name__,
         "summary": kind.__doc__,
         "messages": _messages(kind),
         "bindings": {"amqp": {"is": "routingKey", "exchange": exchange, "bindingVersion": _AMQP}},
     }
     if _has_lanes(kind):
-        described["address"] += ".{lane}"
-        described["parameters"] = {"lane": {"description": "Which work goes first.", "enum": list(Lane)}}
-    return described
+        channel["address"] += ".{lane}"
+        channel["parameters"] = {"lane": {"description": "Which work goes first.", "enum": list(Lane)}}
+    return channel
 
 
-def _queue(queue: WorkQueue) -> Described:
-    """The queue that a service takes its work from."""
+def _queue_channel(queue: WorkQueue) -> Description:
+    """The channel of a queue from which a service consumes."""
     declared = {"name": queue.name, "durable": True, "exclusive": False, "autoDelete": False}
     return {
         "address": queue.name,
         "summary": f"Bound to {', '.join(queue.routing_keys)}.",
         "description": f"A quorum queue. What cannot be handled is dead-lettered to {queue.dead}.",
-        "messages": _messages(*_taken(queue)),
+        "messages": _messages(*_kinds_of(queue)),
         "bindings": {"amqp": {"is": "queue", "queue": declared, "bindingVersion": _AMQP}},
     }
 
 
-def _operation(action: str, channel: str, *kinds: type[Event]) -> Described:
+def _operation(action: str, channel: str, *kinds: type[Event]) -> Description:
     return {
         "action": action,
         "channel": {"$ref": f"#/channels/{channel}"},
@@ -86,11 +87,12 @@ def _operation(action: str, channel: str, *kinds: type[Event]) -> Described:
     }
 
 
-def _messages(*kinds: type[Event]) -> Described:
+def _messages(*kinds: type[Event]) -> Description:
     return {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"} for kind in kinds}
 
 
-def _taken(queue: WorkQueue) -> list[type[Event]]:
+def _kinds_of(queue: WorkQueue) -> list[type[Event]]:
+    """The kinds of events that the queue is bound to."""
     names = {key.partition(".")[0] for key in queue.routing_keys}
     return [kind for kind in _KINDS if kind.__name__ in names]
 

@@ -1,4 +1,4 @@
-"""What the endpoints of ingest take and answer."""
+"""The OpenAPI descriptions of ingest's endpoints."""
 
 from common.http.openapi import TEXT, Operation, object_schema
 from common.images.names import KEY_SCHEMA as KEY
@@ -17,30 +17,30 @@ _STATUS = {
 _LIST = {"type": "array", "items": TEXT}
 
 UPLOAD = Operation(
-    "Store an image; its name is needed for everything else. Once it is published, everybody can fetch the original as "
-    "it was uploaded: its EXIF tells where it was taken, unless the service removes that (STRIP_LOCATION), and it "
-    "shows all of the picture, also where a crop shows a part",
+    "Store an image. The answer has its name, which every other call takes. Once the image is published, everybody can "
+    "fetch the original as it was uploaded. Its EXIF may tell where it was taken, unless the service removes the "
+    "position (STRIP_LOCATION). It shows the whole picture, also where the variants show a crop",
     {"application/json": object_schema(success={"const": True}, filename=KEY)},
     fields={"file": {"type": "string", "format": "binary"}},
     required=("file",),
     forms=("multipart/form-data",),
-    answers={400: "no file, or not an image that is accepted", 413: "too many bytes or pixels"},
+    answers={400: "no file, or not an image of an accepted format", 413: "too many bytes or pixels"},
 )
 STATUS = Operation(
-    "How far an image has come",
+    "The state of an image, and its records",
     {"application/json": _STATUS},
     parameters={"key": KEY},
     answers={400: "not the name of an image"},
 )
 EVENTS = Operation(
-    "The status whenever it is another one, until it is settled, as server-sent events",
+    "The status whenever it changes, as server-sent events; the stream ends when the status is settled",
     {"text/event-stream": {"type": "object", "properties": {"event": {"const": "status"}, "data": TEXT, "id": TEXT}}},
     parameters={"key": KEY},
     headers={"Last-Event-ID": TEXT},
-    answers={204: "all has been told", 400: "not the name of an image"},
+    answers={204: "the settled status was sent before", 400: "not the name of an image"},
 )
 CAPABILITIES = Operation(
-    "Formats that were seen to be read and written, limits and sizes",
+    "The formats that the service reads and writes, found by trying, its limits and sizes",
     {
         "application/json": object_schema(
             reads=_LIST,

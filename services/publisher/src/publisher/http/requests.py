@@ -1,4 +1,4 @@
-"""What clients send, read and checked: the secret first. Everything raises Refused with what was expected."""
+"""Reading and checking the fields of requests. Each function raises RequestRefused that says what was expected."""
 
 import hmac
 from collections.abc import Iterable
@@ -13,22 +13,23 @@ _MOST = 1000  # names in one request
 
 
 def check_secret(authorization: Iterable[str], given: dict[str, object], secret: str) -> None:
-    """401 without a secret and 403 for a wrong one. Takes as long for any wrong one.
+    """Raise RequestRefused: 401 without a secret, 403 for a wrong one. The comparison takes constant time.
 
-    It is in the `authorization` headers or in the field `secret`. Where both are given, both have to be right.
+    The secret is in the headers `authorization` or in the field `secret`. Where both are given, both have to be right.
     """
     bearers = _bearers(authorization)
     field = given.get("secret")
     if not bearers and not (isinstance(field, str) and field):
         raise RequestRefused(401, "no secret: expected 'Authorization: Bearer SECRET', or the field 'secret', once")
     sent: list[object] = bearers if field in (None, "") else [*bearers, field]
-    right = [isinstance(one, str) and _is_same(one, secret) for one in sent]
-    if not all(right):
+    # A list, not a generator: every secret is compared, so that the time does not tell which one is wrong.
+    matches = [isinstance(one, str) and _is_same(one, secret) for one in sent]
+    if not all(matches):
         raise RequestRefused(403, "wrong secret")
 
 
 def _bearers(authorization: Iterable[str]) -> list[object]:
-    """What the headers carry of this scheme; what they carry of others is for somebody else."""
+    """The credentials of the scheme Bearer. Other schemes are for proxies before the service."""
     split = (value.strip().partition(" ") for value in authorization)
     return [text.strip() for scheme, _, text in split if scheme.lower() == "bearer" and text.strip()]
 
@@ -46,7 +47,7 @@ def image(given: dict[str, object]) -> ImageKey:
 
 
 def images(given: dict[str, object]) -> list[ImageKey]:
-    """The images that `filenames` names: one, repeated, or a list."""
+    """The images that `filenames` names: the field is one name, several fields, or a list of names."""
     filenames = given.get("filenames")
     names = [filenames] if isinstance(filenames, str) else filenames
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
@@ -57,21 +58,21 @@ def images(given: dict[str, object]) -> list[ImageKey]:
 
 
 def crop(given: dict[str, object]) -> Crop | None:
-    """The part of the image that `crop` asks for, or None without one."""
+    """The crop that `crop` asks for, or None without one."""
     text = given.get("crop")
     if text is None or text == "":
         return None
     if not isinstance(text, str):
         raise RequestRefused(400, "crop: expected a geometry WxH+X+Y, once")
     try:
-        # A + that a form did not escape has become a space, and a geometry has no spaces of its own.
+        # In a form, an unescaped + means a space. A geometry has no spaces, so that each was a +.
         return Crop.requested(text.strip().replace(" ", "+"))
     except ValueError as error:
         raise RequestRefused(400, str(error)) from error
 
 
 def rotation(given: dict[str, object]) -> Rotation:
-    """The degrees clockwise that `rotation` asks for; 90 without one."""
+    """The rotation in degrees, clockwise; 90 without one."""
     sent = given.get("rotation")
     if sent is None or sent == "":
         return 90
