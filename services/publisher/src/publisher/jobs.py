@@ -91,7 +91,11 @@ async def reconcile(*, repair: bool, names: Path | None) -> int:
 
 
 def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--repair", action="store_true", help="repair what is found, as far as that needs no decision")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="repair what is found, as far as that needs no decision; needs RABBITMQ_URL",
+    )
     parser.add_argument(
         "--names",
         type=Path,
@@ -116,7 +120,7 @@ RECONCILE = Command(
     "that is what `python -m resizer resize --missing` is for",
     _reconcile_arguments,
     lambda given: reconcile(repair=given.repair, names=given.names),
-    ProtocolBrokerSettings,
+    ProtocolSettings,
     {0: "nothing is wrong, or all of it is repaired", 1: "something is left that is wrong", 2: NOT_POSSIBLE},
     "python -m publisher reconcile --repair",
 )
