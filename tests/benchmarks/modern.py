@@ -19,7 +19,7 @@ from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
 from common.settings.base import SizeSettings
-from resizer.operations.save import encode
+from resizer.operations.encode import encode
 
 _WIDTH, _HEIGHT = 900, 700  # pixels
 _SCORES = """

@@ -10,7 +10,7 @@ from tests.benchmarks.report import cpu_seconds, say
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Size, parse_sizes
-from resizer.operations.save import encode
+from resizer.operations.encode import encode
 
 # Widths that include those where a decoder's shrink lands exactly on the largest thumbnail.
 WIDTHS = (1501, 1700, 2000, 2250, 2600, 3000, 3001, 3400, 4000, 4500, 5000, 5999, 6000)

@@ -7,9 +7,9 @@ from common.images.plan import Output
 from common.images.sizes import Size
 from common.imaging.probe import Header, load
 from common.sandbox.protocol import Original
+from resizer.operations.encode import Encoded, encode, gif_options
 from resizer.operations.gif import without_metadata
 from resizer.operations.pixels import apply, changes_nothing, fit, resamples
-from resizer.operations.save import Encoded, encode, gif_options
 
 _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 

@@ -16,11 +16,11 @@ from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Size
 from resizer.operations.decoded import Decoded, DecodedPixels, first_step_area
+from resizer.operations.encode import Encoded, encode
 from resizer.operations.gif import without_metadata
 from resizer.operations.original import Source, crop_to_box, open_reduced
 from resizer.operations.pixels import apply, brightness, changes_nothing, fit, flatten, resamples, to_srgb, turn_upright
 from resizer.operations.png_colour import from_png_colour, png_colour
-from resizer.operations.save import Encoded, encode
 
 
 def decode(source: Source, width: int, height: int, *, strict: bool) -> Decoded:

@@ -14,10 +14,10 @@ from common.imaging.probe import header
 from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import MAX_SIDE, Job, Original, operation
 from resizer.operations.animate import animate, animation_preview
+from resizer.operations.encode import MOST_A_SIDE
 from resizer.operations.original import Source
 from resizer.operations.pipeline import make_variants
 from resizer.operations.placeholder import average_colour, shrink_for_placeholder, thumbhash
-from resizer.operations.save import MOST_A_SIDE
 
 # Standard deviation, in levels of 255: what decoders fill in has one colour, except for a few pixels.
 _NOTHING_TO_SEE = 1.0
