@@ -6,6 +6,7 @@ import pytest
 import pyvips
 from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened, photo, still_gif, transparent_png
 
+from common.errors import Defect
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import parse_sizes
@@ -84,6 +85,31 @@ def test_an_animated_gif_becomes_animated_webp_and_a_still_avif() -> None:
         still = found[f"{suffix}.avif"]
         assert dimensions(still) == size
         assert opened(still).getpoint(size[0] // 2, size[1] // 2)[0] > 150, "the first frame, which is red"
+
+
+@pytest.mark.parametrize("kind", [Format.JPG, Format.PNG])
+def test_an_animated_gif_called_otherwise_becomes_a_still_of_the_format_that_its_name_tells(kind: Format) -> None:
+    result, blobs = render(job(Output(format=kind)), animated_gif())
+    for made, blob in zip(result.variants, blobs, strict=True):
+        variant = opened(blob)
+        assert variant.get("vips-loader").startswith({Format.JPG: "jpegload", Format.PNG: "pngload"}[kind])
+        assert (variant.width, variant.height) == (made.width, made.height)
+        assert variant.getpoint(made.width // 2, made.height // 2)[0] > 150, "the first frame, which is red"
+
+
+def test_a_transparent_animation_called_a_jpeg_lies_on_white() -> None:
+    frames = [pyvips.Image.black(60, 40).bandjoin([0, 0, opacity]) for opacity in (0, 255)]
+    strip = pyvips.Image.arrayjoin(frames, across=1).cast("uchar").copy(interpretation="srgb")
+    strip.set_type(pyvips.GValue.gint_type, "page-height", 40)
+    _, blobs = render(job(Output(format=Format.JPG)), strip.gifsave_buffer())
+    for blob in blobs:
+        assert opened(blob)(1, 1) == [255, 255, 255]
+
+
+@pytest.mark.parametrize("data", [photo(60, 40), animated_gif(60, 40)], ids=["still", "animated"])
+def test_a_format_that_nothing_writes_is_a_defect(data: bytes) -> None:
+    with pytest.raises(Defect, match="svg"):
+        render(job(Output(format=Format.SVG)), data)
 
 
 async def test_a_decoding_process_may_write_them(tmp_path: Path) -> None:

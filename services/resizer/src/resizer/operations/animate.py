@@ -1,4 +1,4 @@
-"""Animated GIFs: every frame whole, its delay and the loop count kept."""
+"""Animated GIFs: every frame whole, its delay and the loop count kept, in the formats that have frames."""
 
 import pyvips
 
@@ -9,7 +9,7 @@ from common.imaging.probe import Header, load
 from common.sandbox.protocol import Original
 from resizer.operations.encode import Encoded, encode, gif_options
 from resizer.operations.gif import without_metadata
-from resizer.operations.pixels import apply, changes_nothing, fit, resamples
+from resizer.operations.pixels import apply, changes_nothing, fit, flatten, resamples
 
 _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 
@@ -22,7 +22,7 @@ def animation_preview(data: Original, header: Header, *, strict: bool) -> pyvips
 
 
 def animate(data: Original, header: Header, size: Size, outputs: list[Output], *, strict: bool) -> list[Encoded]:
-    """The size in each of the outputs. Raises pyvips.Error."""
+    """The size in each of the outputs: animated in GIF and WebP, else the first frame. Raises pyvips.Error, Defect."""
     return [_variant(data, header, size, output, _fail_on(strict=strict)) for output in outputs]
 
 
@@ -31,9 +31,10 @@ def _fail_on(*, strict: bool) -> str:
 
 
 def _variant(data: Original, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
-    if output.format is Format.AVIF:
-        # The AVIF encoder writes a single picture.
+    if output.format not in (Format.GIF, Format.WEBP):
+        # A single picture: AVIF's encoder writes no more, and a GIF that is called .jpg or .png gets what it is called.
         still = apply(load(data, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
+        still = flatten(still) if output.format is Format.JPG else still
         return still.width, still.height, encode(still, output, size)
     strip = load(data, Format.GIF, n=-1, access="sequential", fail_on=fail_on)
     if output.format is Format.GIF and changes_nothing(size.steps, header.width, header.height, alpha=strip.hasalpha()):

@@ -2,6 +2,7 @@
 
 import pyvips
 
+from common.errors import Defect
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Size
@@ -23,7 +24,7 @@ def gif_options(*, exact: bool) -> dict[str, object]:
 
 
 def encode(image: pyvips.Image, output: Output, size: Size, *, exact: bool = False) -> bytes:
-    """The encoded image. Raises pyvips.Error for an image that is too large for the format.
+    """The encoded image. Raises pyvips.Error for an image that is too large for the format, Defect for an unknown one.
 
     `exact`: the pixels are the original's own, and GIF keeps their colours where it can.
     """
@@ -39,6 +40,8 @@ def encode(image: pyvips.Image, output: Output, size: Size, *, exact: bool = Fal
         data = image.heifsave_buffer(
             Q=output.quality, effort=output.effort, compression="av1", subsample_mode="on", keep="none"
         )
-    else:
+    elif output.format is Format.GIF:
         data = image.gifsave_buffer(**gif_options(exact=exact), interlace=size.interlaced, keep="none")
+    else:
+        raise Defect(f"nothing encodes {output.format}")
     return bytes(data)
