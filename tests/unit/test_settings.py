@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
+from common.images.names import MODERN_FORMATS
 from common.settings.accounts import AccountSettings
 from common.settings.base import Settings, read_settings
 from ingest.settings import IngestServiceSettings
@@ -142,3 +143,9 @@ def test_the_documents_tell_who_reads_a_setting_and_its_default() -> None:
             assert default == str(+field.default).removesuffix(".0"), name
         elif isinstance(field.default, str) and field.default:
             assert default == f"`{field.default}`", name
+
+
+def test_every_modern_format_can_be_switched_on_by_a_setting_of_its_own() -> None:
+    for kind in MODERN_FORMATS:
+        given = GIVEN | {f"GENERATE_{kind.upper()}": "yes"}
+        assert [output.format for output in read_settings(StandaloneSettings, given).plan.modern] == [kind]

@@ -42,6 +42,9 @@ class Format(StrEnum):
 # The formats that uploads may have.
 ORIGINALS = (Format.JPG, Format.PNG, Format.GIF, Format.SVG)
 
+# The formats that variants may be made in besides.
+MODERN_FORMATS = (Format.WEBP, Format.AVIF)
+
 
 TOMBSTONES = "tombstones/"  # the prefix of tombstones, in *incoming*
 CROP = ".crop"  # the ending of the object that holds an image's crop

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.images.names import ORIGINALS, Format, ImageKey
+from common.images.names import MODERN_FORMATS, ORIGINALS, Format, ImageKey
 from common.images.records import Stage, record_key
 from common.images.sizes import DEFAULT, Crop, Size
 
@@ -64,7 +64,7 @@ class Plan:
 
     def keys(self, image: ImageKey) -> set[str]:
         """All keys that rendering may have written, today or while other formats were set: variants and records."""
-        endings = (image.variant_format, Format.WEBP, Format.AVIF)
+        endings = (image.variant_format, *MODERN_FORMATS)
         variants = {image.variant(size.suffix, ending) for size in self.sizes for ending in endings}
         return variants | {record_key(image, stage) for stage in Stage}
 
@@ -77,7 +77,7 @@ class Plan:
         own = image.extension
         endings = {*ORIGINALS, own, own.lower(), own.upper(), own.capitalize()}
         suffixes = {size.suffix for size in self.sizes} | {suffix for suffix, _ in DEFAULT}
-        versions = {ending for ending in endings if ending.lower() != Format.SVG} | {Format.WEBP, Format.AVIF}
+        versions = {ending for ending in endings if ending.lower() != Format.SVG} | {*MODERN_FORMATS}
         keys = {f"{image.name}.{ending}" for ending in endings}
         keys |= {f"{image.name}{suffix}.{ending}" for suffix in suffixes for ending in versions}
         return keys | {record_key(image, stage) for stage in Stage} | {image.crop}

@@ -2,6 +2,7 @@
 
 from common.http.openapi import TEXT, Operation, object_schema
 from common.images.names import KEY_SCHEMA as KEY
+from common.images.names import Format, content_type
 
 _SECRET = {"type": "string", "minLength": 1, "description": "unless `Authorization: Bearer SECRET` carries it"}
 _CROP = {"type": "string", "description": "WxH+X+Y, in pixels, or with % for W and H", "examples": ["9x9+0+0"]}
@@ -49,8 +50,7 @@ DELETE = Operation(
 )
 ACTIVE = Operation(
     "A public file",
-    {kind: {} for kind in ("image/jpeg", "image/png", "image/gif", "image/svg+xml", "image/webp", "image/avif")}
-    | {"application/json": {}, "text/plain": TEXT},
+    {content_type(f".{kind}"): {} for kind in Format} | {"application/json": {}, "text/plain": TEXT},
     parameters={"key": TEXT},
     answers={206: "a part of it", 304: "not changed", 404: "there is no such file", 416: "no such part"},
 )
