@@ -43,17 +43,17 @@ class Uploads:
             await self.one(data)
             await asyncio.sleep(_PAUSE)
 
-    async def settle(self) -> None:
-        """Wait until every image that was answered for has all its thumbnails, and is public with them."""
+    async def publish_all(self) -> None:
+        """Publish every image whose upload was answered, and wait until all its thumbnails are public."""
         left = iter(self.names)
 
-        async def some() -> None:
+        async def publish_some() -> None:
             for name in left:
-                await self._settle(name)
+                await self._publish(name)
 
-        await asyncio.gather(*(some() for _ in range(_AT_ONCE)))
+        await asyncio.gather(*(publish_some() for _ in range(_AT_ONCE)))
 
-    async def _settle(self, name: str) -> None:
+    async def _publish(self, name: str) -> None:
         async def made() -> bool:
             return set((await self._site.status(name))["records"]) == {"base", "modern"}
 

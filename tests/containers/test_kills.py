@@ -22,7 +22,7 @@ async def test_no_upload_is_lost_when_containers_are_killed(project: Project, si
         await asyncio.sleep(1)
     assert len(uploads.names) > 50
     print(f"\n{len(uploads.names)} uploads were taken, and {len(uploads.troubles)} attempts had to be made again")
-    await uploads.settle()
+    await uploads.publish_all()
 
 
 async def _more(uploads: Uploads, before: int) -> bool:

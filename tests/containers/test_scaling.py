@@ -81,7 +81,7 @@ async def test_two_ingests_share_uploads_behind_the_gateway(project: Project, si
 
     await eventually(both, "an upload at each")
     assert uploads.troubles == []
-    await uploads.settle()
+    await uploads.publish_all()
     name = await site.upload(photo(700, 500))
     states = await asyncio.gather(*(_followed(site, name) for _ in range(4)))
     assert {found[-1] for found in states} == {"active"}, "events come from any of them"

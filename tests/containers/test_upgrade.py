@@ -25,7 +25,7 @@ async def test_upgrading_under_load(project: Project, site: Site) -> None:
             assert container["Config"]["Labels"]["org.opencontainers.image.version"] == f"{old}-next"
         assert uploads.troubles == []
         assert len(uploads.names) > 20
-        await uploads.settle()
+        await uploads.publish_all()
     finally:
         project.environment["VERSION"] = old
 

@@ -65,7 +65,7 @@ async def test_the_broker_is_away(deployment: Deployment, trouble: str) -> None:
 async def test_a_crop_is_answered_with_yes_only_once_the_broker_has_its_request(
     deployment: Deployment, trouble: str
 ) -> None:
-    """And if it is not, nothing is changed, or the reconciler goes on with it: no state is left that never settles."""
+    """If it is not, nothing is changed, or the reconciler goes on with it: no state is left that nothing repairs."""
     assert deployment.vhost is not None
     active = deployment.buckets.active
     often = {"RECONCILE_AFTER": "0.5", "RECONCILE_INTERVAL": "0.3"}
@@ -100,12 +100,12 @@ async def test_a_crop_is_answered_with_yes_only_once_the_broker_has_its_request(
             proxy.flow()
             await deployment.start("publisher", **often)
 
-        async def settled() -> bool:
+        async def shows_crop() -> bool:
             async with deployment.http.get(f"{deployment.url('ingest')}/status/{name}") as answer:
                 status = await answer.json()
             return bool(status["settled"] and status["records"]["base"]["crop"] == "100x50+0+0")
 
-        await eventually(settled, "versions that show the crop")
+        await eventually(shows_crop, "versions that show the crop")
         assert dimensions(await active.get(f"{name[:-4]}BI.jpg")) == (100, 50)
 
 

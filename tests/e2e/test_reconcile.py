@@ -1,4 +1,4 @@
-"""`python -m publisher reconcile`: what is wrong is said, and with --repair settled, on the real store and broker."""
+"""`python -m publisher reconcile`: faults are reported, and repaired with --repair, on a real store and broker."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ def said(output: str) -> set[str]:
     return {line.partition(":")[0] for line in output.splitlines() if line[0] != " " and not line.startswith("Images")}
 
 
-async def test_each_class_is_reported_and_then_settled(deployment: Deployment) -> None:
+async def test_each_class_is_reported_and_then_repaired(deployment: Deployment) -> None:
     incoming, active = deployment.buckets.incoming, deployment.buckets.active
     await deployment.start("resizer")
     finished = await finished_image(deployment)
@@ -89,11 +89,11 @@ async def test_each_class_is_reported_and_then_settled(deployment: Deployment) -
     expected |= {f"incoming/{key}" for key in complete("1_8.jpg")} | {"incoming/tombstones/1_5"}
     expected |= {"active/1_4.jpg", "active/1_4.json", "incoming/1_7.gif", "incoming/1_7.json"}
 
-    async def settled() -> bool:
+    async def is_repaired() -> bool:
         return await everything(deployment) == expected
 
     try:
-        await eventually(settled, "nothing left to settle", 60)
+        await eventually(is_repaired, "nothing left to repair", 60)
     except AssertionError:
         assert await everything(deployment) == expected
     again = await reconcile(deployment, "--repair")

@@ -130,7 +130,7 @@ async def test_a_service_waits_for_a_broker_that_is_not_up_yet(deployment: Deplo
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
 
 
-async def test_the_embedded_default_settles_on_start_what_a_crash_left(tmp_path: Path) -> None:
+async def test_the_embedded_default_repairs_on_start_what_a_crash_left(tmp_path: Path) -> None:
     async with Deployment.prepared("embedded", tmp_path) as deployment:
         await deployment.start()
         names = [await deployment.uploaded(photo()) for _ in range(4)]
@@ -145,7 +145,7 @@ async def test_the_embedded_default_settles_on_start_what_a_crash_left(tmp_path:
             await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
 
 
-async def test_one_image_that_cannot_be_settled_does_not_stop_the_others(deployment: Deployment) -> None:
+async def test_one_image_that_cannot_be_repaired_does_not_stop_the_others(deployment: Deployment) -> None:
     await deployment.start("ingest")
     names = [await deployment.uploaded(photo(300, 200)) for _ in range(4)]
     assert deployment.vhost is not None

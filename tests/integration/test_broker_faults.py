@@ -239,7 +239,7 @@ async def test_a_drain_ends_in_silence_too(vhost: VirtualHost, silent: bytes) ->
         stage.proxy.swallow(silent)
         stage.release.set()
         await stage.bus.drain(1)
-        await eventually(lambda: _waits(vhost), "what was not settled, back in its queue or in the retry queue")
+        await eventually(lambda: _waits(vhost), "what was not acknowledged, back in its queue or in the retry queue")
 
 
 async def _waits(vhost: VirtualHost) -> bool:

@@ -67,11 +67,11 @@ async def follow(publisher_context: PublisherContext) -> None:
     await thumbnails_ready(event, context=publisher_context)
 
 
-async def settle(publisher_context: PublisherContext) -> None:
+async def finish(publisher_context: PublisherContext) -> None:
     await finish_move(IMAGE, [f"{IMAGE.name}XX.jpg"], context=publisher_context)
 
 
-@pytest.mark.parametrize("move", [publish, follow, settle])
+@pytest.mark.parametrize("move", [publish, follow, finish])
 @pytest.mark.parametrize("exclusive", [True, False], ids=["uploaded", "of an earlier version"])
 async def test_nothing_is_lost(
     one_place: Buckets, move: Callable[[PublisherContext], Awaitable[None]], tmp_path: Path, *, exclusive: bool

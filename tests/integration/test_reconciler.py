@@ -1,4 +1,4 @@
-"""What the reconciler settles, and what it survives, on the start of the embedded default."""
+"""What the reconciler repairs, and what it survives, on the start of the embedded default."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -214,10 +214,10 @@ async def repair(site: Backend) -> None:
 
 
 @pytest.mark.parametrize("site", ["embedded"], indirect=True)
-@pytest.mark.parametrize("settle", [sweep, reconcile, repair])
+@pytest.mark.parametrize("finish", [sweep, reconcile, repair])
 @pytest.mark.parametrize("original_left", [True, False])
 async def test_a_move_that_was_cut_off_is_told_when_it_is_finished(
-    site: Backend, settle: Transition, *, original_left: bool
+    site: Backend, finish: Transition, *, original_left: bool
 ) -> None:
     stream = await site.follow(await site.upload())
     await told(stream, READY_WHOLE)
@@ -225,7 +225,7 @@ async def test_a_move_that_was_cut_off_is_told_when_it_is_finished(
         await site.active.copy_from(site.incoming, stream.image)
     else:
         await site.public_by_hand(stream.image)
-    await settle(site)
+    await finish(site)
     await told(stream, READY_WHOLE, WHOLE)
 
 

@@ -31,7 +31,7 @@ def shown(world: World) -> set[str | None]:
     return {None if text == "all" else text for text in found}
 
 
-def is_settled(world: World) -> None:
+def assert_complete(world: World) -> None:
     crop = world.active.get(IMAGE.crop)
     assert set(world.active) - {IMAGE.crop} == EVERYTHING
     assert set(world.incoming) == set()
@@ -53,7 +53,7 @@ async def test_a_crop_of_a_public_image_is_shown_although_its_process_died(befor
     ends = set()
     for seed in SEEDS:
         world = await cropped_by_processes_that_die(seed, *before)
-        is_settled(world)
+        assert_complete(world)
         assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
         ends.add((bool(world.answered), CROP in shown(world)))
     assert ends == {(True, True), (False, True), (False, False)}, "all ends were seen"
@@ -65,7 +65,7 @@ async def test_a_crop_of_an_image_that_is_being_made_public_is_shown_although_it
         await run(world, "resize", "crop_once", "publish_once")
         await run(world, "activate")  # the client asks again
         await run(world, "reconcile")
-        is_settled(world)
+        assert_complete(world)
         assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
 
 
@@ -81,19 +81,19 @@ async def test_a_crop_is_shown_although_an_activation_that_was_suspended_moves_w
         await run(world, steps=seed // 20 % 15)
         moved |= None in shown(world)
         await run(world)
-        is_settled(world)
+        assert_complete(world)
         assert shown(world) == {CROP}, f"seed {seed}: lost after a yes"
     assert moved, "some moved versions that show all over those that show the crop"
 
 
-async def test_everything_dies_with_all_events_and_the_next_start_settles_the_crop() -> None:
+async def test_everything_dies_with_all_events_and_the_next_start_repairs_the_crop() -> None:
     for seed in SEEDS:
         world = World(seed, 0)
         await run(world, "activate", "resize")
         await run(world, "crop_once", steps=1 + seed % 40)
         await world.stop()
         await run(world, "start_embedded")
-        is_settled(world)
+        assert_complete(world)
         assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
 
 

@@ -1,6 +1,6 @@
 """The bucket protocol, run by the real handlers in every order that chance finds, with crashes between any two steps.
 
-After every step nothing may be lost or half public; in the end all that is owed must be settled.
+After every step nothing may be lost or half public; in the end nothing may be left to repair.
 """
 
 from collections.abc import Callable

@@ -33,8 +33,8 @@ def records(world: World) -> list[Record]:
     return [decode_record(world.active[key]) for key in keys if key in world.active]
 
 
-async def settled(world: World, *actors: str) -> None:
-    """Run these, and then the reconciler; nothing is left to be moved, and every record's versions are public."""
+async def run_and_reconcile(world: World, *actors: str) -> None:
+    """Run these actors, then the reconciler. Nothing is left to be moved, and every record's versions are public."""
     for together in (actors, ("reconcile",)):
         for actor in together:
             getattr(world, actor)()
@@ -54,7 +54,7 @@ async def test_every_run_with_a_crop_ends_and_shows_it(
 ) -> None:
     for seed in FEW:
         world = World(seed, 2, publishing=plans(publishing), resizing=plans(resizing), old=old)
-        await settled(world, *actors)
+        await run_and_reconcile(world, *actors)
         crop = world.active[IMAGE.crop]
         assert crop.decode() in {crop.geometry.text for crop in CROPS}
         for record in records(world):
@@ -66,7 +66,7 @@ async def test_every_run_with_a_crop_ends_and_shows_it(
 async def test_every_run_ends_with_the_image_public(publishing: Sequence[str], resizing: Sequence[str]) -> None:
     for seed in FEW:
         world = World(seed, 2, publishing=plans(publishing), resizing=plans(resizing))
-        await settled(world, "activate", "resize", "resize")
+        await run_and_reconcile(world, "activate", "resize", "resize")
 
 
 @pytest.mark.parametrize(("publishing", "resizing"), MIXED)
@@ -90,7 +90,7 @@ async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest
 
     monkeypatch.setattr("publisher.handlers._is_in_place", by_configuration)
     with pytest.raises(AssertionError, match="events without end"):
-        await settled(World(0, 0, resizing=OTHERS[:1]), "crop_one", "resize")
+        await run_and_reconcile(World(0, 0, resizing=OTHERS[:1]), "crop_one", "resize")
 
 
 async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -167,7 +167,7 @@ async def _move(site: Site, image: ImageKey) -> None:
     await move_original(image, buckets=site.buckets)
 
 
-async def _settle(site: Site, image: ImageKey) -> None:
+async def _follow(site: Site, image: ImageKey) -> None:
     data = StageData(stage=Stage.BASE, configuration=PLAN.configuration(Stage.BASE))
     event = ThumbnailsReady(source="/test", subject=image, data=data)
     await thumbnails_ready(event, context=site.publisher_context)
@@ -217,7 +217,7 @@ CALLS = {
     "publish before the thumbnails": Call(_publish),
     "publish once more": Call(_publish, _PUBLIC),
     "publish, failed": Call(_publish_failed, (_fail,)),
-    "thumbnails that come late": Call(_settle, (_render, _move)),
+    "thumbnails that come late": Call(_follow, (_render, _move)),
     "status": Call(_status, _PUBLIC),
     "rotate": Call(_rotate, _PUBLIC),
     "recrop": Call(_recrop, _PUBLIC),

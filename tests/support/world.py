@@ -332,7 +332,7 @@ class World:
         self.start(sweep_on, deadline=float("inf"))
 
     def reconcile(self) -> None:
-        """Settle what *incoming* owes, however young."""
+        """Repair *incoming*, images of every age."""
         reconciler = Reconciler(
             self._publisher_context, after=0, interval=1, repair_all_at_start=False, temporary=Path()
         )
@@ -346,15 +346,15 @@ class World:
         self._running.clear()
 
     def start_embedded(self) -> None:
-        """Settle what both buckets owe, as the embedded default does when it starts."""
+        """Repair both buckets, as the embedded default does when it starts."""
         reconciler = Reconciler(
             self._publisher_context, after=0, interval=1, repair_all_at_start=True, temporary=Path()
         )
 
-        async def settle() -> None:
+        async def repair() -> None:
             assert await reconciler.repair_everything()
 
-        self.start(settle, deadline=float("inf"))
+        self.start(repair, deadline=float("inf"))
 
     def suspend(self) -> None:
         """Suspend what runs now; `run` then goes on with what is started afterwards."""

@@ -12,7 +12,7 @@ class ProtocolSettings(SizeSettings):
 
     incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
     reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        600.0, description="age in seconds from which an original's debts are settled without an event"
+        600.0, description="age in seconds from which an original is repaired without an event"
     )
 
     def contradictions(self) -> list[str]:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from common.images.names import ImageKey, is_original
 from common.images.plan import Plan
 from common.images.records import record_key
-from publisher.maintenance.repairs import any_key
+from publisher.maintenance.repairs import key_of_any_format
 
 
 class FindingClass(StrEnum):
@@ -72,13 +72,15 @@ def possible_findings(listed: ImageObjects, plan: Plan, *, named: bool) -> Itera
     private, public = _originals(listed.incoming), _originals(listed.active)
     if listed.deleted:
         if everything:
-            yield PossibleFinding(FindingClass.DELETED, any_key(listed.name), everything)
+            yield PossibleFinding(FindingClass.DELETED, key_of_any_format(listed.name), everything)
     elif private or public:
         yield from _of_originals(listed, private, public, plan)
     elif everything and not listed.documents:  # a document may still show what is left of a photo
-        crop_alone = everything == {any_key(listed.name).crop}
+        crop_alone = everything == {key_of_any_format(listed.name).crop}
         yield PossibleFinding(
-            FindingClass.STRAY_CROP if crop_alone else FindingClass.NO_ORIGINAL, any_key(listed.name), everything
+            FindingClass.STRAY_CROP if crop_alone else FindingClass.NO_ORIGINAL,
+            key_of_any_format(listed.name),
+            everything,
         )
     if named and not listed.deleted:
         yield from (

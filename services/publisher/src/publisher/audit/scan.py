@@ -9,7 +9,7 @@ from common.images.names import TOMBSTONES, BadName, ImageKey, image_name_of
 from common.storage.base import Buckets, Storage
 from publisher.audit.findings import Finding, FindingClass
 from publisher.audit.index import ACTIVE, DOCUMENTS, INCOMING, BucketIndex
-from publisher.maintenance.repairs import any_key
+from publisher.maintenance.repairs import key_of_any_format
 
 _BATCH = 5_000  # objects
 _NO_AGE = float("inf")  # seconds; a document is never in hand
@@ -29,7 +29,7 @@ async def read_buckets(buckets: Buckets, index: BucketIndex, on_finding: OnFindi
     batch: list[str] = []
     async for entry in buckets.incoming.entries(TOMBSTONES):
         name = entry.key.removeprefix(TOMBSTONES)
-        if image_name_of(str(any_key(name))) is None:
+        if image_name_of(str(key_of_any_format(name))) is None:
             on_finding(_unknown_key(INCOMING, entry.key))
             continue
         batch.append(name)

@@ -24,9 +24,9 @@ from publisher.context import PublisherContext
 from publisher.maintenance import tombstones
 from publisher.maintenance.listing import ListedImage, list_images
 from publisher.maintenance.repairs import (
-    any_key,
     finish_deletion,
     finish_move,
+    key_of_any_format,
     missing_stage,
     remove_private_orphans,
     request_thumbnails,
@@ -109,8 +109,8 @@ class Reconciler:
 
     async def _repair_in_incoming(self, found: ListedImage) -> None:
         plan = self._context.plan
-        if await is_deleted(any_key(found.name), buckets=self._buckets):
-            await finish_deletion(any_key(found.name), found.keys, buckets=self._buckets, plan=plan)
+        if await is_deleted(key_of_any_format(found.name), buckets=self._buckets):
+            await finish_deletion(key_of_any_format(found.name), found.keys, buckets=self._buckets, plan=plan)
             return
         image = found.original or await find_original(found.name, buckets=self._buckets)
         if image is None:

@@ -28,15 +28,15 @@ from publisher.deletion import remove_deleted
 log = structlog.get_logger()
 
 
-def any_key(name: str) -> ImageKey:
-    """A key of this name, for what belongs to all its formats: tombstone, crop and records."""
+def key_of_any_format(name: str) -> ImageKey:
+    """A key of this name with an arbitrary format. Its tombstone, crop and records are those of every format."""
     return ImageKey(name, Format.JPG)
 
 
 def orphan_keys(name: str, plan: Plan) -> set[str]:
     """All keys that an image of this name may have besides its original, whatever its format."""
     images = [ImageKey(name, ending) for ending in ORIGINALS]
-    return {any_key(name).crop} | {key for image in images for key in plan.keys(image)}
+    return {key_of_any_format(name).crop} | {key for image in images for key in plan.keys(image)}
 
 
 async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Buckets, plan: Plan) -> None:
@@ -84,7 +84,7 @@ async def remove_private_orphans(name: str, listed: set[str], *, buckets: Bucket
     nobody ever activated it. Other public orphans stay (docs/bucket-protocol.md#public-orphans-are-reported).
     """
     keys = listed | orphan_keys(name, plan)
-    if await buckets.active.stat(any_key(name).crop) is not None:
+    if await buckets.active.stat(key_of_any_format(name).crop) is not None:
         await remove_orphans(keys, buckets=buckets)
         return
     log.info("removing orphans", keys=sorted(keys))

@@ -23,9 +23,9 @@ from publisher.context import PublisherContext
 from publisher.maintenance import tombstones
 from publisher.maintenance.listing import ListedImage, list_images, with_pauses
 from publisher.maintenance.repairs import (
-    any_key,
     finish_deletion,
     finish_move,
+    key_of_any_format,
     remove_orphans,
     remove_private_orphans,
 )
@@ -141,7 +141,7 @@ class Sweep:
         return all([entry.key.endswith(CROP) async for entry in self._buckets.active.objects_of([name])])
 
     async def _decide_image(self, found: ListedImage) -> SweepAction:
-        if await is_deleted(any_key(found.name), buckets=self._buckets):
+        if await is_deleted(key_of_any_format(found.name), buckets=self._buckets):
             return SweepAction.DELETED
         image = found.original or await find_original(found.name, buckets=self._buckets)
         if image is None:
@@ -153,7 +153,7 @@ class Sweep:
         return SweepAction.EXPIRED if listed_and_old else SweepAction.STAYS
 
     async def _carry_out(self, action: SweepAction, found: ListedImage) -> None:
-        image, plan = any_key(found.name), self.context.plan
+        image, plan = key_of_any_format(found.name), self.context.plan
         if action is SweepAction.EXPIRED:
             await self._remove_expired(found)
         elif action is SweepAction.REMAINS:

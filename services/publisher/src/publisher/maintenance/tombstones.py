@@ -14,7 +14,7 @@ from common.images.plan import Plan
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import is_deleted
 from publisher.maintenance.listing import ListedImage, with_pauses
-from publisher.maintenance.repairs import any_key, finish_deletion
+from publisher.maintenance.repairs import finish_deletion, key_of_any_format
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ async def unverified(buckets: Buckets, *, marked: bool, name: str | None = None)
     verified: set[str] = set()
     async for entry in with_pauses(buckets.incoming.entries(f"{TOMBSTONES}{name or ''}")):
         found = ListedImage(entry.key.removeprefix(TOMBSTONES), entry.age)
-        if image_name_of(str(any_key(found.name))) != found.name or name not in (None, found.name):
+        if image_name_of(str(key_of_any_format(found.name))) != found.name or name not in (None, found.name):
             continue
         if entry.bytes and not marked:
             continue
@@ -64,7 +64,7 @@ async def _look_for(
 
 async def remaining_objects(found: ListedImage, *, buckets: Buckets) -> set[str]:
     """Which listed objects of a deleted image are still there; none if there is no tombstone."""
-    if not found.others or not await is_deleted(any_key(found.name), buckets=buckets):
+    if not found.others or not await is_deleted(key_of_any_format(found.name), buckets=buckets):
         return set()
     return {key for key in found.others for bucket in _both(buckets) if await bucket.stat(key) is not None}
 
@@ -74,7 +74,7 @@ async def finish(found: ListedImage, left: set[str], *, buckets: Buckets, plan: 
 
     Raises Transient.
     """
-    image = any_key(found.name)
+    image = key_of_any_format(found.name)
     if left:
         log.warning("something was left of a deleted image: removing it", image=found.name, keys=sorted(left))
         await finish_deletion(image, found.others, buckets=buckets, plan=plan)
