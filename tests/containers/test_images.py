@@ -1,6 +1,7 @@
 """What is in an image, what it may do, and how it starts and ends."""
 
 import json
+import re
 import subprocess
 import time
 from typing import Any
@@ -11,6 +12,7 @@ from tests.support.compose import PROGRAMS, SERVICES, Project, docker, inspected
 _CONFINED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges:true")
 _LOCAL = (
     "-e=STORAGE_BACKEND=local",
+    "-e=TEMP_FOLDER=/tmp/temporary",
     "-e=INCOMING_FOLDER=/tmp/incoming",
     "-e=ACTIVE_FOLDER=/tmp/active",
     "-e=API_SECRET_KEY=made-up",
@@ -55,6 +57,20 @@ def test_what_is_in_an_image(project: Project, program: str) -> None:
     assert labels["org.opencontainers.image.title"] == f"image-backend-{program}"
     assert labels["org.opencontainers.image.version"] == project.name
     print(f"\n{program}: {inspected(image)['Size'] / 1e6:.0f} MB")
+
+
+# What the standard `restricted` of Kubernetes asks of a pod, and besides a root file system that cannot be written to.
+# Its seccomp profile, RuntimeDefault, is the engine's own; no option of ours takes it away.
+_RESTRICTED = (*_CONFINED, "--user=10001:10001")
+
+
+@pytest.mark.parametrize("options", [(), _RESTRICTED], ids=["by default", "as a restricted pod"])
+def test_all_walls_around_decoders_stand(project: Project, options: tuple[str, ...]) -> None:
+    image = project.image("resizer")
+    command = ["docker", "run", "--rm", *options, *_LOCAL, "-e=SANDBOX=required", image, "check"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    confined = r"^ok      decoding processes are confined \(landlock: [1-9][0-9]*, seccomp: on\)$"
+    assert re.search(confined, done.stdout, re.MULTILINE), done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
