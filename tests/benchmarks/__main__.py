@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import structlog
-from tests.benchmarks import growth, memory, migration, modern, peers, pipeline, quality, renderer, uploads
+from tests.benchmarks import growth, memory, migration, modern, peers, pipeline, quality, renderer, uploads, walls
 from tests.benchmarks.report import say
 from tests.support.servers import begin_run, end_run
 
@@ -34,6 +34,7 @@ def main() -> None:
         "quality": lambda: quality.against_imagemagick(folder, with_imagemagick="imagemagick" in present),
         "curve": lambda: quality.curve(folder),
         "modern": lambda: modern.report(folder),
+        "walls": lambda: walls.report(folder),
         "memory": lambda: memory.large(folder),
         "pipeline": lambda: pipeline.rates(folder),
         "migration": lambda: migration.report(folder),
