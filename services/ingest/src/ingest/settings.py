@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from common.settings.base import Boolean, BrokerSettings, HttpSettings, ImagingSettings, Seconds, SizeSettings
+from common.settings.base import BrokerSettings, HttpSettings, ImagingSettings, SizeSettings
+from common.settings.values import Boolean, Seconds
 
 
 class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):

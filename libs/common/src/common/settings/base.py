@@ -4,15 +4,13 @@ An empty value is unset. All settings that are missing or malformed are reported
 """
 
 import os
-import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import structlog
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
-from yarl import URL
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from common.errors import SettingsError
 from common.images.names import Format
@@ -30,60 +28,11 @@ from common.settings.storage import (
     read_storage,
     storage_errors,
 )
+from common.settings.values import Boolean, BrokerUrl, HeaderValue, Origins, Port, RoutePrefix, Seconds, UrlPath
 
 log = structlog.get_logger()
 
 OBSOLETE = ("PREFER_IDENTIFY_OVER_FILE", "THUMBNAILS_PUBLISH_DELAY", "BUCKET_DATABASE_URL")
-_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-def _boolean(value: object) -> object:
-    if isinstance(value, str):
-        if value.strip().lower() not in _BOOLEANS:
-            raise ValueError("expected 1, true, yes or on, or 0, false, no or off")
-        return _BOOLEANS[value.strip().lower()]
-    return value
-
-
-def _origins(value: object) -> object:
-    return (
-        tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-        if isinstance(value, str)
-        else value
-    )
-
-
-def _prefix(value: object) -> object:
-    if isinstance(value, str) and value:
-        value = "/" + value.strip("/")
-        if value == "/":
-            return ""
-    return value
-
-
-def _broker(value: object) -> object:
-    if isinstance(value, str):
-        url = URL(value)
-        if url.scheme not in ("amqp", "amqps") or not url.host:
-            raise ValueError("expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://")
-    return value
-
-
-def _path(value: str) -> str:
-    if not re.fullmatch(r"(/[A-Za-z0-9/_.-]*)?", value):
-        raise ValueError("expected a path of letters, digits, /, _, . and -, which begins with /")
-    return value
-
-
-def _header(value: str) -> str:
-    if not re.fullmatch(r"[ -~]*", value):
-        raise ValueError("expected plain ASCII, as it stands in a header")
-    return value
-
-
-Boolean = Annotated[bool, BeforeValidator(_boolean)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Backend(StrEnum):
@@ -103,7 +52,7 @@ class Settings(BaseModel):
 
     service_port: Port = Field(8080, description="port of the HTTP endpoints")
     metrics_port: Port = Field(8081, description="port of the metrics, and of nothing else")
-    metrics_path: Annotated[str, AfterValidator(_path)] = Field("/metrics", description="path of the metrics")
+    metrics_path: UrlPath = Field("/metrics", description="path of the metrics")
     disable_prometheus_metrics: Boolean = Field(False, description="serve no metrics")
     shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
 
@@ -123,9 +72,7 @@ class Settings(BaseModel):
         None, description="`s3`: PREFIX of the variables with the public bucket's account"
     )
     s3_signature_version: Literal["s3v4", "s3"] = Field("s3v4", description="`s3v4` or `s3`")
-    cache_control: Annotated[str, AfterValidator(_header)] = Field(
-        "public, max-age=3600", description="`Cache-Control` of public images"
-    )
+    cache_control: HeaderValue = Field("public, max-age=3600", description="`Cache-Control` of public images")
 
     _storage: StorageSettings = PrivateAttr()
 
@@ -169,20 +116,14 @@ class Settings(BaseModel):
 class BrokerSettings(Settings):
     """For services that talk over RabbitMQ."""
 
-    rabbitmq_url: Annotated[str, BeforeValidator(_broker)] = Field(
-        repr=False, description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`"
-    )
+    rabbitmq_url: BrokerUrl = Field(repr=False, description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`")
 
 
 class HttpSettings(Settings):
     """For services that clients call."""
 
-    route_prefix: Annotated[str, BeforeValidator(_prefix), AfterValidator(_path)] = Field(
-        "", description="goes before every path"
-    )
-    allowed_origins: Annotated[tuple[str, ...], BeforeValidator(_origins)] = Field(
-        ("*",), description="origins whose pages may call, separated by commas, or `*`"
-    )
+    route_prefix: RoutePrefix = Field("", description="goes before every path")
+    allowed_origins: Origins = Field(("*",), description="origins whose pages may call, separated by commas, or `*`")
 
 
 class SizeSettings(Settings):

@@ -3,9 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +17,7 @@ from common.images.names import content_type, image_name_of
 from common.settings.accounts import server
 from common.storage.base import SVG, AnonymousAccess, Entry, Storage
 from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
+from common.storage.s3.answers import PUT_ID, Identity, age, identity_in
 from common.storage.s3.faults import NO_ACL, Unsupported, translate_errors
 from common.storage.temporary import temporary_path
 
@@ -26,19 +25,9 @@ log = structlog.get_logger()
 
 _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
-_PUT_ID = "put-id"  # metadata of objects that are stored exclusively: the put that stored the object
 _REFUSALS = frozenset({401, 403, 404})  # HTTP statuses of an object that is not public
 _PATIENCE = 5.0  # seconds that a cancelled request has to end
 _CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a retry when the store reports a conflict, and the key does not exist
-
-
-@dataclass(frozen=True)
-class _Identity:
-    """What tells an object from all others, copies of it included: a copy has no `put_id`."""
-
-    put_id: str | None
-    etag: str
-    modified: datetime
 
 
 class S3Storage:
@@ -124,7 +113,7 @@ class S3Storage:
         except NoSuchKey:
             await self.check()  # the answer to HEAD has no body: a missing bucket looks just like a missing key
             return None
-        return Entry(key, found["ContentLength"], _age(found["LastModified"], found))
+        return Entry(key, found["ContentLength"], age(found["LastModified"], found))
 
     async def is_same_object(self, other: Storage, key: str) -> bool:
         """Whether both are one bucket, even at two addresses. A copy of an object is another object."""
@@ -158,7 +147,7 @@ class S3Storage:
         async with translate_errors(self, "ListObjectsV2", prefix):
             async for page in pages:
                 for found in page.get("Contents", ()):
-                    yield Entry(found["Key"], found["Size"], _age(found["LastModified"], page))
+                    yield Entry(found["Key"], found["Size"], age(found["LastModified"], page))
 
     async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
         """Entries of all objects of the images of these names, by a listing for each."""
@@ -187,7 +176,7 @@ class S3Storage:
         """Store an object. With `put_id`, only if the key is free, and with the id in the object's metadata."""
         headers: dict[str, Any] = {"ContentType": content_type(key)}
         if put_id is not None:
-            headers["Metadata"] = {_PUT_ID: put_id}
+            headers["Metadata"] = {PUT_ID: put_id}
         if self._cache_control:
             # A record is replaced when an image is rendered again, so caches must ask whether theirs is current.
             headers["CacheControl"] = "no-cache" if key.endswith(".json") else self._cache_control
@@ -234,14 +223,14 @@ class S3Storage:
             log.info("the store has no ACLs: writing without them", bucket=self.bucket)
             self._acl = None
 
-    async def identity(self, key: str) -> "_Identity | None":
+    async def identity(self, key: str) -> Identity | None:
         """The object's identity, or None where there is no such object."""
         try:
             async with translate_errors(self, "HeadObject", key):
                 found = await self._client.head_object(Bucket=self.bucket, Key=key)
         except NoSuchKey:
             return None
-        return _Identity(found["Metadata"].get(_PUT_ID), found["ETag"], found["LastModified"])
+        return identity_in(found)
 
     async def _listed(self, name: str) -> list[Entry]:
         return [entry async for entry in self.entries(name) if image_name_of(entry.key) == name]
@@ -257,10 +246,3 @@ class S3Storage:
 
 def _hurry(request: "asyncio.Future[None]") -> None:
     asyncio.get_running_loop().call_later(_PATIENCE, request.cancel)
-
-
-def _age(modified: datetime, answer: Any) -> float:
-    """Seconds since `modified`, by the date the server put on its answer: clocks differ between machines."""
-    headers = answer["ResponseMetadata"]["HTTPHeaders"]
-    now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
-    return (now - modified).total_seconds()

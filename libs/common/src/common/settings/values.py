@@ -1,0 +1,65 @@
+"""Types of settings' values: how the text of a variable is read, and what it may hold."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from yarl import URL
+
+_BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _boolean(value: object) -> object:
+    if isinstance(value, str):
+        if value.strip().lower() not in _BOOLEANS:
+            raise ValueError("expected 1, true, yes or on, or 0, false, no or off")
+        return _BOOLEANS[value.strip().lower()]
+    return value
+
+
+def _origins(value: object) -> object:
+    return (
+        tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        if isinstance(value, str)
+        else value
+    )
+
+
+def _prefix(value: object) -> object:
+    if isinstance(value, str) and value:
+        value = "/" + value.strip("/")
+        if value == "/":
+            return ""
+    return value
+
+
+def _broker(value: object) -> object:
+    if isinstance(value, str):
+        url = URL(value)
+        if url.scheme not in ("amqp", "amqps") or not url.host:
+            raise ValueError("expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://")
+    return value
+
+
+def _path(value: str) -> str:
+    if not re.fullmatch(r"(/[A-Za-z0-9/_.-]*)?", value):
+        raise ValueError("expected a path of letters, digits, /, _, . and -, which begins with /")
+    return value
+
+
+def _header(value: str) -> str:
+    if not re.fullmatch(r"[ -~]*", value):
+        raise ValueError("expected plain ASCII, as it stands in a header")
+    return value
+
+
+Boolean = Annotated[bool, BeforeValidator(_boolean)]
+BrokerUrl = Annotated[str, BeforeValidator(_broker)]
+HeaderValue = Annotated[str, AfterValidator(_header)]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]  # separated by commas
+Port = Annotated[int, Field(ge=0, le=65535)]
+RoutePrefix = Annotated[
+    str, BeforeValidator(_prefix), AfterValidator(_path)
+]  # empty, or begins with / and ends without
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+UrlPath = Annotated[str, AfterValidator(_path)]
