@@ -55,12 +55,25 @@ def test_links_lead_somewhere(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_paths_that_are_named_exist(document: Path) -> None:
-    # The services' own packages are named without the folders above them.
-    roots = [Path(), Path("libs/common/src"), *Path("services").glob("*/src"), Path("libs/common/src/common")]
     for path in re.findall(
         r"`((?:libs|services|deploy|tests|common|ingest|resizer|publisher)/[\w./-]+)`", text(document)
     ):
-        assert any((root / path).exists() for root in roots), path
+        assert Path(path).exists(), f"{path}: a path is told from the root of the repository"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_code_that_is_named_is_one_click_away(document: Path) -> None:
+    """A file of code is a link whose text is its path; a function or class named before it is defined there."""
+    told = re.sub(r"\s+", " ", text(document))
+    for path, before in [(found[1], told[: found.start()]) for found in re.finditer(r"`([\w./-]+/[\w.-]+\.py)`", told)]:
+        assert before.endswith("["), f"{path} is no link"
+    for names, path, target in re.findall(r"((?:`[\w.]+` in )?)\[`([^`]+\.py)`\]\(([^)\s]+)\)", told):
+        assert (document.parent / target).resolve() == Path(path).resolve(), target
+        for name in re.findall(r"[\w.]+", names.removesuffix(" in ")):
+            last = name.rpartition(".")[2]
+            assert re.search(rf"^ *(async def|def|class) {last}\b|^{last} = ", Path(path).read_text(), re.MULTILINE), (
+                name
+            )
 
 
 def text(document: Path) -> str:
@@ -97,6 +110,11 @@ def test_rules_that_the_code_cites_are_in_the_rule_book() -> None:
         for document, _, anchor in re.findall(r"\b(docs/[\w-]+\.md)(#([\w-]+))?", path.read_text()):
             assert Path(document).exists(), f"{path} names {document}"
             assert not anchor or anchor in anchors(Path(document)), f"{path} names {document}#{anchor}"
+
+
+def test_every_rule_shows_its_name() -> None:
+    told = RULES.read_text()
+    assert [rule for rule in rules(told) if f"`{rule}`" not in told] == []
 
 
 def test_every_rule_is_cited_by_the_code_that_follows_it() -> None:

@@ -112,7 +112,7 @@ async def raise_if_deleted(image: ImageKey, buckets: Buckets) -> None:
 def raise_if_vanished(archived: ArchivedImage) -> None:
     """Raises ImageGone when an earlier run made the original public, which is not public any more.
 
-    It was deleted, and its tombstone may have been removed since.
+    It was deleted: the checkpoint tells so without a tombstone, too.
     """
     if archived.state is not None and archived.state.startswith(_SVG) == archived.svg:
         raise ImageGone(f"{archived} was public once")

@@ -1,8 +1,9 @@
 """Finishing deletions (docs/bucket-protocol.md#sweep-finds-the-rest).
 
-One listing of each bucket, for all unverified tombstones together, finds what is left of deleted images. A tombstone is
-empty until such a listing finds nothing of its image, later after the deletion than any handler may still work on it.
-Then the tombstone is marked as verified. Only `clean` looks at it again.
+What is left of deleted images is found by listings: in folders one of each bucket for many unverified tombstones, on S3
+one of each bucket for each tombstone. A tombstone is empty until such a listing finds nothing of its image, later after
+the deletion than any handler may still work on it. Then the tombstone is marked as verified. Only `clean` looks at it
+again.
 """
 
 from collections.abc import AsyncGenerator
