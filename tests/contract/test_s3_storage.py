@@ -111,7 +111,7 @@ async def test_an_age_is_told_by_the_clock_of_the_store_alone(s3: Buckets, monke
             raise AssertionError(f"this machine's clock was asked, in {tz}")
 
     await s3.incoming.put(KEY, b"photo")
-    monkeypatch.setattr("common.storage.s3.storage.datetime", Unknown)
+    monkeypatch.setattr("common.storage.s3.answers.datetime", Unknown)
     found = await s3.incoming.stat(KEY)
     assert found is not None
     assert -2 < found.age < 60

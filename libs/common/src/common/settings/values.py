@@ -58,8 +58,6 @@ BrokerUrl = Annotated[str, BeforeValidator(_broker)]
 HeaderValue = Annotated[str, AfterValidator(_header)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]  # separated by commas
 Port = Annotated[int, Field(ge=0, le=65535)]
-RoutePrefix = Annotated[
-    str, BeforeValidator(_prefix), AfterValidator(_path)
-]  # empty, or begins with / and ends without
+RoutePrefix = Annotated[str, BeforeValidator(_prefix), AfterValidator(_path)]  # empty, or like /images
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 UrlPath = Annotated[str, AfterValidator(_path)]
