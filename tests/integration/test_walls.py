@@ -20,7 +20,7 @@ from common.sandbox.protocol import Limits
 REPOSITORY = Path(__file__).parents[2]
 
 # What either wall holds back by itself. seccomp does not know files by name, so that reading is Landlock's alone;
-# Landlock does not know processes and UDP, which are seccomp's alone.
+# Landlock does not know new processes, modes of files and UDP, which are seccomp's alone.
 _LANDLOCK = {
     "another upload",
     "an object of a bucket",
@@ -38,6 +38,9 @@ _LANDLOCK = {
     "make a folder",
     "tcp",
     "abstract socket",
+    "execute",
+    "trace its parent",
+    "read its parent",
     "kill its parent",
     "signal a thread of its parent",
 }
