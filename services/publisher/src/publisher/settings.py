@@ -13,7 +13,7 @@ class ProtocolSettings(SizeSettings):
 
     incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
     reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        600.0, description="age in seconds from which an original is repaired without an event"
+        600.0, description="age in seconds from which an image is repaired without an event"
     )
 
     def contradictions(self) -> list[str]:
@@ -38,13 +38,13 @@ class PublisherSettings(HttpSettings, ProtocolSettings, ImagingSettings):
         repr=False, description="the secret that the API server sends"
     )
     activation_wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        2.0, description="seconds after the upload for which `/publish` waits for thumbnails"
+        2.0, description="seconds after the upload for which `/publish` waits for variants"
     )
-    edit_wait: Seconds = Field(20.0, description="seconds that `/rotate` and `/recrop` wait for thumbnails")
-    reconcile_interval: Seconds = Field(60.0, description="seconds between two looks at what *incoming* owes")
+    edit_wait: Seconds = Field(20.0, description="seconds that `/rotate` and `/recrop` wait for variants")
+    reconcile_interval: Seconds = Field(60.0, description="seconds between two looks of the reconciler")
     clean_interval: Seconds = Field(
         3600.0,
-        description="seconds between two sweeps of what was never activated or is left of deleted images",
+        description="seconds between two sweeps of expired uploads and of what deletions left",
     )
 
     def contradictions(self) -> list[str]:

@@ -130,10 +130,10 @@ class SizeSettings(Settings):
     """For services that need to know which variants there are."""
 
     resizing_config: Annotated[tuple[Size, ...], BeforeValidator(parse_sizes)] = Field(
-        default_factory=lambda: parse_sizes(None), description="a JSON list of versions"
+        default_factory=lambda: parse_sizes(None), description="a JSON list of the sizes of variants"
     )
-    generate_webp: Boolean = Field(False, description="write every version as WebP, too")
-    generate_avif: Boolean = Field(False, description="write every version as AVIF, too")
+    generate_webp: Boolean = Field(False, description="make every variant as WebP, too")
+    generate_avif: Boolean = Field(False, description="make every variant as AVIF, too")
     webp_quality: Annotated[int, Field(ge=1, le=100)] = Field(93, description="quality of WebP, 1 to 100")
     webp_effort: Annotated[int, Field(ge=0, le=6)] = Field(4, description="effort of WebP, 0 (fast) to 6 (small)")
     avif_quality: Annotated[int, Field(ge=1, le=100)] = Field(83, description="quality of AVIF, 1 to 100")
@@ -158,7 +158,7 @@ class ImagingSettings(Settings):
     image_cpu_seconds: Annotated[int, Field(gt=0)] = Field(60, description="most CPU time for one image")
     image_wall_seconds: Seconds = Field(120.0, description="most time by the clock for one image")
     decoder_jobs: Annotated[int, Field(ge=0)] = Field(
-        500, description="images after which a decoding process is replaced; 0: no number of images"
+        500, description="images after which a decoding process is replaced; 0: never because of the number"
     )
     sandbox: Literal["preferred", "required"] = Field(
         "preferred", description="`required`: do not start where Landlock or seccomp is missing; else warn and start"
