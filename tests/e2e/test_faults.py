@@ -100,10 +100,10 @@ async def test_activation_by_event(deployment: Deployment) -> None:
         await bus.publish(ActivationRequested(source="/site", subject=ImageKey.parse(subject)))
     await eventually(lambda: complete(deployment, name), "a public image")
 
-    async def put_aside() -> bool:
+    async def are_two() -> bool:
         return len(await bus.dead_letters(PUBLISHER, 10)) == 2
 
-    await eventually(put_aside, "two dead letters")
+    await eventually(are_two, "two dead letters")
     reasons = sorted(letter.reason for letter in await bus.dead_letters(PUBLISHER, 10))
     assert "1475660224_0882910455.jpg is not known" in reasons[0]
     assert f"{failed} cannot be shown" in reasons[1]

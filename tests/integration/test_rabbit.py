@@ -67,7 +67,7 @@ async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: Vir
         await bus.close()
 
 
-async def test_a_message_whose_consumers_keep_dying_is_put_aside_by_the_broker(vhost: VirtualHost) -> None:
+async def test_a_message_whose_consumers_keep_dying_is_dead_lettered_by_the_broker(vhost: VirtualHost) -> None:
     taken = 0
 
     async def handler(_: Event) -> None:
@@ -96,7 +96,7 @@ async def test_a_message_whose_consumers_keep_dying_is_put_aside_by_the_broker(v
     await first.close()
 
 
-async def test_what_is_no_event_is_put_aside(vhost: VirtualHost) -> None:
+async def test_what_is_no_event_is_dead_lettered(vhost: VirtualHost) -> None:
     async def handler(_: Event) -> None:
         raise AssertionError("it never gets here")
 
