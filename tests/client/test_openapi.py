@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.deployment import SECRET, Deployment
+from tests.support.exploration import seeds, some
 from tests.support.pictures import SVG, photo, transparent_png
 
 _CHECKS = (
@@ -18,7 +19,6 @@ _CHECKS = (
     "unsupported_method",
     "allow_header_conformance",
 )
-_SECONDS = 20
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
         yield prepared
 
 
+@pytest.mark.explores
 async def test_nothing_answers_other_than_it_says(deployment: Deployment) -> None:
     names = [await deployment.uploaded(data) for data in (photo(300, 200), transparent_png(30, 20), SVG)]
     for name in names[1:]:
@@ -38,7 +39,8 @@ async def test_nothing_answers_other_than_it_says(deployment: Deployment) -> Non
         f"{deployment.url('ingest')}/openapi.json",
         f"--checks={','.join(_CHECKS)}",
         "--phases=examples,coverage,fuzzing",
-        f"--max-time={_SECONDS}",
+        some("--max-time=300", "--max-examples=10"),
+        f"--seed={seeds(1, 1).start}",
         "--request-timeout=40",
         "--continue-on-failure",
         "--no-color",

@@ -14,6 +14,7 @@ from tests.support.deployment import KINDS, Deployment, keys
 from tests.support.migration import moving
 from tests.support.originals import Originals
 from tests.support.pictures import photo
+from tests.support.preloaded import run_loaded
 from tests.support.servers import free_port
 
 from common.storage.s3 import connect
@@ -27,7 +28,9 @@ async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 
 async def check(deployment: Deployment, service: str, **settings: str) -> tuple[int, str]:
     """Exit status, and what was printed."""
-    return await run(deployment, sys.executable, "-m", service, "check", **settings)
+    environment = deployment.environment | settings
+    ended = await run_loaded(service, "check", environment=environment, folder=deployment.folder)
+    return ended.returncode, ended.stdout + ended.stderr
 
 
 async def run(deployment: Deployment, *command: str, **settings: str) -> tuple[int, str]:

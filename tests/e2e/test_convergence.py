@@ -1,26 +1,19 @@
 """Calls that meet on one image, many times over: what is left is what one order of them explains."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from tests.support.deployment import APART, KINDS, SECRET, Deployment, keys
 from tests.support.eventually import eventually
+from tests.support.exploration import seeds
 from tests.support.pictures import opened, photo
 
 from common.images.names import ImageKey
 from common.messaging.events import ThumbnailsRequested
 from common.messaging.rabbit import RabbitBus
 
-_ROUNDS = 3
-
-
-@pytest.fixture(params=[*KINDS, APART])
-async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deployment]:
-    async with Deployment.prepared(request.param, tmp_path) as prepared:
-        await prepared.start()
-        yield prepared
+_ROUNDS = len(seeds(2, 12))
 
 
 async def call(deployment: Deployment, path: str, **fields: object) -> tuple[int, str]:
@@ -47,7 +40,7 @@ async def quiet(deployment: Deployment, expected: set[str]) -> None:
     assert await same()
 
 
-async def test_publish_and_delete(deployment: Deployment) -> None:
+async def publish_and_delete(deployment: Deployment) -> None:
     for _ in range(_ROUNDS):
         name = await deployment.uploaded(photo(900, 600))
         published, again, deleted = await asyncio.gather(
@@ -59,8 +52,8 @@ async def test_publish_and_delete(deployment: Deployment) -> None:
         assert (await deployment.publish(name))[0] == 404
 
 
-async def test_two_rotations(deployment: Deployment) -> None:
-    left: set[str] = set()
+async def two_rotations(deployment: Deployment) -> None:
+    left = await keys(deployment.buckets.active)
     for _ in range(_ROUNDS):
         name = await deployment.uploaded(photo(900, 600))
         await deployment.publish(name)
@@ -72,7 +65,7 @@ async def test_two_rotations(deployment: Deployment) -> None:
         await quiet(deployment, left)
 
 
-async def test_rotate_and_delete(deployment: Deployment) -> None:
+async def rotate_and_delete(deployment: Deployment) -> None:
     for _ in range(_ROUNDS):
         name = await deployment.uploaded(photo(900, 600))
         await deployment.publish(name)
@@ -85,7 +78,7 @@ async def test_rotate_and_delete(deployment: Deployment) -> None:
             assert (await call(deployment, "/delete", filenames=new))[0] == 200
 
 
-async def test_two_crops_and_a_render_at_once(deployment: Deployment) -> None:
+async def two_crops_and_a_render_at_once(deployment: Deployment) -> None:
     """The versions that are left show the crop that is left, whichever of the two that is."""
     for _ in range(_ROUNDS):
         name = await deployment.uploaded(photo(1200, 900))
@@ -125,12 +118,13 @@ async def _regenerate(deployment: Deployment, image: ImageKey) -> None:
         await bus.close()
 
 
-async def test_recrop_and_a_render_at_once(deployment: Deployment) -> None:
+async def recrop_and_a_render_at_once(deployment: Deployment) -> None:
     """The copy shows its part, and the old image all of itself."""
+    left = await keys(deployment.buckets.active)
     name = await deployment.uploaded(photo(1200, 900))
     assert (await deployment.publish(name))[0] == 200
     await deployment.wait_for(deployment.buckets.active, f"{name[:-4]}.json")
-    left = all_of(name)
+    left |= all_of(name)
     for _ in range(_ROUNDS):
         rendering = asyncio.create_task(_regenerate(deployment, ImageKey.parse(name)))
         status, new = await call(deployment, "/recrop", filename=name, crop="300x225+0+0")
@@ -141,3 +135,16 @@ async def test_recrop_and_a_render_at_once(deployment: Deployment) -> None:
             made = opened(await deployment.buckets.active.get(ImageKey.parse(key).variant("BI")))
             assert (made.width, made.height) == size
     await quiet(deployment, left)
+
+
+@pytest.mark.explores
+@pytest.mark.parametrize("kind", [*KINDS, APART])
+async def test_what_is_left_of_calls_that_meet(kind: str, tmp_path: Path) -> None:
+    async with Deployment.prepared(kind, tmp_path) as deployment:
+        await deployment.start()
+        await publish_and_delete(deployment)
+        await rotate_and_delete(deployment)
+        await two_crops_and_a_render_at_once(deployment)
+        await quiet(deployment, set())
+        await two_rotations(deployment)
+        await recrop_and_a_render_at_once(deployment)

@@ -2,24 +2,23 @@
 
 import re
 import shlex
-from collections.abc import Iterator
+import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.preloaded import SERVICES, Preloaded
+from tests.support.preloaded import SERVICES, run_loaded
 
+SETTINGS = Path("docs/settings.md").read_text()
 NEEDS_NO_SETTING = "standalone"
 
 
-@pytest.fixture(scope="module")
-def services() -> Iterator[Preloaded]:
-    with Preloaded.opened({"PATH": "/usr/bin", "COLUMNS": "100"}) as loaded:
-        yield loaded
+async def run(*command: str) -> subprocess.CompletedProcess[str]:
+    return await run_loaded(*command, environment={"PATH": "/usr/bin", "COLUMNS": "100"}, folder=Path())
 
 
-def commands(services: Preloaded, service: str) -> list[list[str]]:
+async def commands(service: str) -> list[list[str]]:
     """The service itself, and each of its commands, as its own help lists them."""
-    listed = services.run(service, "--help").stdout.partition("positional arguments:")[2].partition("options:")[0]
+    listed = (await run(service, "--help")).stdout.partition("positional arguments:")[2].partition("options:")[0]
     found = re.findall(r"^    ([a-z-]+) ", listed, re.MULTILINE)
     assert found, listed
     return [[], *([name] for name in found)]
@@ -31,11 +30,10 @@ def part(text: str, name: str) -> str:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_command_explains_itself(services: Preloaded, service: str) -> None:
-    settings = Path("docs/settings.md").read_text()
-    known = set(re.findall(r"^\| `([A-Z0-9_]+)`", settings, re.MULTILINE))
-    for command in commands(services, service):
-        shown = services.run(service, *command, "--help")
+async def test_every_command_explains_itself(service: str) -> None:
+    known = set(re.findall(r"^\| `([A-Z0-9_]+)`", SETTINGS, re.MULTILINE))
+    for command in await commands(service):
+        shown = await run(service, *command, "--help")
         assert shown.returncode == 0
         about = shown.stdout.split("\n\n")[1]
         assert re.fullmatch(r"[A-Z].{20,}\.", about, re.DOTALL), about
@@ -47,7 +45,7 @@ def test_every_command_explains_itself(services: Preloaded, service: str) -> Non
         assert "docs/settings.md has all settings in a table" in environment
         # What it refuses to run without is what it names with its meaning.
         if command or service not in (NEEDS_NO_SETTING, "migrator"):
-            refused = services.run(service, *command)
+            refused = await run(service, *command)
             missing = set(re.findall(r"([A-Z0-9_]+) is not set", refused.stderr))
             needed = set(re.findall(r"^  ([A-Z0-9_]+): \S", environment, re.MULTILINE))
             assert missing == (needed if service != NEEDS_NO_SETTING else set()), refused.stderr
@@ -60,5 +58,5 @@ def test_every_command_explains_itself(services: Preloaded, service: str) -> Non
         words = [word for word in shlex.split(example) if "=" not in word]
         assert words[: 3 + len(command)] == ["python", "-m", service, *command]
         if words[3:] and service != NEEDS_NO_SETTING:
-            tried = services.run(*words[2:])
+            tried = await run(*words[2:])
             assert (tried.returncode, "usage:" in tried.stderr) == (2, False), "it lacks settings, and nothing else"

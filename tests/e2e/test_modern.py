@@ -42,10 +42,10 @@ async def holds(bucket: Storage, expected: set[str]) -> None:
 async def test_every_format_gets_both_wherever_activation_falls(deployment: Deployment) -> None:
     incoming, active = deployment.buckets.incoming, deployment.buckets.active
     expected: set[str] = set()
-    late = await deployment.uploaded(photo())
+    late = await deployment.uploaded(photo(1200, 900))
     expected |= everything(late, "jpg")
     await holds(incoming, expected)  # this one is published when all of it is there, the others as soon as can be
-    for data, base in ((transparent_png(), "png"), (animated_gif(), "gif"), (SVG, "jpg"), (photo(), "jpg")):
+    for data, base in ((transparent_png(), "png"), (animated_gif(), "gif"), (SVG, "jpg"), (photo(900, 1200), "jpg")):
         name = await deployment.uploaded(data)
         expected |= everything(name, base)
         assert (await deployment.publish(name))[0] == 200
@@ -96,7 +96,7 @@ async def test_an_upload_does_not_wait_for_the_bulk(tmp_path: Path) -> None:
         bus.start()
         await eventually(lambda: _connected(bus), "a connection")
         for image in old:
-            await active.put(str(image), photo())
+            await active.put(str(image), photo(1200, 900))
             event: Event = ImageUploaded(source="/test", subject=image, data=LaneData(lane=Lane.BULK))
             await bus.publish(event)
         name = await deployment.uploaded(photo(600, 400))

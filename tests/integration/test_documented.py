@@ -1,5 +1,6 @@
 """What the code has, the documents tell, and nothing else: metrics, calls, events, queues, commands and options."""
 
+import asyncio
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ from typing import get_args
 import pytest
 from prometheus_client import Counter
 from prometheus_client.metrics import MetricWrapperBase
-from tests.support.preloaded import SERVICES, Preloaded
+from tests.support.preloaded import SERVICES, run_loaded
 
 from common import metrics
 from common.errors import FailureClass
@@ -129,36 +130,30 @@ def test_every_class_of_findings() -> None:
     assert {str(kind) for kind in FindingClass} <= told
 
 
-@pytest.fixture(scope="module")
-def services() -> Iterator[Preloaded]:
-    with Preloaded.opened(os.environ) as loaded:
-        yield loaded
-
-
 @cache
-def shown(services: Preloaded, *command: str) -> str:
-    help_of = services.run(*command, "--help")
+def shown(*command: str) -> str:
+    help_of = asyncio.run(run_loaded(*command, "--help", environment=os.environ, folder=Path()))
     assert help_of.returncode == 0, help_of.stderr
     return help_of.stdout
 
 
-def commands(services: Preloaded, service: str) -> list[str]:
-    listed = shown(services, service).partition("positional arguments:")[2].partition("options:")[0]
+def commands(service: str) -> list[str]:
+    listed = shown(service).partition("positional arguments:")[2].partition("options:")[0]
     return re.findall(r"^    ([a-z-]+)(?: |$)", listed, re.MULTILINE)
 
 
-def options(services: Preloaded, service: str, command: str) -> set[str]:
-    told = re.findall(r"^  (-.*?)(?:  .*)?$", shown(services, service, command), re.MULTILINE)
+def options(service: str, command: str) -> set[str]:
+    told = re.findall(r"^  (-.*?)(?:  .*)?$", shown(service, command), re.MULTILINE)
     return {option for line in told for option in re.findall(r"(?:^|, )(--?[a-z-]+)", line)}
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_command_and_option(services: Preloaded, service: str) -> None:
+def test_every_command_and_option(service: str) -> None:
     text = "\n".join(document.read_text() for document in DOCUMENTS)
-    for command in commands(services, service):
+    for command in commands(service):
         if command != "check":
             assert f"python -m {service} {command}" in text
-        for option in options(services, service, command) - {"-h", "--help"}:
+        for option in options(service, command) - {"-h", "--help"}:
             assert re.search(rf"(?<![\w-]){option}\b", text), option
 
 
@@ -166,9 +161,9 @@ def test_every_command_and_option(services: Preloaded, service: str) -> None:
     ("document", "command"),
     [("docs/migration.md", ("migrator", "migrate")), ("docs/operations.md", ("resizer", "resize"))],
 )
-def test_options_mean_in_documents_what_help_says(services: Preloaded, document: str, command: tuple[str, str]) -> None:
+def test_options_mean_in_documents_what_help_says(document: str, command: tuple[str, str]) -> None:
     told = {cells[0].replace("`", ""): cells[1].replace("`", "") for cells in rows(document, "`-")}
-    said = " ".join(shown(services, *command).split())
+    said = " ".join(shown(*command).split())
     for option, meaning in told.items():
         # A help's line has the option with its value, and then the meaning.
         *_, long = option.split(", ")
@@ -178,10 +173,10 @@ def test_options_mean_in_documents_what_help_says(services: Preloaded, document:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_commands_that_are_shown_are_understood(services: Preloaded, service: str) -> None:
+def test_commands_that_are_shown_are_understood(service: str) -> None:
     for document in DOCUMENTS:
         for line in re.findall(rf"python -m {service}\b([^`\n#]*)", document.read_text()):
             command, *words = [*shlex.split(line), ""]
-            assert command in ("", *commands(services, service)), line
-            known = options(services, service, command) if command else set()
+            assert command in ("", *commands(service)), line
+            known = options(service, command) if command else set()
             assert {word for word in words if word.startswith("-")} <= known, f"{document}: {line}"

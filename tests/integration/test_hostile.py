@@ -19,11 +19,12 @@ from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job, Limits
 from resizer.operations.render import Rendered, RenderJob, render
 
-# `make fuzz` sets these: a seed of its own, and many more damaged files.
+# `make fuzz` sets these: a seed of its own, and many more damaged files. What fails costs a decoding process each.
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-FLIPS = int(os.environ.get("FUZZ_FLIPS", "12"))
+FLIPS = int(os.environ.get("FUZZ_FLIPS", "4"))
+CUTS = range(1, 10) if "FUZZ_SEED" in os.environ else (1, 5, 9)  # tenths that are left
 
-LIMITS = Limits(memory_mb=700, cpu_seconds=4)
+LIMITS = Limits(memory_mb=700, cpu_seconds=2)
 SIZES = parse_sizes(None)
 
 
@@ -48,14 +49,14 @@ async def test_a_hostile_set_ends_in_thumbnails_or_clear_failures(tmp_path: Path
     folder.mkdir()
     good.write_bytes(photo(640, 480))
     names = []
-    for number, (name, data) in enumerate(hostile(SEED, FLIPS)):
+    for number, (name, data) in enumerate(hostile(SEED, FLIPS, CUTS)):
         path = folder / f"{number}"
         path.write_bytes(data)
         names.append((name, path))
     async with Pool.open(3, LIMITS) as pool:
         ends = await asyncio.gather(*(outcome(pool, path) for _, path in names))
         assert (await outcome(pool, good))[0] == "made", "the pool lives"
-    assert len(names) > 250
+    assert len(names) > 100
     assert all(reason and "defect" not in reason for _, reason in ends), "each failure has its reason"
     found: dict[str, list[str]] = defaultdict(list)
     for (name, _), (what, _) in zip(names, ends, strict=True):

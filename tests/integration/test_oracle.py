@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import pyvips
+from tests.support.exploration import seeds
 from tests.support.imagemagick import convert, resized
 from tests.support.pictures import opened, photo, transparent_png
 from tests.unit.test_sizes import setting
@@ -23,9 +24,10 @@ GEOMETRIES = [
 ]
 
 
-def test_dimensions_for_every_flag_and_200_sizes() -> None:
-    chance = random.Random(20)
-    sizes = [(chance.randint(1, 900), chance.randint(1, 900)) for _ in range(200)]
+@pytest.mark.explores
+def test_dimensions_for_every_flag_and_many_sizes() -> None:
+    chances = [random.Random(seed) for seed in seeds(40, 2000)]
+    sizes = [(chance.randint(1, 900), chance.randint(1, 900)) for chance in chances]
     sizes += [(300, 200), (1, 1), (600, 400), (301, 200), (300, 20)]
     differences = []
     for width, height in sizes:

@@ -4,7 +4,7 @@ import gzip
 import random
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pyvips
 from tests.support.pictures import SVG, animated_gif, opened, photo, png_header, still_gif, transparent_png
@@ -31,13 +31,13 @@ def seeds() -> dict[str, bytes]:
     }
 
 
-def hostile(seed: int, flips: int) -> Iterator[tuple[str, bytes]]:
-    """Named files: bombs, tricks, every tenth truncation of each seed image, and `flips` damaged versions of each."""
+def hostile(seed: int, flips: int, cuts: Iterable[int] = range(1, 10)) -> Iterator[tuple[str, bytes]]:
+    """Named files: bombs, tricks, of each seed image so many tenths, and `flips` damaged versions of each."""
     yield from _bombs()
     yield from _tricks()
     chance = random.Random(seed)
     for name, data in seeds().items():
-        for tenth in range(1, 10):
+        for tenth in cuts:
             yield f"cut-{tenth}-{name}", data[: len(data) * tenth // 10]
         for number in range(flips):
             yield f"flip-{number}-{name}", _flipped(data, chance)

@@ -7,6 +7,7 @@ import time
 
 from tests.support.deployment import Deployment, keys
 from tests.support.migration import Run
+from tests.support.preloaded import run_loaded
 
 from common.images.records import Record, encode_record
 from common.storage.base import Storage
@@ -30,10 +31,9 @@ async def begin(deployment: Deployment, *command: str, **settings: str) -> async
 
 async def run(deployment: Deployment, *command: str, **settings: str) -> Run:
     """Run `python -m` with the command to its end."""
-    process = await begin(deployment, *command, **settings)
-    output, errors = await process.communicate()
-    assert process.returncode is not None
-    return Run(process.returncode, output.decode(), errors.decode())
+    environment = deployment.environment | settings
+    ended = await run_loaded(*command, environment=environment, folder=deployment.folder)
+    return Run(ended.returncode, ended.stdout, ended.stderr)
 
 
 async def put(bucket: Storage, *names: str) -> None:

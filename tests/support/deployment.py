@@ -16,6 +16,7 @@ from typing import Any, Self
 import aiohttp
 from tests.support.eventually import eventually
 from tests.support.gateway import gateway
+from tests.support.preloaded import AS_DEPLOYED
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import free_port
@@ -25,9 +26,6 @@ from common.storage.local import LocalStorage
 from common.storage.s3 import S3Storage, connect
 
 SECRET = "secret-of-the-tests"
-# Where services are deployed there are no tools of the tests, and rich among them. (Every process would load it, and
-# the certificates of all authorities, for a quarter of its start.)
-AS_DEPLOYED = {"PYTHONPATH": str(Path(__file__).parent / "as_deployed"), "SSL_CERT_FILE": os.devnull}
 KINDS = ("embedded", "rabbit-local", "rabbit-s3")
 # The same over S3, with the two buckets at two endpoints: nothing can be copied from one to the other on the server.
 APART = "rabbit-s3-apart"

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.support.deployment import Deployment
 from tests.support.postgres import V5Database, v5_database
+from tests.support.preloaded import run_loaded
 
 
 @dataclass
@@ -46,28 +47,31 @@ class Moving:
 
     async def command(self, service: str, name: str, *options: str, **settings: str) -> Run:
         """Run `python -m SERVICE NAME` to its end, with a report."""
-        process = await self.begin(service, name, *options, **settings)
-        output, errors = await process.communicate()
-        assert process.returncode is not None
-        return Run(process.returncode, output.decode(), errors.decode(), self._report())
+        command = service, name, *self._reported(options)
+        environment = self._environment(settings)
+        ended = await run_loaded(*command, environment=environment, folder=self.deployment.folder)
+        return Run(ended.returncode, ended.stdout, ended.stderr, self._report())
 
     async def begin(self, service: str, name: str, *options: str, **settings: str) -> asyncio.subprocess.Process:
         """Start `python -m SERVICE NAME`."""
-        environment = self.deployment.environment | {"V5_DATABASE_URL": self.database.url} | settings
-        self.report_file.unlink(missing_ok=True)
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             service,
             name,
-            "--report",
-            str(self.report_file),
-            *options,
-            env=environment,
+            *self._reported(options),
+            env=self._environment(settings),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             cwd=self.deployment.folder,
         )
+
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
+        return self.deployment.environment | {"V5_DATABASE_URL": self.database.url} | settings
+
+    def _reported(self, options: Sequence[str]) -> list[str]:
+        self.report_file.unlink(missing_ok=True)
+        return ["--report", str(self.report_file), *options]
 
     @property
     def report_file(self) -> Path:

@@ -1,78 +1,102 @@
 """Commands of the services, each in a process of its own that has loaded them already: a twentieth of a start.
 
-Run as a program, this loads the services that it is given. Each line of its input orders a command; a fork runs it.
+Run as a program, this loads all services once. Each connection to its socket orders a command, which a fork runs.
 """
 
+import asyncio
+import atexit
 import importlib
 import json
 import os
 import runpy
+import select
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from tempfile import TemporaryDirectory
-from typing import Self
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
 SERVICES = ("ingest", "resizer", "publisher", "migrator", "standalone")
+# Where services are deployed there are no tools of the tests, and rich among them. (Every process would load it, and
+# the certificates of all authorities, for a quarter of its start.)
+AS_DEPLOYED = {"PYTHONPATH": str(Path(__file__).parent / "as_deployed"), "SSL_CERT_FILE": os.devnull}
 
 
-class Preloaded:
-    """The process that has loaded all services. `environment` is what each command finds."""
-
-    def __init__(self, process: subprocess.Popen[str], folder: str, environment: Mapping[str, str]) -> None:
-        self._process = process
-        self._folder = folder
-        self._environment = environment
-
-    @classmethod
-    @contextmanager
-    def opened(cls, environment: Mapping[str, str]) -> Iterator[Self]:
-        """It ends with the context."""
-        command = [sys.executable, __file__, *SERVICES]
-        with (
-            TemporaryDirectory() as folder,
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
-        ):
-            yield cls(process, folder, environment)
-            assert process.stdin is not None
-            process.stdin.close()
-
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """What `python -m` with the command does."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        outputs = [f"{self._folder}/{name}" for name in ("out", "err")]
-        order = {"command": command, "environment": dict(self._environment), "outputs": outputs}
-        print(json.dumps(order), file=self._process.stdin, flush=True)
-        status = int(self._process.stdout.readline())
-        texts = []
-        for path in outputs:
-            with open(path) as file:  # noqa: PTH123 - a line is enough
-                texts.append(file.read())
-        return subprocess.CompletedProcess(["python", "-m", *command], status, *texts)
+async def run_loaded(*command: str, environment: Mapping[str, str], folder: Path) -> subprocess.CompletedProcess[str]:
+    """What `python -m` with the command does, in this folder."""
+    reader, writer = await asyncio.open_unix_connection(_socket())
+    order = {"command": command, "environment": dict(environment), "folder": str(folder)}
+    writer.write(json.dumps(order).encode() + b"\n")
+    try:
+        status, output, errors = json.loads(await reader.read())
+    finally:
+        writer.close()
+    return subprocess.CompletedProcess(["python", "-m", *command], status, output, errors)
 
 
-def _serve() -> None:
-    for service in sys.argv[1:]:
+@cache
+def _socket() -> str:
+    """Where this process's own one listens. It ends when this process does."""
+    path = f"{tempfile.mkdtemp()}/orders"
+    server = subprocess.Popen(
+        [sys.executable, __file__, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=os.environ | AS_DEPLOYED
+    )
+    assert server.stdout is not None
+    assert server.stdout.readline() == b"ready\n"
+    atexit.register(server.communicate)
+    return path
+
+
+def _serve(path: str) -> None:
+    for service in SERVICES:
         importlib.import_module(f"{service}.__main__")
-    for line in sys.stdin:
+        del sys.modules[f"{service}.__main__"]  # what it imports stays, and is all that costs
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(path)
+        listening.listen()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for what is forked
+        while listening in select.select([listening, sys.stdin], [], [])[0]:
+            connection, _ = listening.accept()
+            if os.fork() == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _answer(connection)
+                return
+            connection.close()
+
+
+def _answer(connection: socket.socket) -> None:
+    """Run what is ordered, and say how it has ended and what it has written."""
+    with (
+        connection,
+        tempfile.TemporaryFile() as nothing,
+        tempfile.TemporaryFile() as out,
+        tempfile.TemporaryFile() as err,
+    ):
+        order = json.loads(connection.makefile().readline())
         child = os.fork()
         if child == 0:
-            _run(**json.loads(line))
+            for descriptor, file in enumerate((nothing, out, err)):
+                os.dup2(file.fileno(), descriptor)
+            _run(**order)
             return
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
-        sys.stdout.flush()
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        texts = [os.pread(file.fileno(), os.fstat(file.fileno()).st_size, 0).decode() for file in (out, err)]
+        connection.sendall(json.dumps([status, *texts]).encode())
 
 
-def _run(command: list[str], environment: dict[str, str], outputs: list[str]) -> None:
-    for descriptor, path in ((0, os.devnull), *enumerate(outputs, 1)):
-        os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC), descriptor)
+def _run(command: list[str], environment: dict[str, str], folder: str) -> None:
     os.environ.clear()
     os.environ.update(environment)
+    os.chdir(folder)
+    tempfile.tempdir = None
     sys.argv = command
     runpy.run_module(command[0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    _serve()
+    _serve(sys.argv[1])
