@@ -1,244 +1,60 @@
 """Whatever the broker or the network to it does: all is handled, no slot is lost, and it is said while it lasts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 
 import pytest
-from tests.support.bus import opened, wait_for_broker
+from tests.support.broker_faults import (
+    CONSUMING,
+    DELAYS,
+    FAILS_ONCE,
+    FAULTS,
+    MEETING,
+    PUBLISHING,
+    SLOTS,
+    TAKES_LONG,
+    Act,
+    Scenario,
+    open_scenario,
+    uploaded,
+)
+from tests.support.bus import wait_for_broker
 from tests.support.eventually import eventually
-from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
 
-from common.errors import Transient
-from common.images.names import ImageKey
-from common.messaging.bus import Subscription
-from common.messaging.events import Event, ImageUploaded
-from common.messaging.outbox import Outbox
-from common.messaging.rabbit import Bounds, RabbitBus
-from common.messaging.topology import EXCHANGE, QUEUES, RESIZER_LIVE
-
-DELAYS = (0.2, 0.4)
-SLOTS = 4
-BOUNDS = Bounds(heartbeat=1)
-FAILS_ONCE, TAKES_LONG = 1, 2  # what the handler does with these images
-MEETING = 100  # images from here on have to be in hand at once, as many as there are slots
-PUBLISHING, CONSUMING = b"test-publish", b"test-consume"  # the connections, by the names that they give themselves
-CONFIRM = rb"\x01\x00.\x00\x00\x00\x0d\x00\x3c\x00\x50.{9}\xce"  # a frame: basic.ack, of any tag, on any channel
-
-
-def uploaded(number: int) -> ImageUploaded:
-    return ImageUploaded(source="/test", subject=ImageKey.parse(f"1475660224_{number}.jpg"))
-
-
-def number_of(event: Event) -> int:
-    return int(event.subject.name.split("_")[1])
-
-
-@dataclass
-class Stage:
-    """A service at work on one queue: some events in hand while the fault lasts, one of which then fails."""
-
-    vhost: VirtualHost
-    proxy: Proxy
-    bus: RabbitBus
-    outbox: Outbox
-    handled: set[int] = field(default_factory=set)
-    in_hand: set[int] = field(default_factory=set)
-    release: asyncio.Event = field(default_factory=asyncio.Event)
-    together: set[int] = field(default_factory=set)
-    met: asyncio.Event = field(default_factory=asyncio.Event)
-    troubles: list[str] = field(default_factory=list)
-
-    async def handle(self, event: Event) -> None:
-        number = number_of(event)
-        if number >= MEETING:
-            return await self._meet(number)
-        self.in_hand.add(number)
-        if number in (FAILS_ONCE, TAKES_LONG) and not self.release.is_set():
-            await self.release.wait()
-            if number == FAILS_ONCE:
-                raise Transient("the first time")
-        self.handled.add(number)
-        return None
-
-    async def _meet(self, number: int) -> None:
-        self.together.add(number)
-        if len(self.together) == SLOTS:
-            self.met.set()
-        await self.met.wait()
-
-    async def told(self) -> bool:
-        """Whether any trouble was told yet."""
-        return bool(self.troubles)
-
-    async def watch(self) -> None:
-        """Note all trouble that is told."""
-        while True:
-            trouble = self.bus.trouble()
-            if trouble is not None:
-                self.troubles.append(trouble)
-            await asyncio.sleep(0.002)
-
-
-Act = Callable[[Stage], Awaitable[None]]
-
-
-async def nothing(_: Stage) -> None:
-    """For faults that end by themselves."""
-
-
-async def publishing_goes_silent(stage: Stage) -> None:
-    stage.proxy.swallow(PUBLISHING)
-
-
-async def consuming_goes_silent(stage: Stage) -> None:
-    stage.proxy.swallow(CONSUMING)
-
-
-async def both_go_silent(stage: Stage) -> None:
-    stage.proxy.swallow()
-
-
-async def answers_go_silent(stage: Stage) -> None:
-    stage.proxy.swallow(PUBLISHING, requests=False)
-
-
-async def requests_go_silent(stage: Stage) -> None:
-    stage.proxy.swallow(answers=False)
-
-
-async def host_freezes(stage: Stage) -> None:
-    stage.proxy.stall()
-
-
-async def host_thaws(stage: Stage) -> None:
-    stage.proxy.flow()
-
-
-async def connections_break(stage: Stage) -> None:
-    await stage.proxy.cut()
-
-
-async def connections_are_accepted(stage: Stage) -> None:
-    await stage.proxy.restore()
-
-
-async def operator_closes_connections(stage: Stage) -> None:
-    # The management API learns of a connection some seconds after it was made.
-    async def closed() -> bool:
-        await stage.vhost.close_connections()
-        return bool(stage.troubles)
-
-    await eventually(closed, "connections to close")
-
-
-async def queue_is_removed(stage: Stage) -> None:
-    await stage.vhost.remove_queue(RESIZER_LIVE.name)
-    # The broker confirms what it puts into a queue that is just being removed: that is lost with the queue.
-    await eventually(stage.told, "word of the trouble", 40)
-
-
-async def queue_is_removed_in_silence(stage: Stage) -> None:
-    """What was in hand is in no queue any more, and cannot be sent to one either, until the silence is noticed."""
-    stage.proxy.swallow(PUBLISHING)
-    await stage.vhost.remove_queue(RESIZER_LIVE.name)
-
-
-async def all_queues_are_removed(stage: Stage) -> None:
-    for queue in QUEUES:
-        for name in (queue.name, queue.dead, *(queue.retry(delay) for delay in DELAYS)):
-            await stage.vhost.remove_queue(name)
-    await eventually(stage.told, "word of the trouble", 40)
-
-
-async def retry_queues_are_removed(stage: Stage) -> None:
-    for delay in DELAYS:
-        await stage.vhost.remove_queue(RESIZER_LIVE.retry(delay))
-
-
-async def exchange_is_removed(stage: Stage) -> None:
-    await stage.vhost.remove_exchange(EXCHANGE)
-
-
-async def user_loses_access(stage: Stage) -> None:
-    await stage.vhost.forbid()
-    await operator_closes_connections(stage)
-
-
-async def user_gets_access(stage: Stage) -> None:
-    await stage.vhost.allow()
-
-
-FAULTS: list[tuple[Act, Act]] = [
-    (publishing_goes_silent, nothing),
-    (consuming_goes_silent, nothing),
-    (both_go_silent, nothing),
-    (answers_go_silent, nothing),
-    (requests_go_silent, nothing),
-    (host_freezes, host_thaws),
-    (connections_break, connections_are_accepted),
-    (operator_closes_connections, nothing),
-    (user_loses_access, user_gets_access),
-    (queue_is_removed, nothing),
-    (queue_is_removed_in_silence, nothing),
-    (all_queues_are_removed, nothing),
-    (retry_queues_are_removed, nothing),
-    (exchange_is_removed, nothing),
-]
-
-
-@asynccontextmanager
-async def staged(vhost: VirtualHost) -> AsyncIterator[Stage]:
-    async with AsyncExitStack() as stack:
-        proxy = await stack.enter_async_context(Proxy.to(*vhost.address))
-        bus = await stack.enter_async_context(opened(vhost.url_through(proxy.port), DELAYS, BOUNDS))
-        stage = Stage(vhost, proxy, bus, Outbox(bus))
-        lanes = [Subscription(RESIZER_LIVE, {ImageUploaded: stage.handle}, slots=SLOTS, deadline=60)]
-        await bus.consume(lanes, lambda _: None)
-        await wait_for_broker(bus)
-        tasks = [asyncio.create_task(stage.outbox.run()), asyncio.create_task(stage.watch())]
-        try:
-            yield stage
-            assert [task for task in tasks if task.done()] == []
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+from common.messaging.topology import RESIZER_LIVE
 
 
 @pytest.mark.parametrize(("begin", "end"), FAULTS, ids=lambda act: act.__name__)
 async def test_after_every_fault_all_is_handled_and_all_slots_are_back(
     vhost: VirtualHost, begin: Act, end: Act
 ) -> None:
-    async with staged(vhost) as stage:
-        await _two_in_hand(stage)
-        await begin(stage)
-        stage.release.set()
+    async with open_scenario(vhost) as scenario:
+        await _two_in_hand(scenario)
+        await begin(scenario)
+        scenario.release.set()
         for number in (3, 4, 5):
-            await stage.outbox.send(uploaded(number))
+            await scenario.outbox.send(uploaded(number))
 
-        await eventually(stage.told, "word of the trouble", 40)
-        await end(stage)
+        await eventually(scenario.told, "word of the trouble", 40)
+        await end(scenario)
 
         async def all_handled() -> bool:
-            return stage.handled == {1, 2, 3, 4, 5}
+            return scenario.handled == {1, 2, 3, 4, 5}
 
         await eventually(all_handled, "all five events", 40)
-        await wait_for_broker(stage.bus)
-        await _all_slots_are_back(stage)
-        assert stage.bus.trouble() is None
-        assert await stage.bus.dead_letters(RESIZER_LIVE, 10) == []
+        await wait_for_broker(scenario.bus)
+        await _all_slots_are_back(scenario)
+        assert scenario.bus.trouble() is None
+        assert await scenario.bus.dead_letters(RESIZER_LIVE, 10) == []
 
 
 @pytest.mark.parametrize("silent", [PUBLISHING, CONSUMING, b""], ids=["publishing", "consuming", "both"])
 async def test_a_drain_ends_in_silence_too(vhost: VirtualHost, silent: bytes) -> None:
-    async with staged(vhost) as stage:
-        await _two_in_hand(stage)
-        stage.proxy.swallow(silent)
-        stage.release.set()
-        await stage.bus.drain(1)
+    async with open_scenario(vhost) as scenario:
+        await _two_in_hand(scenario)
+        scenario.proxy.swallow(silent)
+        scenario.release.set()
+        await scenario.bus.drain(1)
         await eventually(lambda: _waits(vhost), "what was not acknowledged, back in its queue or in the retry queue")
 
 
@@ -248,18 +64,18 @@ async def _waits(vhost: VirtualHost) -> bool:
     return any(queues[name].get("messages_ready") for name in (RESIZER_LIVE.name, RESIZER_LIVE.retry(DELAYS[0])))
 
 
-async def _two_in_hand(stage: Stage) -> None:
+async def _two_in_hand(scenario: Scenario) -> None:
     for number in (FAILS_ONCE, TAKES_LONG):
-        await stage.outbox.send(uploaded(number))
+        await scenario.outbox.send(uploaded(number))
 
     async def held() -> bool:
-        return stage.in_hand == {FAILS_ONCE, TAKES_LONG}
+        return scenario.in_hand == {FAILS_ONCE, TAKES_LONG}
 
     await eventually(held, "two events in hand")
 
 
-async def _all_slots_are_back(stage: Stage) -> None:
+async def _all_slots_are_back(scenario: Scenario) -> None:
     for number in range(SLOTS):
-        await stage.outbox.send(uploaded(MEETING + number))
+        await scenario.outbox.send(uploaded(MEETING + number))
 
-    await asyncio.wait_for(stage.met.wait(), 30)
+    await asyncio.wait_for(scenario.met.wait(), 30)
