@@ -11,6 +11,7 @@ from tests.support.pictures import photo
 from common.errors import StorageFault
 from common.images.names import ImageKey
 from common.images.records import Record, Stage, encode_record, record_key
+from common.messaging.events import Event, ImageDeleted
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.image_store import write_tombstone
@@ -129,6 +130,21 @@ async def test_a_record_that_cannot_be_read_stops_no_removal_and_is_kept_for_the
     bucket.unreadable = set()
     await site.delete(IMAGE)
     assert set(bucket.objects) - tombstones == set()
+
+
+async def test_of_several_images_those_with_a_tombstone_are_deleted_and_announced() -> None:
+    site = ClockedSite()
+    heard: list[Event] = []
+    await site.bus.consume((), heard.append)
+    others = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 40)]
+    for image in (IMAGE, *others):
+        await put(site.active, str(image), f"{image.name}BI.jpg")
+    site.incoming.unwritable = {IMAGE.tombstone}
+    with pytest.raises(StorageFault, match=f"{IMAGE.tombstone} cannot be written"):
+        await site.delete(IMAGE, *others)
+    await site.publisher_context.outbox.flush()
+    assert set(site.active.objects) == {str(IMAGE), f"{NAME}BI.jpg"}
+    assert {event.subject for event in heard if isinstance(event, ImageDeleted)} == set(others)
 
 
 async def test_a_deletion_whose_records_cannot_be_read_stops_after_32_of_them() -> None:

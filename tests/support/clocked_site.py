@@ -25,13 +25,19 @@ DAY = 86400.0  # seconds
 
 
 class FaultyBucket(MemoryStorage):
-    """Counts its listings, and refuses to remove some keys."""
+    """Counts its listings, and refuses to remove, read or write some keys."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
         self.listings = 0
         self.stuck: set[str] = set()
         self.unreadable: set[str] = set()
+        self.unwritable: set[str] = set()
+
+    async def put(self, key: str, data: bytes) -> None:
+        if key in self.unwritable:
+            raise StorageFault(f"{key} cannot be written")
+        await super().put(key, data)
 
     async def get(self, key: str) -> bytes:
         if key in self.unreadable:

@@ -5,7 +5,7 @@ records, today's sizes, and the suffixes and endings of the old backends. No req
 removes what only a listing finds, and what a crash or a failing store left (`maintenance/tombstones.py`).
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 
 import structlog
@@ -19,7 +19,7 @@ from common.messaging.events import ImageDeleted
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.image_store import write_tombstone
-from publisher.removal import MOST_FAULTS, delete_everywhere, known_keys, run_limited
+from publisher.removal import delete_everywhere, known_keys, run_limited, unless_away
 
 log = structlog.get_logger()
 
@@ -27,14 +27,28 @@ log = structlog.get_logger()
 async def delete(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox) -> None:
     """Remove all of the images, of every format. Unknown ones are fine.
 
-    Raises StorageFault where something could not be removed. The sweep removes it later if the tombstone was written.
+    An image whose tombstone cannot be written stays as it is, and the others are deleted. Raises StorageFault then, and
+    where something could not be removed: the sweep removes it later.
     """
-    await run_limited(partial(write_tombstone, image, buckets=buckets) for image in images)
+    deleted: list[ImageKey] = []
+    refused: list[StorageFault] = []
+
+    async def mark(image: ImageKey) -> None:
+        try:
+            await write_tombstone(image, buckets=buckets)
+        except StorageFault as fault:
+            refused.append(fault)
+        else:
+            deleted.append(image)
+
+    await run_limited(unless_away((partial(mark, image) for image in images), refused))
     try:
-        await remove_deleted(*images, buckets=buckets, plan=plan)
+        await remove_deleted(*deleted, buckets=buckets, plan=plan)
     finally:
         # An image with a tombstone is deleted, whatever is left of it.
-        await announce_deleted(*images, outbox=outbox)
+        await announce_deleted(*deleted, outbox=outbox)
+    if refused:
+        raise refused[0]
 
 
 async def announce_deleted(*images: ImageKey, outbox: Outbox) -> None:
@@ -59,13 +73,7 @@ async def remove_deleted(*images: ImageKey, buckets: Buckets, plan: Plan, listed
             unread.append(fault)
             keys.update(plan.all_known_keys(image) - {record_key(image, stage) for stage in Stage})
 
-    def looks() -> Iterator[Callable[[], Awaitable[None]]]:
-        for image in images:
-            if len(unread) >= MOST_FAULTS:
-                return
-            yield partial(find, image)
-
-    await run_limited(looks())
+    await run_limited(unless_away((partial(find, image) for image in images), unread))
     await delete_everywhere(keys, buckets=buckets)
     if unread:
         raise unread[0]

@@ -1,6 +1,6 @@
 """Removing an image's objects by their keys, without a listing, so that it takes no longer in a large bucket."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sized
 from functools import partial
 
 from common.cancellation import together
@@ -35,7 +35,7 @@ async def delete_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:
     originals = {key for key in keys if is_original(key)}
     left: dict[str, StorageFault] = {}
     for some in (originals, set(keys) - originals):
-        await run_limited(_removals(some, buckets, left))
+        await run_limited(unless_away(_removals(some, buckets, left), left))
     if left:
         names = sorted(left)
         more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
@@ -55,9 +55,17 @@ def _removals(
 
     for key in keys:
         for place, bucket in places:
-            if len(left) >= MOST_FAULTS:
-                return
             yield partial(remove, place, bucket, key)
+
+
+def unless_away(
+    steps: Iterable[Callable[[], Awaitable[None]]], faults: Sized
+) -> Iterator[Callable[[], Awaitable[None]]]:
+    """The steps, which add to `faults` where the store fails them; no further one after MOST_FAULTS."""
+    for step in steps:
+        if len(faults) >= MOST_FAULTS:
+            return
+        yield step
 
 
 async def run_limited(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
