@@ -15,7 +15,8 @@ from tests.support.pictures import SVG, photo
 
 from common.images.names import ImageKey
 
-(IMAGES, ROWS), KILLS = some(((700, 2000), 9), ((250, 700), 4))  # each of four is killed
+# Each of the four is killed, and the migrator last, so that the move goes on after all of it.
+(IMAGES, ROWS), KILLS = some(((700, 2000), 9), ((350, 1000), 5))
 WORKERS = 2  # of each of two resizers
 SLOWLY = ("--rate", "20")  # so that every kill falls into the move
 
