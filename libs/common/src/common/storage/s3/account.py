@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from aiobotocore.config import AioConfig
@@ -37,6 +38,12 @@ class S3Account:
         return f"S3Account({self.endpoint or 'default'}, {self.access_key_id or 'default'})"
 
 
+@cache
+def _descriptions() -> object:
+    """What the library knows of S3's calls, from its files: to read them takes most of a client's time to be made."""
+    return get_session().get_component("data_loader")
+
+
 @asynccontextmanager
 async def connect(account: S3Account) -> AsyncIterator[Any]:
     """A client for the account. It connects when it is first used, so the server need not be up yet."""
@@ -53,7 +60,9 @@ async def connect(account: S3Account) -> AsyncIterator[Any]:
     )
     # Without a region, the library asks the environment and its own files; other vendors take any.
     region = account.region or ("us-east-1" if account.endpoint else None)
-    async with get_session().create_client(
+    session = get_session()
+    session.register_component("data_loader", _descriptions())
+    async with session.create_client(
         "s3",
         endpoint_url=account.endpoint,
         aws_access_key_id=account.access_key_id,
