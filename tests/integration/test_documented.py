@@ -57,7 +57,7 @@ def test_every_metric_with_its_labels() -> None:
 
 def test_every_value_of_labels_that_are_ours() -> None:
     (swept,) = rows("docs/operations.md", "`image_backend_swept_total`")
-    assert {action.value for action in SweepAction if action is not SweepAction.STAYS} <= set(
+    assert {action.value for action in SweepAction if action is not SweepAction.LEAVE_ALONE} <= set(
         re.findall(r"`(\w+)`", swept[2])
     )
     told = Path("docs/imaging.md").read_text()

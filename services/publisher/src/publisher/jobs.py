@@ -26,18 +26,18 @@ from publisher.audit.scan import read_buckets, read_names
 from publisher.audit.verification import Verification
 from publisher.context import PublisherContext
 from publisher.maintenance.sweep import Candidate, Sweep
-from publisher.settings import ProtocolBrokerSettings, ProtocolSettings
+from publisher.settings import MaintenanceBrokerSettings, MaintenanceSettings
 
 _AT_ONCE = 16  # images
 
 
-def _context(settings: ProtocolSettings, bus: Bus, buckets: Buckets) -> PublisherContext:
+def _context(settings: MaintenanceSettings, bus: Bus, buckets: Buckets) -> PublisherContext:
     return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=settings.plan, ttl=settings.incoming_ttl)
 
 
 async def clean(options: Options) -> int:
     """Sweep once. Returns the exit status. Raises JobFault when it cannot go on."""
-    settings = read_settings(ProtocolBrokerSettings)
+    settings = read_settings(MaintenanceBrokerSettings)
     async with open_buckets(settings) as buckets, open_bus(settings, "publisher") as bus:
         await buckets.check()
         context = _context(settings, bus, buckets)
@@ -65,7 +65,7 @@ async def _at_most(limit: int | None, candidates: AsyncIterator[Candidate]) -> A
 
 async def reconcile(*, repair: bool, names: Path | None) -> int:
     """Compare both buckets. Returns the exit status. Raises JobFault when it cannot run, or go on."""
-    settings: ProtocolSettings = read_settings(ProtocolBrokerSettings if repair else ProtocolSettings)
+    settings: MaintenanceSettings = read_settings(MaintenanceBrokerSettings if repair else MaintenanceSettings)
     report = FindingReport()
     async with AsyncExitStack() as stack:
         buckets = await stack.enter_async_context(open_buckets(settings))
@@ -74,7 +74,7 @@ async def reconcile(*, repair: bool, names: Path | None) -> int:
             await read_names(names, index, report.add)
         await buckets.check()
         context = None
-        if isinstance(settings, ProtocolBrokerSettings):
+        if isinstance(settings, MaintenanceBrokerSettings):
             bus = await stack.enter_async_context(open_bus(settings, "publisher"))
             await wait_for_broker(bus)
             context = _context(settings, bus, buckets)
@@ -110,7 +110,7 @@ CLEAN = Command(
     "remove what was never activated, what is left of deleted images, and crops without an image",
     add_common_options,
     lambda given: clean(options_from(given)),
-    ProtocolBrokerSettings,
+    MaintenanceBrokerSettings,
     {0: "all that was due is removed", 2: NOT_POSSIBLE},
     "python -m publisher clean --dry-run --verbose",
 )
@@ -120,7 +120,7 @@ RECONCILE = Command(
     "that is what `python -m resizer resize --missing` is for",
     _reconcile_arguments,
     lambda given: reconcile(repair=given.repair, names=given.names),
-    ProtocolSettings,
+    MaintenanceSettings,
     {0: "nothing is wrong, or all of it is repaired", 1: "something is left that is wrong", 2: NOT_POSSIBLE},
     "python -m publisher reconcile --repair",
 )

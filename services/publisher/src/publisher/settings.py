@@ -8,7 +8,7 @@ from common.settings.base import BrokerSettings, HttpSettings, ImagingSettings, 
 from common.settings.values import Seconds
 
 
-class ProtocolSettings(SizeSettings):
+class MaintenanceSettings(SizeSettings):
     """How long what the buckets hold is left alone."""
 
     incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
@@ -27,11 +27,11 @@ class ProtocolSettings(SizeSettings):
         return lines
 
 
-class ProtocolBrokerSettings(ProtocolSettings, BrokerSettings):
+class MaintenanceBrokerSettings(MaintenanceSettings, BrokerSettings):
     """The same, and the broker that takes requests for thumbnails."""
 
 
-class PublisherSettings(HttpSettings, ProtocolSettings, ImagingSettings):
+class PublisherSettings(HttpSettings, MaintenanceSettings, ImagingSettings):
     """The settings of the publisher service, whatever bus it runs on."""
 
     api_secret_key: Annotated[str, Field(min_length=1)] = Field(

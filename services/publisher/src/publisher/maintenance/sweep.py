@@ -49,22 +49,22 @@ class CandidateKind(StrEnum):
 class Candidate:
     """What a listing makes look removable: an image, or what is left of the image of this name."""
 
-    what: CandidateKind
-    found: ListedImage
+    kind: CandidateKind
+    listed: ListedImage
 
     def __str__(self) -> str:
-        return str(self.found)
+        return str(self.listed)
 
 
 class SweepAction(StrEnum):
-    """What a fresh look decides."""
+    """What a fresh look decides. The values are those of logs, reports and the metric."""
 
-    STAYS = "stays"
-    EXPIRED = "expired"  # never activated
-    REMAINS = "remains"  # orphans: the original is in neither bucket
-    PUBLIC = "public"  # the original is public: finish the move
-    DELETED = "deleted"  # finish the deletion
-    STRAY = "stray"  # a crop of no image, alone
+    LEAVE_ALONE = "stays"
+    REMOVE_EXPIRED = "expired"  # it was never activated
+    REMOVE_ORPHANS = "remains"  # the original is in neither bucket
+    FINISH_MOVE = "public"  # the original is public
+    FINISH_DELETION = "deleted"  # the image has a tombstone
+    REMOVE_CROP = "stray"  # a crop is all there is
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ class Sweep:
     async def process(self, candidate: Candidate, *, dry_run: bool = False) -> Outcome:
         """Look afresh, and do what is decided, unless it is a `dry_run`. Raises Transient."""
         with structlog.contextvars.bound_contextvars(image=str(candidate)):
-            if candidate.what is CandidateKind.TOMBSTONE:
-                return await self._process_tombstone(candidate.found, dry_run=dry_run)
+            if candidate.kind is CandidateKind.TOMBSTONE:
+                return await self._process_tombstone(candidate.listed, dry_run=dry_run)
             action = await self._decide(candidate)
-            if action is SweepAction.STAYS:
+            if action is SweepAction.LEAVE_ALONE:
                 return Outcome(str(candidate), Result.SKIPPED)
             if not dry_run:
-                await self._carry_out(action, candidate.found)
+                await self._carry_out(action, candidate.listed)
             return Outcome(str(candidate), Result.PROCESSED, reason=action)
 
     async def _process_tombstone(self, found: ListedImage, *, dry_run: bool) -> Outcome:
@@ -126,13 +126,13 @@ class Sweep:
         if not left:
             return Outcome(str(found), Result.SKIPPED)
         if not dry_run:
-            metrics.SWEPT.labels(SweepAction.DELETED).inc()
-        return Outcome(str(found), Result.PROCESSED, reason=SweepAction.DELETED)
+            metrics.SWEPT.labels(SweepAction.FINISH_DELETION).inc()
+        return Outcome(str(found), Result.PROCESSED, reason=SweepAction.FINISH_DELETION)
 
     async def _decide(self, candidate: Candidate) -> SweepAction:
-        if candidate.what is CandidateKind.IMAGE:
-            return await self._decide_image(candidate.found)
-        return SweepAction.STRAY if await self._is_stray(candidate.found.name) else SweepAction.STAYS
+        if candidate.kind is CandidateKind.IMAGE:
+            return await self._decide_image(candidate.listed)
+        return SweepAction.REMOVE_CROP if await self._is_stray(candidate.listed.name) else SweepAction.LEAVE_ALONE
 
     async def _is_stray(self, name: str) -> bool:
         """Whether a crop is all there is. Public orphans stay (docs/bucket-protocol.md#public-orphans-are-reported)."""
@@ -142,27 +142,27 @@ class Sweep:
 
     async def _decide_image(self, found: ListedImage) -> SweepAction:
         if await is_deleted(key_of_any_format(found.name), buckets=self._buckets):
-            return SweepAction.DELETED
+            return SweepAction.FINISH_DELETION
         image = found.original or await find_original(found.name, buckets=self._buckets)
         if image is None:
-            return SweepAction.REMAINS
+            return SweepAction.REMOVE_ORPHANS
         entry = await self._buckets.incoming.stat(str(image))
         if await is_public(image, buckets=self._buckets):
-            return SweepAction.PUBLIC
+            return SweepAction.FINISH_MOVE
         listed_and_old = image == found.original and entry is not None and entry.age > self._limit
-        return SweepAction.EXPIRED if listed_and_old else SweepAction.STAYS
+        return SweepAction.REMOVE_EXPIRED if listed_and_old else SweepAction.LEAVE_ALONE
 
     async def _carry_out(self, action: SweepAction, found: ListedImage) -> None:
         image, plan = key_of_any_format(found.name), self.context.plan
-        if action is SweepAction.EXPIRED:
+        if action is SweepAction.REMOVE_EXPIRED:
             await self._remove_expired(found)
-        elif action is SweepAction.REMAINS:
+        elif action is SweepAction.REMOVE_ORPHANS:
             await remove_private_orphans(found.name, found.others, buckets=self._buckets, plan=plan)
-        elif action is SweepAction.DELETED:
+        elif action is SweepAction.FINISH_DELETION:
             await finish_deletion(image, found.keys, buckets=self._buckets, plan=plan)
-        elif action is SweepAction.PUBLIC:
+        elif action is SweepAction.FINISH_MOVE:
             await self._finish_move(found)
-        elif action is SweepAction.STRAY:
+        elif action is SweepAction.REMOVE_CROP:
             await remove_orphans({image.crop}, buckets=self._buckets)
         log.info("swept", what=action)
         metrics.SWEPT.labels(action).inc()
