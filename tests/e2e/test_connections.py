@@ -7,9 +7,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from tests.support.deployment import Deployment, Process
+from tests.support.deployment import Deployment
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
+from tests.support.process import Process
 
 DESCRIPTORS = 256
 PATIENCE = 40.0  # seconds; a service gives an unfinished head a quarter of that

@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.deployment import Deployment, Process
+from tests.support.deployment import Deployment
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
+from tests.support.process import Process
 
 KINDS = ("embedded", "rabbit-local")
 

@@ -6,8 +6,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.support.deployment import Deployment, Process
+from tests.support.deployment import Deployment
 from tests.support.pictures import photo
+from tests.support.process import Process
 
 ROOM = 20 << 20
 LARGEST = 2 << 20

@@ -12,10 +12,10 @@ from aiohttp.test_utils import make_mocked_request
 from tests.support.commands import put
 from tests.support.deployment import keys
 from tests.support.folders import Folders
+from tests.support.instant_pool import InstantPool
 from tests.support.interruption import MANNERS, Manner, points
 from tests.support.memory import MemoryStorage
 from tests.support.stores import KEY
-from tests.support.world import InstantPool
 
 from common.errors import StorageFault
 from common.http.bodies import BodyLimits

@@ -4,12 +4,10 @@ import asyncio
 import io
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +15,7 @@ import aiohttp
 from tests.support.eventually import eventually
 from tests.support.gateway import gateway
 from tests.support.preloaded import AS_DEPLOYED
+from tests.support.process import Process
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import free_port
@@ -29,70 +28,6 @@ SECRET = "secret-of-the-tests"
 KINDS = ("embedded", "rabbit-local", "rabbit-s3")
 # The same over S3, with the two buckets at two endpoints: nothing can be copied from one to the other on the server.
 APART = "rabbit-s3-apart"
-
-
-class Process:
-    """One service process."""
-
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, port: int, metrics_port: int) -> None:
-        self.name = name
-        self.metrics_port = metrics_port
-        self.log = log
-        self.url = f"http://127.0.0.1:{port}"
-        self._process = process
-
-    @property
-    def pid(self) -> int:
-        """Its process ID."""
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return self._process.returncode is None
-
-    async def terminate(self) -> int:
-        """SIGTERM, and wait for the end. Returns the exit status."""
-        if self.running:
-            self._process.send_signal(signal.SIGTERM)
-        return await self._process.wait()
-
-    async def kill(self) -> None:
-        """SIGKILL: the worst moment for it is now."""
-        if self.running:
-            self._process.kill()
-        await self._process.wait()
-
-    def suspend(self) -> None:
-        """SIGSTOP: it does nothing any more, and keeps all that it holds."""
-        self._process.send_signal(signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """SIGCONT."""
-        self._process.send_signal(signal.SIGCONT)
-
-    def cpu_seconds(self) -> float:
-        """The CPU time of the process itself so far, without its children's."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def most_descriptors(self) -> int:
-        """How many files the process may have open now."""
-        return resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE)[0]
-
-    def decoders(self) -> list[int]:
-        """Its decoding processes, oldest first."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == self._process.pid and b"common.sandbox.worker" in (folder / "cmdline").read_bytes():
-                    found.append(int(folder.name))
-        return sorted(found)
-
-    def lines(self) -> list[dict[str, object]]:
-        """What it has logged so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
 class Deployment:

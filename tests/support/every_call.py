@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.world import InstantPool
+from tests.support.instant_pool import InstantPool
 
 from common.images.names import Format, ImageKey
 from common.images.plan import Plan

@@ -5,17 +5,15 @@ then begins again, as a redelivered event does.
 """
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from contextvars import ContextVar, copy_context
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 from tests.support.exploration import seeds
 from tests.support.instant_loop import InstantLoop
-from tests.support.memory import MemoryStorage
+from tests.support.instant_pool import InstantPool
+from tests.support.scheduler import CURRENT_PROCESS, Scheduler, SimulatedProcess, SteppedStorage
 
 from common.errors import Transient
 from common.images.names import Format, ImageKey
@@ -32,8 +30,7 @@ from common.messaging.events import (
 )
 from common.messaging.outbox import Outbox
 from common.messaging.topology import WorkQueue
-from common.sandbox.protocol import Limits
-from common.storage.base import AnonymousAccess, Buckets, Entry, Storage
+from common.storage.base import Buckets
 from common.storage.image_store import write_tombstone
 from publisher.activation import activate
 from publisher.context import PublisherContext
@@ -43,7 +40,6 @@ from publisher.handlers import activation_requested, thumbnails_failed, thumbnai
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
 from resizer.handlers import image_uploaded, thumbnails_requested
-from resizer.operations.render import Made, Rendered, RenderJob
 from resizer.rendering import Renderer
 from resizer.thumbnails import ResizerContext
 
@@ -67,127 +63,6 @@ _PAUSE = 60.0  # seconds between two sweeps, at most
 _MOST = 150  # events of one image; a run that needs more does not end
 
 Handler = Callable[[], Coroutine[None, None, None]]
-
-
-@dataclass
-class Process:
-    """That of a handler and of all its tasks. While it is suspended it takes no step."""
-
-    suspended: bool = False
-
-
-_PROCESS: ContextVar[Process] = ContextVar("_PROCESS")
-
-
-class Scheduler:
-    """Lets one step happen at a time, in an order that the seed decides; each takes up to `slowness` seconds."""
-
-    def __init__(self, seed: int, slowness: float) -> None:
-        self.random = random.Random(seed)
-        self.now = 0.0
-        self._slowness = slowness
-        self._parked: dict[asyncio.Future[None], Process] = {}
-
-    async def step(self) -> None:
-        """Wait for one's turn."""
-        turn = asyncio.get_running_loop().create_future()
-        self._parked[turn] = _PROCESS.get()
-        try:
-            await turn
-        finally:
-            self._parked.pop(turn, None)
-
-    def release(self) -> bool:
-        """Let one of those that wait go on. Returns whether there was one."""
-        ready = [turn for turn, process in self._parked.items() if not process.suspended]
-        if not ready:
-            return False
-        turn = self.random.choice(ready)
-        del self._parked[turn]
-        if not turn.done():
-            turn.set_result(None)
-        self.now += self.random.random() * self._slowness
-        return True
-
-
-class SteppedStorage:
-    """A bucket in memory whose every operation is a step; a copy is two, a read and a later write."""
-
-    def __init__(self, scheduler: Scheduler) -> None:
-        self.inner = MemoryStorage(lambda: scheduler.now)
-        self._step = scheduler.step
-
-    async def put(self, key: str, data: bytes) -> None:
-        await self._step()
-        await self.inner.put(key, data)
-
-    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
-        await self._step()
-        await self.inner.put_file(key, path, exclusive=exclusive)
-
-    async def copy_from(self, source: Storage, key: str) -> None:
-        await self.put(key, await source.get(key))
-
-    async def get(self, key: str) -> bytes:
-        await self._step()
-        return await self.inner.get(key)
-
-    @asynccontextmanager
-    async def as_file(self, key: str) -> AsyncIterator[Path]:
-        await self._step()
-        async with self.inner.as_file(key) as path:
-            yield path
-
-    async def stat(self, key: str) -> Entry | None:
-        await self._step()
-        return await self.inner.stat(key)
-
-    async def is_same_object(self, other: Storage, key: str) -> bool:
-        return self is other and await self.stat(key) is not None
-
-    async def delete(self, key: str) -> None:
-        await self._step()
-        await self.inner.delete(key)
-
-    async def anonymous_access(self, key: str) -> AnonymousAccess:
-        await self._step()
-        return await self.inner.anonymous_access(key)
-
-    async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
-        await self._step()
-        async for entry in self.inner.entries(prefix):
-            yield entry
-
-    async def objects_of(self, names: Collection[str]) -> AsyncIterator[Entry]:
-        await self._step()
-        async for entry in self.inner.objects_of(names):
-            yield entry
-
-    async def check(self) -> None:
-        await self._step()
-
-    async def unfinished_writes(self) -> list[str]:
-        await self._step()
-        return await self.inner.unfinished_writes()
-
-    async def remove_unfinished_writes(self) -> None:
-        await self._step()
-
-
-class InstantPool:
-    """Renders in no time: what is searched here is the order of the steps around it."""
-
-    limits = Limits()
-
-    async def run(self, _: object, job: RenderJob, __: object, ___: Path) -> tuple[Rendered, list[bytes]]:
-        made = [
-            Made(suffix=size.suffix, format=output.format, width=1, height=1)
-            for size in job.sizes
-            for output in job.outputs
-        ]
-        rendered = Rendered(width=1, height=1, frames=1, variants=made, damaged=False, thumbhash="", colour="#000000")
-        shown = "all" if job.crop is None else job.crop.geometry.text
-        return rendered, [shown.encode()] * len(made)
 
 
 class World:
@@ -224,7 +99,7 @@ class World:
         self._resizers = [ResizerContext(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
         self._publishers = [PublisherContext(self.buckets, bus, Outbox(bus), plan, TTL) for plan in publishing]
         self._running: dict[asyncio.Task[None], Handler] = {}
-        self._processes: dict[asyncio.Task[None], Process] = {}
+        self._processes: dict[asyncio.Task[None], SimulatedProcess] = {}
         self._ends: dict[asyncio.Task[None], float] = {}
         self._of_requests: set[asyncio.Task[None]] = set()
         self.incoming[str(IMAGE)] = b"original"
@@ -269,8 +144,8 @@ class World:
 
     def start(self, handler: Handler, *, deadline: float = DEADLINE, request: bool = False) -> None:
         """Begin; a handler of an event that is killed begins again, and that of a request does not."""
-        process, context = Process(), copy_context()
-        context.run(_PROCESS.set, process)
+        process, context = SimulatedProcess(), copy_context()
+        context.run(CURRENT_PROCESS.set, process)
         task = asyncio.create_task(handler(), context=context)
         if request:
             self._of_requests.add(task)
