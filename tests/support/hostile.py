@@ -82,6 +82,13 @@ def _burn_on() -> str:
     return _burn()
 
 
+def _leave_running() -> str:
+    """An answer, while a thread goes on."""
+    signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+    threading.Thread(target=_burn, daemon=True).start()
+    return str(os.getpid())
+
+
 def _babble() -> str:
     for descriptor in range(3, 12):
         try:
@@ -163,6 +170,7 @@ _ACTS: dict[str, Callable[[], str]] = {
     "hang": _hang,
     "burn": _burn,
     "burn on": _burn_on,
+    "leave running": _leave_running,
     "eat": _eat,
     "babble": _babble,
     "refuse": _refuse,

@@ -64,7 +64,7 @@ class _Work(Generic[R]):
 
 
 class Pool:
-    """Some processes that run one job each at a time. Each starts when it is first needed, and then stays."""
+    """Some processes that run one job each at a time. Each starts when it is first needed."""
 
     def __init__(self, limits: Limits, niceness: int) -> None:
         self.limits = limits
@@ -124,10 +124,10 @@ class Pool:
         used, the system killed the process twice, the file cannot be read. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
-        call = _Work(name, operation_name(operation), job.model_dump_json(), result)
+        work = _Work(name, operation_name(operation), job.model_dump_json(), result)
         try:
             with metrics.IMAGING_SECONDS.labels(name).time(), _opened(original) as descriptor:
-                found = await self._attempts(call, descriptor)
+                found = await self._attempts(work, descriptor)
         except ImageError as error:
             metrics.IMAGING_JOBS.labels(name, error.fault).inc()
             raise

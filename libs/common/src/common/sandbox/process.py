@@ -70,6 +70,7 @@ class DecodingProcess:
         self._calls = calls
         self._limits = limits
         self._overran = False  # its CPU time, in spite of SIGXCPU
+        self._watching: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(cls, limits: Limits, niceness: int) -> Self:
@@ -117,7 +118,12 @@ class DecodingProcess:
         stdout = self._process.stdout
         assert stdout is not None
         self.jobs += 1
-        watching = asyncio.create_task(self._watch_cpu(self._allow_cpu()))
+        if self._overran:  # while it had no job: that is not this one's doing
+            raise Died(None)
+        if self._watching is not None:
+            self._watching.cancel()
+        # It goes on after the job, for what a job may have left running.
+        self._watching = asyncio.create_task(self._watch_cpu(self._allow_cpu()))
         try:
             await self._send(b"".join(pack(call, [])), original)
             (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
@@ -132,8 +138,6 @@ class DecodingProcess:
             return reply, [await stdout.readexactly(size) for size in reply.blobs]
         except (asyncio.IncompleteReadError, OSError, ValidationError) as error:
             raise Died(await self._end()) from error
-        finally:
-            watching.cancel()
 
     async def _send(self, message: bytes, original: int | None) -> None:
         # There is room for the first bytes: the process has taken its last call. BlockingIOError where it has not.
@@ -170,6 +174,8 @@ class DecodingProcess:
 
     def kill(self) -> None:
         """End it now; `ended` tells when it is gone."""
+        if self._watching is not None:
+            self._watching.cancel()
         self._calls.close()
         if self._process.returncode is None:
             self._process.kill()
