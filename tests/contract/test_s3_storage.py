@@ -64,7 +64,7 @@ async def test_s3_incoming_is_private_and_active_public(s3: Buckets, s3_buckets:
 
 
 class PlainStore:
-    """A client of a store that knows neither ACLs nor conditions; the rest is the real one's."""
+    """A client of a store that knows no ACLs, no conditions or no DeleteObjects; the rest is the real one's."""
 
     def __init__(self, client: Any, code: str) -> None:
         self._client = client
@@ -78,6 +78,9 @@ class PlainStore:
         if "ACL" in request or (self._code == "NotImplemented" and "IfNoneMatch" in request):
             raise ClientError({"Error": {"Code": self._code, "Message": "no"}}, "PutObject")
         return await self._client.put_object(**request)
+
+    async def delete_objects(self, **_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "NotImplemented", "Message": "no"}}, "DeleteObjects")
 
 
 @pytest.mark.parametrize("code", ["AccessControlListNotSupported", "NotImplemented"])
@@ -93,6 +96,16 @@ async def test_a_store_without_acls_or_conditions_is_used_without(
         assert await bucket.get(names[0]) == b"photo"
         with pytest.raises(KeyTaken):
             await bucket.put_file(names[0], tmp_path / "upload", exclusive=True)
+
+
+async def test_a_store_that_deletes_one_object_at_a_time(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    async with connect(s3_buckets.account) as client:
+        bucket = s3_pair(PlainStore(client, "NotImplemented"), s3_buckets.account, s3_buckets, tmp_path).incoming
+        for key in (KEY, "1_2.jpg", "3_4.jpg"):
+            await bucket.put(key, b"photo")
+        for _ in range(2):
+            await bucket.delete_all([KEY, "1_2.jpg"])
+        assert [entry.key async for entry in bucket.entries()] == ["3_4.jpg"]
 
 
 async def test_s3_with_the_old_signature(s3_buckets: TestBuckets, tmp_path: Path) -> None:

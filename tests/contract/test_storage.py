@@ -79,6 +79,23 @@ async def test_a_deleted_object_is_gone_but_one_in_hand_stays_readable(bucket: S
     assert await bucket.stat(KEY) is None
 
 
+async def test_several_objects_are_deleted_at_once_and_others_stay(bucket: Storage) -> None:
+    keys = [f"1475660224_{number}.jpg" for number in range(3)]
+    for key in (*keys, KEY):
+        await bucket.put(key, b"photo")
+    await bucket.delete_all([*keys, "1475660224_9.jpg"])
+    await bucket.delete_all([])
+    await bucket.delete_all(["1475660224_9.jpg"])
+    assert [entry.key async for entry in bucket.entries()] == [KEY]
+
+
+async def test_stat_of_an_empty_object(bucket: Storage) -> None:
+    await bucket.put(KEY, b"")
+    entry = await bucket.stat(KEY)
+    assert entry is not None
+    assert (entry.key, entry.bytes) == (KEY, 0)
+
+
 async def test_stat_tells_size_and_age(bucket: Storage) -> None:
     await bucket.put(KEY, b"photo")
     entry = await bucket.stat(KEY)

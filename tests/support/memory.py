@@ -1,5 +1,6 @@
 """A bucket in memory: the storage protocol for tests that need to stop between any two steps."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
@@ -56,6 +57,9 @@ class MemoryStorage:
 
     async def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+
+    async def delete_all(self, keys: Collection[str]) -> None:
+        await asyncio.gather(*(self.delete(key) for key in keys))
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         return AnonymousAccess(readable=None if key in self.objects else False)

@@ -31,6 +31,7 @@ def attempts(bucket: Storage) -> list[Callable[[], Awaitable[object]]]:
         lambda: bucket.stat(KEY),
         lambda: bucket.get(KEY),
         lambda: bucket.put(KEY, b"x"),
+        lambda: bucket.delete_all([KEY, "1_2.jpg"]),
         listing,
         bucket.check,
     ]

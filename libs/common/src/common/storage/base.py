@@ -61,6 +61,12 @@ class Storage(Protocol):
     async def delete(self, key: str) -> None:
         """Remove the object. A key that does not exist is no error."""
 
+    async def delete_all(self, keys: Collection[str]) -> None:
+        """Remove the objects, in as few requests as the store allows. Keys that do not exist are no error.
+
+        A key that cannot be removed does not stop the others; the StorageFault names the first of them.
+        """
+
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Whether somebody without credentials can read the object."""
 

@@ -113,4 +113,5 @@ async def wait_for_record(
 
 async def delete_rendered(image: ImageKey, *, buckets: Buckets, plan: Plan) -> None:
     """Remove the plan's variants and all records from both buckets. The original stays. Raises StorageFault."""
-    await together(*(bucket.delete(key) for key in plan.keys(image) for bucket in (buckets.incoming, buckets.active)))
+    keys = plan.keys(image)
+    await together(*(bucket.delete_all(keys) for bucket in (buckets.incoming, buckets.active)))

@@ -121,14 +121,27 @@ class LocalStorage:
 
     async def delete(self, key: str) -> None:
         """Remove the object. A key that does not exist is no error."""
+        await self.delete_all([key])
+
+    async def delete_all(self, keys: Collection[str]) -> None:
+        """Remove the objects, in one turn of a thread. Keys that do not exist are no error."""
+        faults: list[StorageFault] = []
 
         def remove() -> None:
-            path = self.path(key)
-            path.unlink()
-            sync_folder(path.parent)
+            changed = set()
+            for key in keys:
+                try:
+                    with suppress(NoSuchKey), self._translated(key):
+                        self.path(key).unlink()
+                        changed.add(self.path(key).parent)
+                except StorageFault as fault:
+                    faults.append(fault)
+            for folder in changed:
+                sync_folder(folder)
 
-        with suppress(NoSuchKey):
-            await self._run(key, remove)
+        await self._run("", remove)
+        if faults:
+            raise faults[0]
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Unknown: whoever can read the folder may serve its files."""

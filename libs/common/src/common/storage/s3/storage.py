@@ -26,6 +26,8 @@ log = structlog.get_logger()
 _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
 _REFUSALS = frozenset({401, 403, 404})  # HTTP statuses of an object that is not public
+_MOST_DELETED = 1000  # objects by one request
+_NO_SUCH_RANGE = "InvalidRange"
 _PATIENCE = 5.0  # seconds that a cancelled request has to end
 _CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a retry when the store reports a conflict, and the key does not exist
 
@@ -41,6 +43,7 @@ class S3Storage:
         self.bucket = bucket
         self._acl: str | None = acl
         self._conditional = True
+        self._deletes_many = True
         self._cache_control = cache_control
         self._temporary = temporary
 
@@ -106,14 +109,29 @@ class S3Storage:
             path.unlink(missing_ok=True)
 
     async def stat(self, key: str) -> Entry | None:
-        """The object's entry, or None when the bucket holds no such key."""
+        """The object's entry, or None when the bucket holds no such key.
+
+        It asks for the first byte: the answer to HEAD has no body, so a missing bucket looks just like a missing key.
+        """
         try:
-            async with translate_errors(self, "HeadObject", key):
-                found = await self._client.head_object(Bucket=self.bucket, Key=key)
+            async with translate_errors(self, "GetObject", key):
+                found = await self._first_byte(key)
         except NoSuchKey:
-            await self.check()  # the answer to HEAD has no body: a missing bucket looks just like a missing key
             return None
-        return Entry(key, found["ContentLength"], age(found["LastModified"], found))
+        _, _, size = found.get("ContentRange", "").partition("/")
+        return Entry(key, int(size or found["ContentLength"]), age(found["LastModified"], found))
+
+    async def _first_byte(self, key: str) -> Any:
+        try:
+            found = await self._client.get_object(Bucket=self.bucket, Key=key, Range="bytes=0-0")
+        except ClientError as error:
+            if error.response["Error"]["Code"] != _NO_SUCH_RANGE:
+                raise
+            return await self._client.head_object(Bucket=self.bucket, Key=key)  # it is there, and has no byte
+        async with found["Body"] as body:
+            if "ContentRange" in found:
+                await body.read()  # so that the connection can be used again
+        return found
 
     async def is_same_object(self, other: Storage, key: str) -> bool:
         """Whether both are one bucket, even at two addresses. A copy of an object is another object."""
@@ -128,6 +146,28 @@ class S3Storage:
         """Remove the object. A key that does not exist is no error."""
         async with translate_errors(self, "DeleteObject", key):
             await self._client.delete_object(Bucket=self.bucket, Key=key)
+
+    async def delete_all(self, keys: Collection[str]) -> None:
+        """Remove the objects, up to a thousand with one request. Keys that do not exist are no error."""
+        ordered = sorted(keys)
+        for start in range(0, len(ordered), _MOST_DELETED):
+            await self._delete_some(ordered[start : start + _MOST_DELETED])
+
+    async def _delete_some(self, keys: list[str]) -> None:
+        if not self._deletes_many or len(keys) == 1:
+            await together(*(self.delete(key) for key in keys))
+            return
+        wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        try:
+            async with translate_errors(self, "DeleteObjects", keys[0]):
+                answer = await self._client.delete_objects(Bucket=self.bucket, Delete=wanted)
+        except Unsupported:
+            log.info("the store does not delete several objects at once: deleting each by itself", bucket=self.bucket)
+            self._deletes_many = False
+            await self._delete_some(keys)
+            return
+        for error in answer.get("Errors", ()):
+            raise StorageFault(f"S3 bucket {self.bucket}: DeleteObjects {error['Key']}: {error['Code']}")
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Ask for the object without a signature."""
