@@ -4,11 +4,13 @@ After every step nothing may be lost or half public; in the end nothing may be l
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests.support.world import EVERYTHING, IMAGE, PLAN, SEEDS, World
 
 from common.images.records import Stage, decode_record, record_key
+from publisher.activation import Moved, move_thumbnails
 
 pytestmark = pytest.mark.explores
 
@@ -114,11 +116,11 @@ async def test_the_search_notices_a_rule_that_is_left_out(monkeypatch: pytest.Mo
 async def test_the_search_notices_a_crop_that_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the look for a crop after moving, some order leaves uncropped versions over the cropped ones."""
 
-    async def never(*_: object, **__: object) -> None:
-        return None
+    async def blind(*arguments: Any, **options: Any) -> Moved:
+        return (await move_thumbnails(*arguments, **options))._replace(cropped=False)
 
     for room in ("activation", "handlers"):
-        monkeypatch.setattr(f"publisher.{room}.request_cropped", never)
+        monkeypatch.setattr(f"publisher.{room}.move_thumbnails", blind)
     for seed in SEEDS:
         world = World(seed, 0)
         for actor in (world.crop_one, world.activate, world.resize):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 
 import pytest
-from tests.support.world import CROPS, IMAGE, OTHERS, PLAN, SEEDS, World
+from tests.support.world import CROPS, FAR, IMAGE, OTHERS, PLAN, SEEDS, World
 
 from common.images.plan import Plan
 from common.images.records import Record, Stage, decode_record, record_key
@@ -102,7 +102,7 @@ async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monke
         return crop is not None and record is not None and record.crop == crop.geometry.text
 
     monkeypatch.setattr("publisher.handlers._is_in_place", by_record)
-    for seed in SEEDS:
+    for seed in FAR:
         world = World(seed, 2)
         for actor in ("crop_one", "activate", "resize"):
             getattr(world, actor)()

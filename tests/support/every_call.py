@@ -24,7 +24,7 @@ from common.storage.base import Buckets, Entry, Storage
 from common.storage.local import LocalStorage
 from ingest.accept import UploadContext, accept_upload
 from ingest.status import status_of
-from publisher.activation import activate, move_original
+from publisher.activation import activate, copy_original
 from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete
 from publisher.edits import recrop_image, rotate_image
@@ -67,9 +67,9 @@ class Counted(LocalStorage):
         self.counts["stat"] += 1
         return await super().stat(key)
 
-    async def delete(self, key: str) -> None:
+    async def delete_all(self, keys: Collection[str]) -> None:
         self.counts["delete"] += 1
-        await super().delete(key)
+        await LocalStorage.delete_all(self, keys)
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         self.counts["list"] += 1
@@ -108,13 +108,13 @@ class _Bus(EmbeddedBus):
 
 
 class Site:
-    """All services on two folders within this one, without HTTP."""
+    """All services without HTTP, on these buckets, or on two folders within `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, buckets: Buckets | None = None) -> None:
         self.temporary = folder / "temp"
         self.temporary.mkdir(parents=True)
-        self.buckets = Buckets(Counted.open(folder / "incoming"), Counted.open(folder / "active"))
-        bus = _Bus(LocalStorage.open(folder / "active"))
+        self.buckets = buckets or Buckets(Counted.open(folder / "incoming"), Counted.open(folder / "active"))
+        bus = _Bus(self.buckets.active if buckets else LocalStorage.open(folder / "active"))
         decoders: Any = _Decoders()
         renderers: Any = InstantPool()
         outbox = Outbox(bus)
@@ -164,7 +164,8 @@ async def _publish(site: Site, image: ImageKey) -> None:
 
 
 async def _move(site: Site, image: ImageKey) -> None:
-    await move_original(image, buckets=site.buckets)
+    await copy_original(image, buckets=site.buckets)
+    await site.buckets.incoming.delete(str(image))
 
 
 async def _follow(site: Site, image: ImageKey) -> None:

@@ -93,6 +93,9 @@ class SteppedStorage:
         await self._step()
         await self.inner.delete(key)
 
+    async def delete_all(self, keys: Collection[str]) -> None:
+        await asyncio.gather(*(self.delete(key) for key in keys))
+
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         await self._step()
         return await self.inner.anonymous_access(key)

@@ -56,6 +56,7 @@ OTHERS = (
 CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
 EVERYTHING = {str(IMAGE)} | {key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variants(IMAGE, stage))}
 SEEDS = seeds(150, 1500)
+FAR = range(5000)  # seeds of a search that ends with the first violation, which a rule that is left out has to bring
 TTL = 3600.0
 DEADLINE = 300.0  # seconds that a handler has, as on the bus
 GRACE = 2 * DEADLINE

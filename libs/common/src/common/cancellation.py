@@ -7,10 +7,14 @@ abandon.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T1 = TypeVar("T1")
+T2 = TypeVar("T2")
+T3 = TypeVar("T3")
+T4 = TypeVar("T4")
 
 
 def is_cancelled() -> bool:
@@ -40,7 +44,17 @@ async def to_the_end(work: Awaitable[T], *, on_cancel: Callable[["asyncio.Future
     raise cancelled
 
 
-async def together(*works: Awaitable[T]) -> list[T]:
+@overload
+async def together(one: Awaitable[T1], two: Awaitable[T2], /) -> tuple[T1, T2]: ...
+@overload
+async def together(one: Awaitable[T1], two: Awaitable[T2], three: Awaitable[T3], /) -> tuple[T1, T2, T3]: ...
+@overload
+async def together(
+    one: Awaitable[T1], two: Awaitable[T2], three: Awaitable[T3], four: Awaitable[T4], /
+) -> tuple[T1, T2, T3, T4]: ...
+@overload
+async def together(*works: Awaitable[T]) -> tuple[T, ...]: ...
+async def together(*works: Awaitable[Any]) -> tuple[Any, ...]:
     """What all of them return, in their order; they run at once.
 
     When one raises, or this is cancelled, the others are cancelled and have ended when that is raised. (What
@@ -48,7 +62,7 @@ async def together(*works: Awaitable[T]) -> list[T]:
     """
     running = [asyncio.ensure_future(work) for work in works]
     try:
-        return await asyncio.gather(*running)
+        return tuple(await asyncio.gather(*running))
     except (Exception, asyncio.CancelledError):
         for one in running:
             one.cancel()

@@ -7,17 +7,19 @@ take some of them.
 
 import asyncio
 from collections.abc import Collection, Iterable
+from contextlib import suppress
+from typing import NamedTuple
 
 import structlog
 
 from common.cancellation import together
 from common.errors import BusFault, NoSuchKey, StorageFault
 from common.images.names import ImageKey
-from common.images.records import RECORD_ENDINGS, Stage, record_key
+from common.images.records import RECORD_ENDINGS, Record, Stage, record_key
 from common.images.sizes import Crop
 from common.messaging.events import ActivatedData, ImageActivated, ThumbnailsActivated, ThumbnailsRequested
-from common.storage.base import Buckets
-from common.storage.image_store import bucket_of, is_deleted, is_public, read_crop, read_record
+from common.storage.base import Buckets, Entry
+from common.storage.image_store import is_deleted, is_public, read_crop, read_record
 from publisher.context import PublisherContext
 from publisher.errors import ImageExpired, ImageFailed, ImageUnknown
 from publisher.removal import delete_everywhere, known_keys
@@ -25,6 +27,15 @@ from publisher.removal import delete_everywhere, known_keys
 log = structlog.get_logger()
 
 _CONFIRM = 2.0  # seconds that the broker has to confirm an event before the command is answered
+
+
+class _State(NamedTuple):
+    """What the store said of an image, at about the same time."""
+
+    deleted: bool
+    public: bool
+    private: Entry | None  # the original in *incoming*
+    record: Record | None  # of the base stage, in *incoming*
 
 
 async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | None = None) -> None:
@@ -35,51 +46,64 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
 
     Raises ImageUnknown, ImageExpired, ImageFailed, and Transient; with a crop that includes BusFault without a broker.
     """
-    buckets = context.buckets
-    if await is_deleted(image, buckets=buckets):
+    state = await _look(image, context.buckets)
+    if state.deleted:
         await remove_if_deleted(image, context=context)
         raise ImageUnknown(f"{image} was deleted")
-    was_active = await is_public(image, buckets=buckets)
-    if not was_active:
-        await _check_activatable(image, context)
+    if not state.public:
+        _check_activatable(image, state, context.ttl)
     if crop is not None:
-        await _store_crop(image, crop, context)
-    try:
-        await move_original(image, buckets=buckets)
-    except NoSuchKey as error:
-        if not await is_public(image, buckets=buckets):
-            await remove_if_deleted(image, context=context)
-            raise _unknown(image) from error
-    moved = await move_thumbnails(image, context=context)
-    if await remove_if_deleted(image, context=context, moved=moved):
+        await _store_crop(image, crop, state, context)
+    if not state.public:
+        await _copy_original(image, context)
+    moved = await move_thumbnails(image, context=context, base=state.record, original=True)
+    if await remove_if_deleted(image, context=context, moved=moved.keys):
         raise ImageUnknown(f"{image} was deleted")
-    if (request := await request_cropped(image, context=context)) is not None:
-        await _send_request(request, crop, context)
+    if moved.cropped:
+        await _send_request(ThumbnailsRequested(source="/publisher", subject=image), crop, context)
     event = ImageActivated(source="/publisher", subject=image)
-    log.info("image was active already" if was_active else "image activated", image=str(image), emits=event.id)
+    log.info("image was active already" if state.public else "image activated", image=str(image), emits=event.id)
     await context.outbox.send(event)
 
 
-async def _check_activatable(image: ImageKey, context: PublisherContext) -> None:
+async def _look(image: ImageKey, buckets: Buckets) -> _State:
+    return _State(
+        *await together(
+            is_deleted(image, buckets=buckets),
+            is_public(image, buckets=buckets),
+            buckets.incoming.stat(str(image)),
+            read_record(buckets.incoming, image, Stage.BASE),
+        )
+    )
+
+
+def _check_activatable(image: ImageKey, state: _State, ttl: float) -> None:
     """Raises ImageExpired or ImageFailed for an image that may not be activated."""
-    original = await context.buckets.incoming.stat(str(image))
-    if original is None:
-        return  # unknown, or being moved by another handler: move_original finds out
-    if original.age > context.ttl:
-        raise ImageExpired(f"{image} was uploaded more than {context.ttl:g} s ago and not activated in time")
-    record = await read_record(context.buckets.incoming, image, Stage.BASE)
-    if record is not None and record.failed is not None:
-        raise ImageFailed(f"{image} cannot be shown: {record.failed.reason}")
+    if state.private is None:
+        return  # unknown, or being moved by another handler: the move finds out
+    if state.private.age > ttl:
+        raise ImageExpired(f"{image} was uploaded more than {ttl:g} s ago and not activated in time")
+    if state.record is not None and state.record.failed is not None:
+        raise ImageFailed(f"{image} cannot be shown: {state.record.failed.reason}")
 
 
-async def _store_crop(image: ImageKey, crop: Crop, context: PublisherContext) -> None:
+async def _store_crop(image: ImageKey, crop: Crop, state: _State, context: PublisherContext) -> None:
     buckets = context.buckets
     # Images of one name and different formats share one crop: it is written only if this image exists.
-    if await bucket_of(image, buckets=buckets) is None:
+    if not state.public and state.private is None and not await is_public(image, buckets=buckets):
         raise _unknown(image)
     if (trouble := context.bus.trouble()) is not None:
         raise BusFault(f"the variants that show the crop cannot be requested: {trouble}")
     await write_crop(image, crop, buckets=buckets)
+
+
+async def _copy_original(image: ImageKey, context: PublisherContext) -> None:
+    try:
+        await copy_original(image, buckets=context.buckets)
+    except NoSuchKey as error:  # unknown, or moved by another handler since
+        if not await is_public(image, buckets=context.buckets):
+            await remove_if_deleted(image, context=context)
+            raise _unknown(image) from error
 
 
 async def _send_request(request: ThumbnailsRequested, crop: Crop | None, context: PublisherContext) -> None:
@@ -99,59 +123,84 @@ def _unknown(image: ImageKey) -> ImageUnknown:
     return ImageUnknown(f"{image} is not known: expected the name that an upload was answered with")
 
 
-async def move_original(image: ImageKey, *, buckets: Buckets) -> None:
-    """Copy the original to *active* unless it is there, then delete it from *incoming*.
+async def copy_original(image: ImageKey, *, buckets: Buckets) -> None:
+    """Copy the original to *active*. Only then may it be deleted from *incoming*.
 
-    docs/bucket-protocol.md#copy-before-delete. Raises NoSuchKey; StorageFault where both buckets are one: then nothing
-    is deleted.
+    docs/bucket-protocol.md#copy-before-delete. Raises NoSuchKey; StorageFault where both buckets are one.
     """
-    key = str(image)
-    if await buckets.active.is_same_object(buckets.incoming, key):
-        raise StorageFault(f"{key} is one object in both buckets: expected two buckets that are apart")
-    if not await is_public(image, buckets=buckets):
-        await buckets.active.copy_from(buckets.incoming, key)
-    await buckets.incoming.delete(key)
+    await buckets.active.copy_from(buckets.incoming, str(image))
 
 
-async def move_thumbnails(image: ImageKey, *, context: PublisherContext, listed: Collection[str] = ()) -> set[str]:
-    """Move each stage's variants and record from *incoming* to *active*.
+class Moved(NamedTuple):
+    """The keys that were looked for in *incoming*, and whether the image is cropped.
 
-    The record is moved last, and only if it was there before the variants were looked for
+    If it is, the variants that show the crop have to be requested (docs/bucket-protocol.md#movers-look-for-a-crop).
+    """
+
+    keys: Collection[str]
+    cropped: bool
+
+
+async def move_thumbnails(
+    image: ImageKey,
+    *,
+    context: PublisherContext,
+    base: Record | None = None,
+    late: Stage | None = None,
+    listed: Collection[str] = (),
+    original: bool = False,
+) -> Moved:
+    """Move the variants and the record of each stage of today's settings, and of the `late` one, to *active*.
+
+    A stage is moved if its record is in *incoming*, which is then copied last, or if it is `late`
     (docs/bucket-protocol.md#record-before-variants). Nothing of a cropped image is moved: its variants are rendered in
     *active*, and what *incoming* has was rendered before the crop, so it is removed.
 
-    `listed` are keys that a listing has shown in *incoming*; they may be of earlier sizes. Returns the keys that were
-    looked for, those of earlier sizes that a record listed included.
+    `base` is the base stage's record, if it was read before. `listed` are keys that a listing has shown in *incoming*;
+    they may be of earlier sizes. If the `original` was copied, it is deleted from *incoming* with the rest. Raises
+    StorageFault where both buckets are one: then nothing is deleted.
     """
     buckets = context.buckets
+    if await buckets.active.is_same_object(buckets.incoming, str(image)):
+        raise StorageFault(f"{image} is one object in both buckets: expected two buckets that are apart")
+    copied = {str(image)} if original else set()
     others = set(listed) - {image.crop}
     if await read_crop(buckets.active, image) is not None:
-        await together(*(buckets.incoming.delete(key) for key in context.plan.keys(image) | others))
-        return others
-    moved = set().union(*await together(*(_move_stage(image, stage, context) for stage in Stage)))
+        await buckets.incoming.delete_all(context.plan.keys(image) | others | copied)
+        return Moved(others, cropped=True)
+    records = {Stage.BASE: base} if base is not None else {}
+    stages = {*context.plan.stages, *([] if late is None else [late])}
+    found = await together(
+        *(_copy_stage(image, stage, records.get(stage), context, late=stage is late) for stage in stages)
+    )
     for key in sorted(others, key=lambda key: key.endswith(RECORD_ENDINGS[Stage.BASE])):  # records last
-        await _move(key, buckets)
-    return moved | others
+        await _copy(key, buckets)
+    keys = others.union(*found)
+    _, crop = await together(buckets.incoming.delete_all(keys | copied), read_crop(buckets.active, image))
+    return Moved(keys, cropped=crop is not None)
 
 
-async def _move_stage(image: ImageKey, stage: Stage, context: PublisherContext) -> set[str]:
+async def _copy_stage(
+    image: ImageKey, stage: Stage, record: Record | None, context: PublisherContext, *, late: bool
+) -> set[str]:
+    """Copy what *incoming* has of the stage. Returns the keys that were looked for."""
     buckets = context.buckets
-    record = await read_record(buckets.incoming, image, stage)
+    record = record or await read_record(buckets.incoming, image, stage)
+    if record is None and not late:
+        return set()  # the stage is not finished; its event comes late
+    # A rendering that was killed and repeated may have left variants beside a record that was moved already.
     known = record or await read_record(buckets.active, image, stage)
-    keys = context.plan.variants(image, stage)
-    keys |= {variant.key for variant in known.variants} if known else set()
-    await together(*(_move(key, buckets) for key in keys))
+    keys = context.plan.variants(image, stage) | {variant.key for variant in (known.variants if known else ())}
+    await together(*(_copy(key, buckets) for key in keys))
     if record is not None:
-        await _move(record_key(image, stage), buckets)
+        await _copy(record_key(image, stage), buckets)
+        keys.add(record_key(image, stage))
     return keys
 
 
-async def _move(key: str, buckets: Buckets) -> None:
-    try:
+async def _copy(key: str, buckets: Buckets) -> None:
+    with suppress(NoSuchKey):  # it was never written, or another handler has moved it
         await buckets.active.copy_from(buckets.incoming, key)
-    except NoSuchKey:
-        return  # it was never written, or another handler has moved it
-    await buckets.incoming.delete(key)
 
 
 async def is_anything_left(image: ImageKey, *, context: PublisherContext) -> bool:
@@ -196,16 +245,6 @@ async def clear_owed_crop(image: ImageKey, requested: bytes, *, buckets: Buckets
     """Remove the copy in *incoming* once the rendering was `requested`, unless another crop was written since."""
     if await read_owed_crop(image, buckets=buckets) == requested:
         await buckets.incoming.delete(image.crop)
-
-
-async def request_cropped(image: ImageKey, *, context: PublisherContext) -> ThumbnailsRequested | None:
-    """After moving, look for a crop (docs/bucket-protocol.md#movers-look-for-a-crop).
-
-    Returns the request to render again, or None without a crop. What was moved shows the whole image.
-    """
-    if await read_crop(context.buckets.active, image) is None:
-        return None
-    return ThumbnailsRequested(source="/publisher", subject=image)
 
 
 async def announce_thumbnails(image: ImageKey, data: ActivatedData, *, context: PublisherContext) -> None:

@@ -6,15 +6,16 @@ from common.messaging.events import (
     ActivationRequested,
     ThumbnailsFailed,
     ThumbnailsReady,
+    ThumbnailsRequested,
 )
 from common.storage.image_store import is_public, read_crop, read_record
 from publisher.activation import (
+    Moved,
     activate,
     announce_thumbnails,
     is_anything_left,
     move_thumbnails,
     remove_if_deleted,
-    request_cropped,
 )
 from publisher.context import PublisherContext
 
@@ -36,15 +37,14 @@ async def thumbnails_failed(event: ThumbnailsFailed, *, context: PublisherContex
 
 async def _move_late_stage(event: ThumbnailsReady | ThumbnailsFailed, context: PublisherContext) -> None:
     image = event.subject
-    moved: set[str] = set()
-    request = None
+    moved = Moved(keys=(), cropped=False)
     public = await is_public(image, buckets=context.buckets)
     if public and not await _is_in_place(event, context):
-        moved = await move_thumbnails(image, context=context)
-        if (request := await request_cropped(image, context=context)) is not None:
-            await context.bus.publish(request)
-    deleted = await remove_if_deleted(image, context=context, moved=moved)
-    if public and request is None and not deleted:
+        moved = await move_thumbnails(image, context=context, late=event.data.stage)
+        if moved.cropped:
+            await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
+    deleted = await remove_if_deleted(image, context=context, moved=moved.keys)
+    if public and not moved.cropped and not deleted:
         data, failed = event.data, event.data.failed if isinstance(event, ThumbnailsFailed) else None
         activated = ActivatedData(stage=data.stage, configuration=data.configuration, crop=data.crop, failed=failed)
         await announce_thumbnails(image, activated, context=context)

@@ -5,22 +5,20 @@ from collections.abc import Collection, Iterable
 import structlog
 
 from common import metrics
-from common.cancellation import together
 from common.images.names import CROP, ORIGINALS, Format, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.messaging.bus import Bus
 from common.messaging.events import ActivatedData, ImageActivated, Lane, RequestData, ThumbnailsRequested
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import read_crop, read_record
+from common.storage.image_store import is_public, read_crop, read_record
 from publisher.activation import (
     announce_thumbnails,
     clear_owed_crop,
-    move_original,
+    copy_original,
     move_thumbnails,
     read_owed_crop,
     remove_if_deleted,
-    request_cropped,
 )
 from publisher.context import PublisherContext
 from publisher.deletion import remove_deleted
@@ -54,13 +52,14 @@ async def finish_move(image: ImageKey, others: Collection[str], *, context: Publ
     buckets = context.buckets
     owed = await read_owed_crop(image, buckets=buckets) if image.crop in others else None
     cut_off = await buckets.incoming.stat(str(image)) is not None
-    await move_original(image, buckets=buckets)
-    moved = await move_thumbnails(image, context=context, listed=others)
-    if (request := await request_cropped(image, context=context)) is not None:
-        await context.bus.publish(request)
+    if not await is_public(image, buckets=buckets):
+        await copy_original(image, buckets=buckets)
+    moved = await move_thumbnails(image, context=context, listed=others, original=True)
+    if moved.cropped:
+        await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
     if owed is not None:
         await clear_owed_crop(image, owed, buckets=buckets)
-    deleted = await remove_if_deleted(image, context=context, moved=moved)
+    deleted = await remove_if_deleted(image, context=context, moved=moved.keys)
     if cut_off and not deleted:
         await context.outbox.send(ImageActivated(source="/publisher", subject=image))
     elif not deleted:
@@ -88,7 +87,7 @@ async def remove_private_orphans(name: str, listed: set[str], *, buckets: Bucket
         await remove_orphans(keys, buckets=buckets)
         return
     log.info("removing orphans", keys=sorted(keys))
-    await together(*(buckets.incoming.delete(key) for key in keys))
+    await buckets.incoming.delete_all(keys)
     _count("leftovers")
 
 
@@ -104,7 +103,7 @@ async def remove_orphans(keys: Iterable[str], *, buckets: Buckets) -> None:
         (buckets.active, crops),
         (buckets.incoming, set(keys)),
     ):
-        await together(*(bucket.delete(key) for key in some))
+        await bucket.delete_all(some)
     _count("leftovers")
 
 

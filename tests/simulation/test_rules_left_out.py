@@ -1,0 +1,105 @@
+"""Each rule is needed: where one is left out, the search finds an order of steps in which something goes wrong.
+
+Those of tombstones, crops, expiry and settings are left out beside the searches for them in this folder.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tests.simulation.test_protocol import all_is_public, nothing_is_lost_or_half_public
+from tests.support.world import FAR, PLAN, World
+
+from common.cancellation import together
+from common.images.names import ImageKey
+from common.images.records import Stage, record_key
+from common.storage.base import Buckets
+from common.storage.image_store import read_record
+from publisher import activation
+from publisher.context import PublisherContext
+
+pytestmark = pytest.mark.explores
+
+Patch = pytest.MonkeyPatch
+Check = Callable[[World], None]
+
+
+def the_record_does_not_wait_for_its_variants(patch: Patch) -> None:
+    writing: set[asyncio.Future[None]] = set()
+
+    async def begin(*works: Awaitable[None]) -> None:
+        writing.update(asyncio.ensure_future(work) for work in works)
+
+    patch.setattr("resizer.thumbnails.together", begin)
+
+
+def the_original_is_deleted_before_it_is_copied(patch: Patch) -> None:
+    async def copy(image: ImageKey, *, buckets: Buckets) -> None:
+        original = await buckets.incoming.get(str(image))
+        await buckets.incoming.delete(str(image))
+        await buckets.active.put(str(image), original)
+
+    patch.setattr(activation, "copy_original", copy)
+
+
+def the_record_is_looked_for_after_its_variants(patch: Patch) -> None:
+    async def copy_stage(image: ImageKey, stage: Stage, _: object, context: PublisherContext, **__: object) -> set[str]:
+        buckets, keys = context.buckets, PLAN.variants(image, stage)
+        await together(*(activation._copy(key, buckets) for key in keys))  # noqa: SLF001 - the mutant's own rule
+        if await read_record(buckets.incoming, image, stage) is not None:
+            keys.add(record_key(image, stage))
+            await activation._copy(record_key(image, stage), buckets)  # noqa: SLF001
+        return keys
+
+    patch.setattr(activation, "_copy_stage", copy_stage)
+
+
+def late_variants_are_not_moved(patch: Patch) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        return None
+
+    patch.setattr("tests.support.world.thumbnails_ready", nothing)
+
+
+def a_deletion_writes_no_tombstone(patch: Patch) -> None:
+    async def nothing(*_: object, **__: object) -> None:
+        return None
+
+    patch.setattr("publisher.deletion.write_tombstone", nothing)
+
+
+def is_gone(world: World) -> None:
+    assert not world.active
+
+
+def nothing_at_each_step(_: World) -> Callable[[], None]:
+    return lambda: None
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "actors", "end"),
+    [
+        (the_record_does_not_wait_for_its_variants, ("activate", "resize"), all_is_public),
+        (the_original_is_deleted_before_it_is_copied, ("activate", "resize"), all_is_public),
+        (the_record_is_looked_for_after_its_variants, ("activate", "resize"), all_is_public),
+        (late_variants_are_not_moved, ("activate", "resize"), all_is_public),
+        (a_deletion_writes_no_tombstone, ("activate", "resize", "delete"), is_gone),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+async def test_the_search_notices_a_rule_that_is_left_out(
+    leave_out: Callable[[Patch], None], actors: tuple[str, ...], end: Check, monkeypatch: Patch
+) -> None:
+    leave_out(monkeypatch)
+    step = nothing_is_lost_or_half_public if end is all_is_public else nothing_at_each_step
+    for seed in FAR:
+        world = World(seed, crashes=1)
+        for actor in actors:
+            getattr(world, actor)()
+        try:
+            await world.run(step(world))
+            end(world)
+        except (AssertionError, KeyError):
+            await world.stop()
+            return
+    pytest.fail("not noticed")
