@@ -71,9 +71,13 @@ async def test_activation_between_the_thumbnails_and_their_record(deployment: De
     for suffix in ("BI", "MI"):
         await deployment.buckets.incoming.put(f"{name[:-4]}{suffix}.jpg", b"thumbnail")
     assert (await deployment.publish(name))[0] == 200
-    assert await keys(deployment.buckets.incoming) == set()
     await deployment.start("resizer")
     await eventually(lambda: complete(deployment, name), "a complete image")
+
+    async def nothing_is_left() -> bool:
+        return await keys(deployment.buckets.incoming) == set()
+
+    await eventually(nothing_is_left, "the thumbnails of the rendering that was cut off to go")
     assert await deployment.buckets.active.get(f"{name[:-4]}BI.jpg") != b"thumbnail"
 
 

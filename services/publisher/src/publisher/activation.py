@@ -132,7 +132,7 @@ async def copy_original(image: ImageKey, *, buckets: Buckets) -> None:
 
 
 class Moved(NamedTuple):
-    """The keys that were looked for in *incoming*, and whether the image is cropped.
+    """The keys that were moved, and whether the image is cropped.
 
     If it is, the variants that show the crop have to be requested (docs/bucket-protocol.md#movers-look-for-a-crop).
     """
@@ -152,7 +152,7 @@ async def move_thumbnails(
 ) -> Moved:
     """Move the variants and the record of each stage of today's settings, and of the `late` one, to *active*.
 
-    A stage is moved if its record is in *incoming*, which is then copied last, or if it is `late`
+    A stage is moved only if its record is in *incoming*, and the record is copied last
     (docs/bucket-protocol.md#record-before-variants). Nothing of a cropped image is moved: its variants are rendered in
     *active*, and what *incoming* has was rendered before the crop, so it is removed.
 
@@ -183,19 +183,39 @@ async def move_thumbnails(
 async def _copy_stage(
     image: ImageKey, stage: Stage, record: Record | None, context: PublisherContext, *, late: bool
 ) -> set[str]:
-    """Copy what *incoming* has of the stage. Returns the keys that were looked for."""
+    """Copy the stage if its record is in *incoming*. Returns the keys that have to be deleted there."""
     buckets = context.buckets
     record = record or await read_record(buckets.incoming, image, stage)
-    if record is None and not late:
-        return set()  # the stage is not finished; its event comes late
-    # A rendering that was killed and repeated may have left variants beside a record that was moved already.
-    known = record or await read_record(buckets.active, image, stage)
-    keys = context.plan.variants(image, stage) | {variant.key for variant in (known.variants if known else ())}
+    if record is None:
+        return await _left_behind(image, stage, context) if late else set()
+    keys = _variants(image, stage, record, context)
     await together(*(_copy(key, buckets) for key in keys))
-    if record is not None:
-        await _copy(record_key(image, stage), buckets)
-        keys.add(record_key(image, stage))
+    await _copy(record_key(image, stage), buckets)
+    return keys | {record_key(image, stage)}
+
+
+async def _left_behind(image: ImageKey, stage: Stage, context: PublisherContext) -> set[str]:
+    """Copy what is missing of a stage whose record is public. Returns the keys that have to be deleted in *incoming*.
+
+    Two renderings with different settings may have replaced each other's record, and one that was killed and repeated
+    leaves variants that are public already.
+    """
+    buckets = context.buckets
+    record = await read_record(buckets.active, image, stage)
+    if record is None:
+        return set()
+
+    async def complete(key: str) -> None:
+        if await buckets.active.stat(key) is None:
+            await _copy(key, buckets)
+
+    keys = _variants(image, stage, record, context)
+    await together(*(complete(key) for key in keys))
     return keys
+
+
+def _variants(image: ImageKey, stage: Stage, record: Record, context: PublisherContext) -> set[str]:
+    return context.plan.variants(image, stage) | {variant.key for variant in record.variants}
 
 
 async def _copy(key: str, buckets: Buckets) -> None:
