@@ -10,7 +10,6 @@ import pytest
 from tests.simulation.test_protocol import all_is_public, nothing_is_lost_or_half_public
 from tests.support.world import FAR, PLAN, World
 
-from common.cancellation import together
 from common.images.names import ImageKey
 from common.images.records import Stage, record_key
 from common.storage.base import Buckets
@@ -44,12 +43,11 @@ def the_original_is_deleted_before_it_is_copied(patch: Patch) -> None:
 
 def the_record_is_looked_for_after_its_variants(patch: Patch) -> None:
     async def copy_stage(image: ImageKey, stage: Stage, _: object, context: PublisherContext, **__: object) -> set[str]:
-        buckets, keys = context.buckets, PLAN.variants(image, stage)
-        await together(*(activation._copy(key, buckets) for key in keys))  # noqa: SLF001 - the mutant's own rule
+        buckets = context.buckets
+        public = await activation._copy_all(PLAN.variants(image, stage), buckets)  # noqa: SLF001 - the mutant's steps
         if await read_record(buckets.incoming, image, stage) is not None:
-            keys.add(record_key(image, stage))
-            await activation._copy(record_key(image, stage), buckets)  # noqa: SLF001
-        return keys
+            public |= await activation._copy_all({record_key(image, stage)}, buckets)  # noqa: SLF001
+        return public
 
     patch.setattr(activation, "_copy_stage", copy_stage)
 

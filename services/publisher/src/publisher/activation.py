@@ -7,7 +7,6 @@ take some of them.
 
 import asyncio
 from collections.abc import Collection, Iterable
-from contextlib import suppress
 from typing import NamedTuple
 
 import structlog
@@ -152,9 +151,10 @@ async def move_thumbnails(
 ) -> Moved:
     """Move the variants and the record of each stage of today's settings, and of the `late` one, to *active*.
 
-    A stage is moved only if its record is in *incoming*, and the record is copied last
-    (docs/bucket-protocol.md#record-before-variants). Nothing of a cropped image is moved: its variants are rendered in
-    *active*, and what *incoming* has was rendered before the crop, so it is removed.
+    A record is looked for before its variants, and copied after them
+    (docs/bucket-protocol.md#record-before-variants). Without a record, only the base variants and those of the `late`
+    stage are looked for. Nothing of a cropped image is moved: its variants are rendered in *active*, and what
+    *incoming* has was rendered before the crop, so it is removed.
 
     `base` is the base stage's record, if it was read before. `listed` are keys that a listing has shown in *incoming*;
     they may be of earlier sizes. If the `original` was copied, it is deleted from *incoming* with the rest. Raises
@@ -163,64 +163,72 @@ async def move_thumbnails(
     buckets = context.buckets
     if await buckets.active.is_same_object(buckets.incoming, str(image)):
         raise StorageFault(f"{image} is one object in both buckets: expected two buckets that are apart")
-    copied = {str(image)} if original else set()
+    public = {str(image)} if original else set()
     others = set(listed) - {image.crop}
     if await read_crop(buckets.active, image) is not None:
-        await buckets.incoming.delete_all(context.plan.keys(image) | others | copied)
+        await buckets.incoming.delete_all(context.plan.keys(image) | others | public)
         return Moved(others, cropped=True)
-    records = {Stage.BASE: base} if base is not None else {}
     stages = {*context.plan.stages, *([] if late is None else [late])}
-    found = await together(
-        *(_copy_stage(image, stage, records.get(stage), context, late=stage is late) for stage in stages)
+    copying = (
+        _copy_stage(image, stage, base if stage is Stage.BASE else None, context, late=stage is late)
+        for stage in stages
     )
+    for found in await together(*copying):
+        public |= found
     for key in sorted(others, key=lambda key: key.endswith(RECORD_ENDINGS[Stage.BASE])):  # records last
-        await _copy(key, buckets)
-    keys = others.union(*found)
-    _, crop = await together(buckets.incoming.delete_all(keys | copied), read_crop(buckets.active, image))
-    return Moved(keys, cropped=crop is not None)
+        if await _copy(key, buckets):
+            public.add(key)
+    # Only what is public: something else may have been written since it was looked for.
+    _, crop = await together(buckets.incoming.delete_all(public), read_crop(buckets.active, image))
+    return Moved(public | others, cropped=crop is not None)
 
 
 async def _copy_stage(
     image: ImageKey, stage: Stage, record: Record | None, context: PublisherContext, *, late: bool
 ) -> set[str]:
-    """Copy the stage if its record is in *incoming*. Returns the keys that have to be deleted there."""
+    """Copy what *incoming* has of the stage. Returns the keys of it that are public then."""
     buckets = context.buckets
     record = record or await read_record(buckets.incoming, image, stage)
     if record is None:
-        return await _left_behind(image, stage, context) if late else set()
-    keys = _variants(image, stage, record, context)
-    await together(*(_copy(key, buckets) for key in keys))
-    await _copy(record_key(image, stage), buckets)
-    return keys | {record_key(image, stage)}
+        return await _copy_without_record(image, stage, context) if late or stage is Stage.BASE else set()
+    public = await _copy_all(context.plan.variants(image, stage) | _keys(record), buckets)
+    return public | await _copy_all({record_key(image, stage)}, buckets)
 
 
-async def _left_behind(image: ImageKey, stage: Stage, context: PublisherContext) -> set[str]:
-    """Copy what is missing of a stage whose record is public. Returns the keys that have to be deleted in *incoming*.
+async def _copy_without_record(image: ImageKey, stage: Stage, context: PublisherContext) -> set[str]:
+    """Copy the variants of an old backend's image, or what a public record lacks. Returns the keys that are public.
 
-    Two renderings with different settings may have replaced each other's record, and one that was killed and repeated
-    leaves variants that are public already.
+    A public record may lack variants if two renderings with different settings replaced each other's record. One that
+    was killed and repeated leaves variants that are public already: those are not copied over the newer ones.
     """
-    buckets = context.buckets
-    record = await read_record(buckets.active, image, stage)
+    active, keys = context.buckets.active, context.plan.variants(image, stage)
+    record = await read_record(active, image, stage)
     if record is None:
-        return set()
-
-    async def complete(key: str) -> None:
-        if await buckets.active.stat(key) is None:
-            await _copy(key, buckets)
-
-    keys = _variants(image, stage, record, context)
-    await together(*(complete(key) for key in keys))
-    return keys
+        return await _copy_all(keys, context.buckets)
+    keys |= _keys(record)
+    found = await together(*(active.stat(key) for key in keys))
+    public = {entry.key for entry in found if entry is not None}
+    return public | await _copy_all(keys - public, context.buckets)
 
 
-def _variants(image: ImageKey, stage: Stage, record: Record, context: PublisherContext) -> set[str]:
-    return context.plan.variants(image, stage) | {variant.key for variant in record.variants}
+def _keys(record: Record) -> set[str]:
+    return {variant.key for variant in record.variants}
 
 
-async def _copy(key: str, buckets: Buckets) -> None:
-    with suppress(NoSuchKey):  # it was never written, or another handler has moved it
+async def _copy_all(keys: Collection[str], buckets: Buckets) -> set[str]:
+    """Copy the objects to *active*. Returns the keys of those that were there."""
+    ordered = list(keys)
+    copied = await together(*(_copy(key, buckets) for key in ordered))
+    return {key for key, was_there in zip(ordered, copied, strict=True) if was_there}
+
+
+async def _copy(key: str, buckets: Buckets) -> bool:
+    """Copy the object to *active*. Returns False where there is none: it was never written, or has been moved."""
+    try:
         await buckets.active.copy_from(buckets.incoming, key)
+    except NoSuchKey:
+        return False
+    return True
 
 
 async def is_anything_left(image: ImageKey, *, context: PublisherContext) -> bool:
