@@ -71,7 +71,11 @@ async def served(deployment: Deployment) -> None:
     process = deployment.processes["standalone"]
     assert await get(f"{process.url}/livez") == 200
     assert await get(f"http://127.0.0.1:{process.metrics_port}/metrics") == 200
-    await deployment.uploaded(photo(300, 200))
+    form = aiohttp.FormData()
+    form.add_field("file", photo(300, 200), filename="photo.jpg")
+    # Over a connection of its own: one that has been idle for as long as heads may take is being closed.
+    async with aiohttp.ClientSession() as http, http.post(f"{process.url}/upload", data=form) as answer:
+        assert answer.status == 200, await answer.text()
 
 
 async def silent(_: list[Stream]) -> None:
