@@ -7,6 +7,7 @@ run. A server that cannot be had is an error: nothing is skipped.
 import fcntl
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from pathlib import Path
 RUN = "IMAGE_BACKEND_TEST_RUN"  # the folder of this test run, shared by all its processes
 _START_SECONDS = 120
 _END_SECONDS = 10
+_FIRST_PORT = 10_000
 _launched: list[subprocess.Popen[bytes]] = []  # kept, because they outlive the test that started them
 
 Addresses = dict[str, str]
@@ -154,15 +156,29 @@ def answers(url: str) -> bool:
 
 
 def free_port() -> int:
-    """A port that nothing listens on at this moment, and that nobody else in this run was given."""
+    """A port that nothing listens on at this moment, and that nobody else in this run was given.
+
+    It is none of those that the system gives to outgoing connections: one of them might have it by the time it is used.
+    """
     with (Path(os.environ[RUN]) / "ports").open("a+") as taken:
         fcntl.flock(taken, fcntl.LOCK_EX)
         taken.seek(0)
         given = set(taken.read().split())
         while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port: int = probe.getsockname()[1]
-            if str(port) not in given:
+            port = random.randrange(_FIRST_PORT, _first_outgoing_port())
+            if str(port) not in given and _is_free(port):
                 taken.write(f"{port}\n")
                 return port
+
+
+def _first_outgoing_port() -> int:
+    return int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
