@@ -18,6 +18,8 @@ from tests.support.walls import ATTEMPTS
 from common.errors import FailureClass, ImageError
 from common.sandbox.protocol import Job, Original, Reply, operation, pack
 
+_SET_NAME = 15  # prctl's
+
 
 class Act(Job):
     what: str
@@ -41,6 +43,8 @@ def act(job: Act, original: Original) -> tuple[Answer, list[bytes]]:
     elif what.startswith("attempt:"):
         _, name, target = what.split(":", 2)
         return Answer(text=ATTEMPTS[name](Path(target))), []
+    elif what == "rename":
+        ctypes.CDLL(None).prctl(_SET_NAME, b"\xff) R 1")
     elif what == "lie":
         return Answer.model_construct(**_WRONG), []
     elif what in _ACTS:

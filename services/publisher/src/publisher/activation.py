@@ -13,7 +13,7 @@ import structlog
 
 from common.cancellation import together
 from common.errors import BusFault, NoSuchKey, StorageFault
-from common.images.names import ImageKey
+from common.images.names import ImageKey, image_name_of, is_original
 from common.images.records import RECORD_ENDINGS, Record, Stage, record_key
 from common.images.sizes import Crop
 from common.messaging.events import ActivatedData, ImageActivated, ThumbnailsActivated, ThumbnailsRequested
@@ -191,7 +191,7 @@ async def _copy_stage(
     record = record or await read_record(buckets.incoming, image, stage)
     if record is None:
         return await _copy_without_record(image, stage, context) if late or stage is Stage.BASE else set()
-    public = await _copy_all(context.plan.variants(image, stage) | _keys(record), buckets)
+    public = await _copy_all(context.plan.variants(image, stage) | _keys(image, record), buckets)
     return public | await _copy_all({record_key(image, stage)}, buckets)
 
 
@@ -205,14 +205,16 @@ async def _copy_without_record(image: ImageKey, stage: Stage, context: Publisher
     record = await read_record(active, image, stage)
     if record is None:
         return await _copy_all(keys, context.buckets)
-    keys |= _keys(record)
+    keys |= _keys(image, record)
     found = await together(*(active.stat(key) for key in keys))
     public = {entry.key for entry in found if entry is not None}
     return public | await _copy_all(keys - public, context.buckets)
 
 
-def _keys(record: Record) -> set[str]:
-    return {variant.key for variant in record.variants}
+def _keys(image: ImageKey, record: Record) -> set[str]:
+    """The variants that the record lists, as far as they are the image's."""
+    keys = {variant.key for variant in record.variants}
+    return {key for key in keys if image_name_of(key) == image.name and not is_original(key)}
 
 
 async def _copy_all(keys: Collection[str], buckets: Buckets) -> set[str]:

@@ -43,7 +43,16 @@ def readable_paths() -> list[Path]:
 
 def _anywhere(name: str, folders: Iterable[Path]) -> list[Path]:
     """Wherever there is a file or folder of this name; one that begins with / is in one place."""
-    return [path for folder in folders if (path := folder / name).exists()]
+    return [path for folder in folders if _exists(path := folder / name)]
+
+
+def _exists(path: Path) -> bool:
+    """Whether it is there, and may be looked at: fontconfig, too, passes over what it cannot read."""
+    try:
+        path.stat()
+    except OSError:
+        return False
+    return True
 
 
 def _named(configuration: Path) -> Iterator[tuple[str, str]]:
@@ -74,5 +83,5 @@ def _linked(paths: Iterable[Path]) -> Iterator[Path]:
         for entry in entries:
             if entry.is_symlink():
                 yield Path(entry.path)
-            if entry.is_dir():
+            if os.path.isdir(entry.path):  # noqa: PTH112 - the same for a link that leads nowhere, or round in a circle
                 folders.append(entry.path)

@@ -74,7 +74,7 @@ def _size(version: int) -> ctypes.c_size_t:
 def _allow(ruleset: int, path: Path) -> None:
     try:
         parent = os.open(path, os.O_PATH | os.O_CLOEXEC)
-    except FileNotFoundError:
+    except OSError:  # it is not there, or leads round in a circle: then nobody can read it
         return
     try:
         rights = _READ_FILE | (_READ_DIR if path.is_dir() else 0)

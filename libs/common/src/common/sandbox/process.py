@@ -167,7 +167,8 @@ class DecodingProcess:
     def cpu_seconds(self) -> float:
         """The CPU time that it has used so far; 0 when it is gone."""
         try:
-            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+            # As bytes: the process chooses its name, which may be no text.
+            fields = Path(f"/proc/{self._process.pid}/stat").read_bytes().rpartition(b")")[2].split()
         except OSError:
             return 0.0
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
@@ -212,5 +213,5 @@ class DecodingProcess:
 def cause(code: int | None) -> str:
     """A return code in words."""
     if code is not None and code < 0:
-        return signal.Signals(-code).name
+        return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
     return "an answer out of form" if code is None else f"exit status {code}"

@@ -17,6 +17,8 @@ from common.sandbox.walls import Walls
 Original = bytes | mmap.mmap  # the file that an operation works on; a slice of it is bytes
 
 MAX_HEAD = 1 << 20  # bytes
+MAX_REASON = 500  # characters; a longer one could carry another image's bytes to whoever is told the reason
+MAX_TRACE = 10_000  # characters; a pyvips.Error may quote the image
 # Pixels. libvips refuses longer sides. A picture 1 pixel wide is 200 times as long in its square thumbnail, before that
 # is cut out of it: only the cut is made, so that the length costs nothing.
 MAX_SIDE = 100_000_000
@@ -74,9 +76,9 @@ class Reply(BaseModel):
 
     result: str | None = None
     fault: FailureClass | None = None
-    reason: str = ""
-    system_error: str = ""
-    trace: str = ""
+    reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
+    system_error: Annotated[str, Field(max_length=MAX_REASON)] = ""
+    trace: Annotated[str, Field(max_length=MAX_TRACE)] = ""
     cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     blobs: list[int] = []
     token: str = ""

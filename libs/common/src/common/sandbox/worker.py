@@ -18,10 +18,8 @@ import pyvips
 
 from common.errors import FailureClass, ImageError
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import LENGTH, OPERATIONS, Call, Hello, Original, Reply, pack
+from common.sandbox.protocol import LENGTH, MAX_REASON, MAX_TRACE, OPERATIONS, Call, Hello, Original, Reply, pack
 from common.sandbox.walls import confine
-
-_MOST_TRACE = 10_000  # characters; a pyvips.Error may quote the image
 
 
 def main() -> None:
@@ -85,15 +83,15 @@ def _perform(call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
         operation = OPERATIONS[call.operation]
         result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job), original)
     except ImageError as error:
-        return Reply(fault=error.fault, reason=error.reason), []
+        return Reply(fault=error.fault, reason=error.reason[:MAX_REASON]), []
     except MemoryError:
         return Reply(fault=FailureClass.MEMORY, reason="it needs more memory than an image may take"), []
     except OSError as error:
-        return Reply(system_error=str(error)), []
+        return Reply(system_error=str(error)[:MAX_REASON]), []
     except Exception as error:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
         if isinstance(error, pyvips.Error) and (fault := fault_of(error)) is not None:
-            return Reply(fault=fault, reason=explain(error)), []
-        return Reply(trace=traceback.format_exc()[-_MOST_TRACE:]), []
+            return Reply(fault=fault, reason=explain(error)[:MAX_REASON]), []
+        return Reply(trace=traceback.format_exc()[-MAX_TRACE:]), []
     taken = time.process_time() - began
     return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs], cpu_seconds=taken), blobs
 

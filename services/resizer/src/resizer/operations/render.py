@@ -1,9 +1,10 @@
 """The operation that renders all variants of one original. The order of the imaging steps is in `pipeline.py`."""
 
 import math
+from typing import Annotated
 
 import pyvips
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from common.errors import FailureClass, ImageError
 from common.images.geometry import Box
@@ -36,20 +37,20 @@ class Made(BaseModel):
 
     suffix: str
     format: Format
-    width: int
-    height: int
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
 
 
 class Rendered(BaseModel):
     """All variants, in the order of their blobs. `width` and `height` are the original's, in pixels, upright."""
 
-    width: int
-    height: int
-    frames: int
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
+    frames: Annotated[int, Field(ge=1)]
     variants: list[Made]
     damaged: bool
-    thumbhash: str
-    colour: str
+    thumbhash: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]{0,48}$")]
+    colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 
 
 @operation
