@@ -63,8 +63,8 @@ async def test_s3_incoming_is_private_and_active_public(s3: Buckets, s3_buckets:
             assert answer.status == 403
 
 
-class PlainStore:
-    """A client of a store that knows no ACLs, no conditions or no DeleteObjects; the rest is the real one's."""
+class OtherStore:
+    """A client of a store that is like the real one, but for what it answers with `code`."""
 
     def __init__(self, client: Any, code: str) -> None:
         self._client = client
@@ -73,14 +73,42 @@ class PlainStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
+    def _refusal(self, operation: str) -> ClientError:
+        answer = {"Error": {"Code": self._code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        return ClientError(answer, operation)
+
+
+class PlainStore(OtherStore):
+    """It knows neither ACLs nor conditions."""
+
     async def put_object(self, **request: Any) -> Any:
         await asyncio.sleep(0.01)
         if "ACL" in request or (self._code == "NotImplemented" and "IfNoneMatch" in request):
-            raise ClientError({"Error": {"Code": self._code, "Message": "no"}}, "PutObject")
+            raise self._refusal("PutObject")
         return await self._client.put_object(**request)
 
+
+class SingleStore(OtherStore):
+    """It deletes one object at a time."""
+
     async def delete_objects(self, **_: Any) -> Any:
-        raise ClientError({"Error": {"Code": "NotImplemented", "Message": "no"}}, "DeleteObjects")
+        raise self._refusal("DeleteObjects")
+
+
+class ReportingStore(OtherStore):
+    """It reports an object that it could not delete this time, and one that does not exist."""
+
+    async def delete_objects(self, **request: Any) -> Any:
+        first, *others = [item["Key"] for item in request["Delete"]["Objects"]]
+        await asyncio.gather(*(self._client.delete_object(Bucket=request["Bucket"], Key=key) for key in others))
+        return {"Errors": [{"Key": first, "Message": "busy"}, {"Key": others[-1], "Code": "NoSuchKey"}]}
+
+
+class ProxiedStore(OtherStore):
+    """It is away, behind a proxy that answers 404 for it."""
+
+    async def get_object(self, **_: Any) -> Any:
+        raise self._refusal("GetObject")
 
 
 @pytest.mark.parametrize("code", ["AccessControlListNotSupported", "NotImplemented"])
@@ -98,14 +126,26 @@ async def test_a_store_without_acls_or_conditions_is_used_without(
             await bucket.put_file(names[0], tmp_path / "upload", exclusive=True)
 
 
-async def test_a_store_that_deletes_one_object_at_a_time(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+@pytest.mark.parametrize("code", ["NotImplemented", "MissingContentMD5", "InvalidRequest", "404"])
+@pytest.mark.parametrize("kind", [SingleStore, ReportingStore])
+async def test_a_store_that_deletes_no_or_not_all_objects_at_once(
+    s3_buckets: TestBuckets, tmp_path: Path, code: str, kind: type[OtherStore]
+) -> None:
     async with connect(s3_buckets.account) as client:
-        bucket = s3_pair(PlainStore(client, "NotImplemented"), s3_buckets.account, s3_buckets, tmp_path).incoming
+        bucket = s3_pair(kind(client, code), s3_buckets.account, s3_buckets, tmp_path).incoming
         for key in (KEY, "1_2.jpg", "3_4.jpg"):
             await bucket.put(key, b"photo")
         for _ in range(2):
             await bucket.delete_all([KEY, "1_2.jpg"])
         assert [entry.key async for entry in bucket.entries()] == ["3_4.jpg"]
+
+
+async def test_a_404_of_a_proxy_is_a_fault_and_not_an_absent_key(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    async with connect(s3_buckets.account) as client:
+        bucket = s3_pair(ProxiedStore(client, "404"), s3_buckets.account, s3_buckets, tmp_path).incoming
+        for attempt in (bucket.stat(KEY), bucket.get(KEY)):
+            with pytest.raises(StorageFault):
+                await attempt
 
 
 async def test_s3_with_the_old_signature(s3_buckets: TestBuckets, tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ async def translate_errors(bucket: Bucket, operation: str, key: str) -> AsyncIte
         yield
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in ("NoSuchKey", "404"):
+        # An answer to HEAD has no body that could say more. Elsewhere a bare 404 comes from a proxy before the store.
+        if code == "NoSuchKey" or (code == "404" and operation.startswith("Head")):
             raise NoSuchKey(key) from error
         if code in _TAKEN:
             raise KeyTaken(key) from error

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,6 +19,7 @@ from common.settings.accounts import server
 from common.storage.base import SVG, AnonymousAccess, Entry, Storage
 from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
 from common.storage.s3.answers import PUT_ID, Identity, age, identity_in
+from common.storage.s3.deletions import Deletions
 from common.storage.s3.faults import NO_ACL, Unsupported, translate_errors
 from common.storage.temporary import temporary_path
 
@@ -26,8 +28,6 @@ log = structlog.get_logger()
 _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
 _REFUSALS = frozenset({401, 403, 404})  # HTTP statuses of an object that is not public
-_MOST_DELETED = 1000  # objects by one request
-_NO_SUCH_RANGE = "InvalidRange"
 _PATIENCE = 5.0  # seconds that a cancelled request has to end
 _CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a retry when the store reports a conflict, and the key does not exist
 
@@ -43,7 +43,7 @@ class S3Storage:
         self.bucket = bucket
         self._acl: str | None = acl
         self._conditional = True
-        self._deletes_many = True
+        self._deletions = Deletions(client, self)
         self._cache_control = cache_control
         self._temporary = temporary
 
@@ -118,20 +118,19 @@ class S3Storage:
                 found = await self._first_byte(key)
         except NoSuchKey:
             return None
-        _, _, size = found.get("ContentRange", "").partition("/")
-        return Entry(key, int(size or found["ContentLength"]), age(found["LastModified"], found))
+        return Entry(key, _size(found), age(found["LastModified"], found))
 
     async def _first_byte(self, key: str) -> Any:
         try:
             found = await self._client.get_object(Bucket=self.bucket, Key=key, Range="bytes=0-0")
         except ClientError as error:
-            if error.response["Error"]["Code"] != _NO_SUCH_RANGE:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 raise
             return await self._client.head_object(Bucket=self.bucket, Key=key)  # it is there, and has no byte
         async with found["Body"] as body:
             if "ContentRange" in found:
                 await body.read()  # so that the connection can be used again
-        return found
+        return found if _size(found) >= 0 else await self._client.head_object(Bucket=self.bucket, Key=key)
 
     async def is_same_object(self, other: Storage, key: str) -> bool:
         """Whether both are one bucket, even at two addresses. A copy of an object is another object."""
@@ -149,25 +148,7 @@ class S3Storage:
 
     async def delete_all(self, keys: Collection[str]) -> None:
         """Remove the objects, up to a thousand with one request. Keys that do not exist are no error."""
-        ordered = sorted(keys)
-        for start in range(0, len(ordered), _MOST_DELETED):
-            await self._delete_some(ordered[start : start + _MOST_DELETED])
-
-    async def _delete_some(self, keys: list[str]) -> None:
-        if not self._deletes_many or len(keys) == 1:
-            await together(*(self.delete(key) for key in keys))
-            return
-        wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
-        try:
-            async with translate_errors(self, "DeleteObjects", keys[0]):
-                answer = await self._client.delete_objects(Bucket=self.bucket, Delete=wanted)
-        except Unsupported:
-            log.info("the store does not delete several objects at once: deleting each by itself", bucket=self.bucket)
-            self._deletes_many = False
-            await self._delete_some(keys)
-            return
-        for error in answer.get("Errors", ()):
-            raise StorageFault(f"S3 bucket {self.bucket}: DeleteObjects {error['Key']}: {error['Code']}")
+        await self._deletions.delete_all(sorted(keys))
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Ask for the object without a signature."""
@@ -282,6 +263,12 @@ class S3Storage:
                 with path.open("wb") as file:
                     async for chunk in body.iter_chunks(_CHUNK):
                         await in_thread(file.write, chunk)
+
+
+def _size(found: Any) -> int:
+    """The object's bytes, by the answer to a request for its first one; -1 where the answer does not tell."""
+    size = found["ContentRange"].rpartition("/")[2] if "ContentRange" in found else found.get("ContentLength", "")
+    return int(size) if str(size).isdigit() else -1
 
 
 def _hurry(request: "asyncio.Future[None]") -> None:
