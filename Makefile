@@ -27,7 +27,7 @@ servers: $(TEST)/.ready ## install the servers and tools of the tests (Debian, a
 	@$(TEST)/bin/python -m tests.support.install
 
 test: servers ## run all tests, after `servers`; ARGS='-k name' selects
-	@$(TEST)/bin/python -m pytest -n 6 --dist loadgroup $(ARGS)
+	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup $(ARGS)
 
 explore: servers ## go further in the tests that search, after `servers`; EXPLORE_SEED=N repeats a run
 	@EXPLORE_SEED=$${EXPLORE_SEED:-$$RANDOM} bash -c 'echo "EXPLORE_SEED=$$EXPLORE_SEED"; \
