@@ -91,8 +91,14 @@ class PlainStore(OtherStore):
 class SingleStore(OtherStore):
     """It deletes one object at a time."""
 
+    asked = 0
+    status = 501
+
     async def delete_objects(self, **_: Any) -> Any:
-        raise self._refusal("DeleteObjects")
+        self.asked += 1
+        refusal = self._refusal("DeleteObjects")
+        refusal.response["ResponseMetadata"]["HTTPStatusCode"] = self.status
+        raise refusal
 
 
 class ReportingStore(OtherStore):
@@ -138,6 +144,19 @@ async def test_a_store_that_deletes_no_or_not_all_objects_at_once(
         for _ in range(2):
             await bucket.delete_all([KEY, "1_2.jpg"])
         assert [entry.key async for entry in bucket.entries()] == ["3_4.jpg"]
+
+
+@pytest.mark.parametrize(("status", "asked"), [(501, 1), (400, 1), (503, 2)])
+async def test_a_store_that_was_only_busy_is_asked_again_to_delete_objects_at_once(
+    s3_buckets: TestBuckets, tmp_path: Path, status: int, asked: int
+) -> None:
+    async with connect(s3_buckets.account) as client:
+        store = SingleStore(client, "SlowDown")
+        store.status = status
+        bucket = s3_pair(store, s3_buckets.account, s3_buckets, tmp_path).incoming
+        for _ in range(2):
+            await bucket.delete_all([KEY, "1_2.jpg"])
+        assert store.asked == asked
 
 
 async def test_a_404_of_a_proxy_is_a_fault_and_not_an_absent_key(s3_buckets: TestBuckets, tmp_path: Path) -> None:

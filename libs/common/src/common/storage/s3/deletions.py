@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import structlog
+from botocore.exceptions import ClientError
 
 from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
@@ -12,6 +13,9 @@ from common.storage.s3.faults import Bucket, translate_errors
 log = structlog.get_logger()
 
 _MOST = 1000  # objects by one request
+
+
+_FINAL = frozenset({400, 403, 404, 405, 411, 501})  # HTTP statuses of a request that the store never takes
 
 
 class Deletions:
@@ -38,9 +42,9 @@ class Deletions:
                 answer = await self._client.delete_objects(Bucket=self._bucket.bucket, Delete=wanted)
         except (StorageFault, NoSuchKey) as refusal:
             await self._each(keys)
-            # The store is there: it is the request that it does not take.
-            log.info("deleting each object by itself", bucket=self._bucket.bucket, reason=str(refusal))
-            self._at_once = False
+            if _is_final(refusal):
+                log.info("deleting each object by itself", bucket=self._bucket.bucket, reason=str(refusal))
+                self._at_once = False
             return
         # Some stores report a key that does not exist.
         await self._each([error["Key"] for error in answer.get("Errors", ()) if error.get("Code") != "NoSuchKey"])
@@ -57,3 +61,9 @@ class Deletions:
         except StorageFault as fault:
             return fault
         return None
+
+
+def _is_final(refusal: Exception) -> bool:
+    """Whether the store takes no such request; else it was only busy, or its answer was lost."""
+    cause = refusal.__cause__
+    return isinstance(cause, ClientError) and cause.response["ResponseMetadata"]["HTTPStatusCode"] in _FINAL
