@@ -10,7 +10,7 @@ import pytest
 from tests.support.world import EVERYTHING, IMAGE, PLAN, SEEDS, World
 
 from common.images.records import Stage, decode_record, record_key
-from publisher.activation import Moved, move_thumbnails
+from publisher.moving import Moved, move_thumbnails
 
 pytestmark = pytest.mark.explores
 

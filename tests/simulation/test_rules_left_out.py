@@ -14,7 +14,7 @@ from common.images.names import ImageKey
 from common.images.records import Stage, record_key
 from common.storage.base import Buckets
 from common.storage.image_store import read_record
-from publisher import activation
+from publisher import moving
 from publisher.context import PublisherContext
 
 pytestmark = pytest.mark.explores
@@ -38,18 +38,18 @@ def the_original_is_deleted_before_it_is_copied(patch: Patch) -> None:
         await buckets.incoming.delete(str(image))
         await buckets.active.put(str(image), original)
 
-    patch.setattr(activation, "copy_original", copy)
+    patch.setattr("publisher.activation.copy_original", copy)
 
 
 def the_record_is_looked_for_after_its_variants(patch: Patch) -> None:
     async def copy_stage(image: ImageKey, stage: Stage, _: object, context: PublisherContext, **__: object) -> set[str]:
         buckets = context.buckets
-        public = await activation._copy_all(PLAN.variants(image, stage), buckets)  # noqa: SLF001 - the mutant's steps
+        public = await moving._copy_all(PLAN.variants(image, stage), buckets)  # noqa: SLF001 - the mutant's steps
         if await read_record(buckets.incoming, image, stage) is not None:
-            public |= await activation._copy_all({record_key(image, stage)}, buckets)  # noqa: SLF001
+            public |= await moving._copy_all({record_key(image, stage)}, buckets)  # noqa: SLF001
         return public
 
-    patch.setattr(activation, "_copy_stage", copy_stage)
+    patch.setattr(moving, "_copy_stage", copy_stage)
 
 
 def late_variants_are_not_moved(patch: Patch) -> None:

@@ -24,12 +24,13 @@ from common.storage.base import Buckets, Entry, Storage
 from common.storage.local import LocalStorage
 from ingest.accept import UploadContext, accept_upload
 from ingest.status import status_of
-from publisher.activation import activate, copy_original
+from publisher.activation import activate
 from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete
 from publisher.edits import recrop_image, rotate_image
 from publisher.errors import ImageFailed
 from publisher.handlers import thumbnails_ready
+from publisher.moving import copy_original
 from resizer.handlers import image_uploaded
 from resizer.rendering import Renderer
 from resizer.thumbnails import ResizerContext

@@ -1,26 +1,26 @@
 """Activating an image: moving it from *incoming* to *active*.
 
 The order of the steps makes it safe against every other handler, and against a crash after any step:
-docs/bucket-protocol.md#activation and docs/bucket-protocol.md#crop. `activate` takes them all; handlers and maintenance
-take some of them.
+docs/bucket-protocol.md#activation and docs/bucket-protocol.md#crop. `moving.py` has the steps that copy.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import structlog
 
 from common.cancellation import together
-from common.errors import BusFault, NoSuchKey, StorageFault
-from common.images.names import ImageKey, image_name_of, is_original
-from common.images.records import RECORD_ENDINGS, Record, Stage, record_key
+from common.errors import BusFault, NoSuchKey
+from common.images.names import ImageKey
+from common.images.records import Record, Stage
 from common.images.sizes import Crop
 from common.messaging.events import ActivatedData, ImageActivated, ThumbnailsActivated, ThumbnailsRequested
 from common.storage.base import Buckets, Entry
-from common.storage.image_store import is_deleted, is_public, read_crop, read_record
+from common.storage.image_store import is_deleted, is_public, read_record
 from publisher.context import PublisherContext
 from publisher.errors import ImageExpired, ImageFailed, ImageUnknown
+from publisher.moving import copy_original, move_thumbnails
 from publisher.removal import delete_everywhere, known_keys
 
 log = structlog.get_logger()
@@ -120,123 +120,6 @@ async def _send_request(request: ThumbnailsRequested, crop: Crop | None, context
 
 def _unknown(image: ImageKey) -> ImageUnknown:
     return ImageUnknown(f"{image} is not known: expected the name that an upload was answered with")
-
-
-async def copy_original(image: ImageKey, *, buckets: Buckets) -> None:
-    """Copy the original to *active*. Only then may it be deleted from *incoming*.
-
-    docs/bucket-protocol.md#copy-before-delete. Raises NoSuchKey; StorageFault where both buckets are one.
-    """
-    await buckets.active.copy_from(buckets.incoming, str(image))
-
-
-class Moved(NamedTuple):
-    """The keys that were moved, and whether the image is cropped.
-
-    If it is, the variants that show the crop have to be requested (docs/bucket-protocol.md#movers-look-for-a-crop).
-    """
-
-    keys: Collection[str]
-    cropped: bool
-
-
-async def move_thumbnails(
-    image: ImageKey,
-    *,
-    context: PublisherContext,
-    base: Record | None = None,
-    late: Stage | None = None,
-    listed: Collection[str] = (),
-    original: bool = False,
-) -> Moved:
-    """Move the variants and the record of each stage of today's settings, and of the `late` one, to *active*.
-
-    A record is looked for before its variants, and copied after them
-    (docs/bucket-protocol.md#record-before-variants). Without a record, only the base variants and those of the `late`
-    stage are looked for. Nothing of a cropped image is moved: its variants are rendered in *active*, and what
-    *incoming* has was rendered before the crop, so it is removed.
-
-    `base` is the base stage's record, if it was read before. `listed` are keys that a listing has shown in *incoming*;
-    they may be of earlier sizes. If the `original` was copied, it is deleted from *incoming* with the rest. Raises
-    StorageFault where both buckets are one: then nothing is deleted.
-    """
-    buckets = context.buckets
-    if await buckets.active.is_same_object(buckets.incoming, str(image)):
-        raise StorageFault(f"{image} is one object in both buckets: expected two buckets that are apart")
-    public = {str(image)} if original else set()
-    others = set(listed) - {image.crop}
-    if await read_crop(buckets.active, image) is not None:
-        await buckets.incoming.delete_all(context.plan.keys(image) | others | public)
-        return Moved(others, cropped=True)
-    stages = {*context.plan.stages, *([] if late is None else [late])}
-    copying = (
-        _copy_stage(image, stage, base if stage is Stage.BASE else None, context, late=stage is late)
-        for stage in stages
-    )
-    for found in await together(*copying):
-        public |= found
-    for key in sorted(others, key=lambda key: key.endswith(RECORD_ENDINGS[Stage.BASE])):  # records last
-        if await _copy(key, buckets):
-            public.add(key)
-    # Only what is public: something else may have been written since it was looked for.
-    _, crop = await together(buckets.incoming.delete_all(public), read_crop(buckets.active, image))
-    return Moved(public | others, cropped=crop is not None)
-
-
-async def _copy_stage(
-    image: ImageKey, stage: Stage, record: Record | None, context: PublisherContext, *, late: bool
-) -> set[str]:
-    """Copy what *incoming* has of the stage. Returns the keys of it that are public then."""
-    buckets = context.buckets
-    record = record or await read_record(buckets.incoming, image, stage)
-    if record is None:
-        return await _copy_without_record(image, stage, context) if late or stage is Stage.BASE else set()
-    public = await _copy_all(context.plan.variants(image, stage) | _keys(image, record), buckets)
-    return public | await _copy_all({record_key(image, stage)}, buckets)
-
-
-async def _copy_without_record(image: ImageKey, stage: Stage, context: PublisherContext) -> set[str]:
-    """Copy the variants of an old backend's image, or what a public record lacks. Returns the keys that are public.
-
-    A public record may lack variants if two renderings with different settings replaced each other's record. One that
-    was killed and repeated leaves variants that are public already: those are not copied over the newer ones.
-    """
-    active, keys = context.buckets.active, context.plan.variants(image, stage)
-    record = await read_record(active, image, stage)
-    if record is None:
-        return await _copy_all(keys, context.buckets)
-    keys |= _keys(image, record)
-    found = await together(*(active.stat(key) for key in keys))
-    public = {entry.key for entry in found if entry is not None}
-    return public | await _copy_all(keys - public, context.buckets)
-
-
-def _keys(image: ImageKey, record: Record) -> set[str]:
-    """The variants that the record lists, as far as they are the image's."""
-    keys = {variant.key for variant in record.variants}
-    return {key for key in keys if image_name_of(key) == image.name and not is_original(key)}
-
-
-async def _copy_all(keys: Collection[str], buckets: Buckets) -> set[str]:
-    """Copy the objects to *active*. Returns the keys of those that were there."""
-    ordered = list(keys)
-    copied = await together(*(_copy(key, buckets) for key in ordered))
-    return {key for key, was_there in zip(ordered, copied, strict=True) if was_there}
-
-
-async def _copy(key: str, buckets: Buckets) -> bool:
-    """Copy the object to *active*. Returns False where there is none: it was never written, or has been moved."""
-    try:
-        await buckets.active.copy_from(buckets.incoming, key)
-    except NoSuchKey:
-        return False
-    return True
-
-
-async def is_anything_left(image: ImageKey, *, context: PublisherContext) -> bool:
-    """Whether *incoming* has variants or records of the image."""
-    incoming = context.buckets.incoming
-    return any(await together(*(incoming.stat(key) for key in context.plan.keys(image))))
 
 
 async def remove_if_deleted(image: ImageKey, *, context: PublisherContext, moved: Iterable[str] = ()) -> bool:

@@ -9,15 +9,9 @@ from common.messaging.events import (
     ThumbnailsRequested,
 )
 from common.storage.image_store import is_public, read_crop, read_record
-from publisher.activation import (
-    Moved,
-    activate,
-    announce_thumbnails,
-    is_anything_left,
-    move_thumbnails,
-    remove_if_deleted,
-)
+from publisher.activation import activate, announce_thumbnails, remove_if_deleted
 from publisher.context import PublisherContext
+from publisher.moving import Moved, incoming_has_thumbnails, move_thumbnails
 
 
 async def activation_requested(event: ActivationRequested, *, context: PublisherContext) -> None:
@@ -66,4 +60,4 @@ async def _is_in_place(event: ThumbnailsReady | ThumbnailsFailed, context: Publi
         shown = None if record is None else record.crop
     if shown != crop.geometry.text:
         return False
-    return not await is_anything_left(image, context=context)
+    return not await incoming_has_thumbnails(image, context=context)

@@ -12,16 +12,10 @@ from common.messaging.bus import Bus
 from common.messaging.events import ActivatedData, ImageActivated, Lane, RequestData, ThumbnailsRequested
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import is_public, read_crop, read_record
-from publisher.activation import (
-    announce_thumbnails,
-    clear_owed_crop,
-    copy_original,
-    move_thumbnails,
-    read_owed_crop,
-    remove_if_deleted,
-)
+from publisher.activation import announce_thumbnails, clear_owed_crop, read_owed_crop, remove_if_deleted
 from publisher.context import PublisherContext
 from publisher.deletion import remove_deleted
+from publisher.moving import copy_original, move_thumbnails
 
 log = structlog.get_logger()
 
