@@ -1,25 +1,8 @@
-"""What an S3 server's answers say of an object: its identity, and its age."""
+"""What an S3 server's answers say of an object: its age and its size."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-
-PUT_ID = "put-id"  # metadata of objects that are stored exclusively: the put that stored the object
-
-
-@dataclass(frozen=True)
-class Identity:
-    """What tells an object from all others, copies of it included: a copy has no `put_id`."""
-
-    put_id: str | None
-    etag: str
-    modified: datetime
-
-
-def identity_in(answer: Any) -> Identity:
-    """The identity in the answer to HeadObject."""
-    return Identity(answer["Metadata"].get(PUT_ID), answer["ETag"], answer["LastModified"])
 
 
 def age(modified: datetime, answer: Any) -> float:
@@ -27,3 +10,9 @@ def age(modified: datetime, answer: Any) -> float:
     headers = answer["ResponseMetadata"]["HTTPHeaders"]
     now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
     return (now - modified).total_seconds()
+
+
+def size(answer: Any) -> int:
+    """The object's bytes, by the answer to a request for its first one; -1 where the answer does not tell."""
+    told = answer["ContentRange"].rpartition("/")[2] if "ContentRange" in answer else answer.get("ContentLength", "")
+    return int(told) if str(told).isdigit() else -1

@@ -1,35 +1,30 @@
 """Buckets on an S3 server, as the storage protocol wants them."""
 
-import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import structlog
 from botocore.exceptions import ClientError
 
-from common.cancellation import in_thread, to_the_end, together
+from common.cancellation import in_thread, together
 from common.errors import KeyTaken, NoSuchKey, StorageFault
-from common.images.names import content_type, image_name_of
+from common.images.names import image_name_of
 from common.settings.accounts import server
-from common.storage.base import SVG, AnonymousAccess, Entry, Storage
+from common.storage.base import AnonymousAccess, Entry, Storage
 from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
-from common.storage.s3.answers import PUT_ID, Identity, age, identity_in
+from common.storage.s3.answers import age, size
 from common.storage.s3.deletions import Deletions
-from common.storage.s3.faults import NO_ACL, Unsupported, translate_errors
+from common.storage.s3.faults import translate_errors
+from common.storage.s3.identity import Identity, read_identity
+from common.storage.s3.writes import Writes
 from common.storage.temporary import temporary_path
-
-log = structlog.get_logger()
 
 _CHUNK = 1 << 20
 _AT_ONCE = 16  # listings
 _REFUSALS = frozenset({401, 403, 404})  # HTTP statuses of an object that is not public
-_PATIENCE = 5.0  # seconds that a cancelled request has to end
-_CONFLICT_PAUSES = (0.2, 1.0)  # seconds before a retry when the store reports a conflict, and the key does not exist
 
 
 class S3Storage:
@@ -41,51 +36,29 @@ class S3Storage:
         self._client = client
         self.account = account
         self.bucket = bucket
-        self._acl: str | None = acl
-        self._conditional = True
+        self._writes = Writes(client, self, acl=acl, cache_control=cache_control)
         self._deletions = Deletions(client, self)
-        self._cache_control = cache_control
         self._temporary = temporary
 
     async def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, replacing what was there."""
-        await self._write("put_object", key, Body=data)
+        await self._writes.put(key, data)
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content. With `exclusive`, raises KeyTaken where an object is there already."""
-        if exclusive and not self._conditional and await self.stat(key) is not None:
+        if not exclusive:
+            await self._writes.put_file(key, path)
+            return
+        if not self._writes.conditional and await self.stat(key) is not None:
             raise KeyTaken(key)
-        put_id = uuid4().hex if exclusive else None
-        try:
-            await self._put_file(key, path, put_id)
-        except asyncio.CancelledError:
-            if put_id is not None:
-                await to_the_end(self._remove_own(key, put_id), on_cancel=_hurry)
-            raise
-
-    async def _put_file(self, key: str, path: Path, put_id: str | None) -> None:
-        for pause in (*_CONFLICT_PAUSES, None):
-            try:
-                with path.open("rb") as body:
-                    await self._write("put_object", key, put_id=put_id, Body=body)
-            except KeyTaken:
-                found = await self.identity(key)
-                # The library repeats a request whose answer was lost, and is then refused because of its own object.
-                if found is not None and found.put_id == put_id:
-                    return
-                if found is not None or pause is None:
-                    raise
-                await asyncio.sleep(pause)  # the writer may be an earlier attempt of this very put
-            else:
-                return
+        await self._writes.put_exclusively(key, path)
 
     async def copy_from(self, source: Storage, key: str) -> None:
         """Copy on the server if both buckets have one account; otherwise download and upload. Raises NoSuchKey."""
         if await self.is_same_object(source, key):
             raise StorageFault(f"S3 bucket {self.bucket}: {key} cannot be copied onto itself")
         if isinstance(source, S3Storage) and source.account == self.account:
-            origin = {"Bucket": source.bucket, "Key": key}
-            await self._write("copy_object", key, CopySource=origin, MetadataDirective="REPLACE")
+            await self._writes.copy(source.bucket, key)
             return
         async with source.as_file(key) as path:
             await self.put_file(key, path)
@@ -118,7 +91,7 @@ class S3Storage:
                 found = await self._first_byte(key)
         except NoSuchKey:
             return None
-        return Entry(key, _size(found), age(found["LastModified"], found))
+        return Entry(key, size(found), age(found["LastModified"], found))
 
     async def _first_byte(self, key: str) -> Any:
         try:
@@ -130,7 +103,7 @@ class S3Storage:
         async with found["Body"] as body:
             if "ContentRange" in found:
                 await body.read()  # so that the connection can be used again
-        return found if _size(found) >= 0 else await self._client.head_object(Bucket=self.bucket, Key=key)
+        return found if size(found) >= 0 else await self._client.head_object(Bucket=self.bucket, Key=key)
 
     async def is_same_object(self, other: Storage, key: str) -> bool:
         """Whether both are one bucket, even at two addresses. A copy of an object is another object."""
@@ -193,65 +166,9 @@ class S3Storage:
     async def remove_unfinished_writes(self) -> None:
         """Nothing to do."""
 
-    async def _write(self, operation: str, key: str, *, put_id: str | None = None, **what: Any) -> None:
-        """Store an object. With `put_id`, only if the key is free, and with the id in the object's metadata."""
-        headers: dict[str, Any] = {"ContentType": content_type(key)}
-        if put_id is not None:
-            headers["Metadata"] = {PUT_ID: put_id}
-        if self._cache_control:
-            # A record is replaced when an image is rendered again, so caches must ask whether theirs is current.
-            headers["CacheControl"] = "no-cache" if key.endswith(".json") else self._cache_control
-        if key.endswith(SVG):
-            headers["ContentDisposition"] = "attachment"
-        # The server may carry out a cancelled request: wait for its outcome.
-        await to_the_end(self._send(operation, key, headers, what, put_id=put_id), on_cancel=_hurry)
-
-    async def _send(
-        self, operation: str, key: str, headers: dict[str, Any], what: dict[str, Any], *, put_id: str | None
-    ) -> None:
-        while True:
-            # Decided at each attempt: a request running at the same time may have learnt what the store lacks.
-            extras = {"ACL": self._acl} if self._acl else {}
-            extras |= {"IfNoneMatch": "*"} if put_id is not None and self._conditional else {}
-            try:
-                async with translate_errors(self, operation, key):
-                    await getattr(self._client, operation)(Bucket=self.bucket, Key=key, **headers, **extras, **what)
-            except Unsupported as refusal:
-                if not extras:
-                    raise
-                self._stop_using(extras, refusal)
-                if hasattr(what.get("Body"), "seek"):
-                    what["Body"].seek(0)
-            else:
-                return
-
-    async def _remove_own(self, key: str, put_id: str) -> None:
-        """Remove the object if this very put stored it."""
-        try:
-            found = await self.identity(key)
-            if found is not None and found.put_id == put_id:
-                await self.delete(key)
-        except StorageFault as fault:
-            log.warning(
-                "an object that a cancelled request may have stored cannot be removed", key=key, reason=str(fault)
-            )
-
-    def _stop_using(self, extras: dict[str, str], refusal: "Unsupported") -> None:
-        if "IfNoneMatch" in extras and refusal.code != NO_ACL:
-            log.info("the store has no conditional writes: writing without them", bucket=self.bucket)
-            self._conditional = False
-        else:
-            log.info("the store has no ACLs: writing without them", bucket=self.bucket)
-            self._acl = None
-
     async def identity(self, key: str) -> Identity | None:
         """The object's identity, or None where there is no such object."""
-        try:
-            async with translate_errors(self, "HeadObject", key):
-                found = await self._client.head_object(Bucket=self.bucket, Key=key)
-        except NoSuchKey:
-            return None
-        return identity_in(found)
+        return await read_identity(self._client, self, key)
 
     async def _listed(self, name: str) -> list[Entry]:
         return [entry async for entry in self.entries(name) if image_name_of(entry.key) == name]
@@ -263,13 +180,3 @@ class S3Storage:
                 with path.open("wb") as file:
                     async for chunk in body.iter_chunks(_CHUNK):
                         await in_thread(file.write, chunk)
-
-
-def _size(found: Any) -> int:
-    """The object's bytes, by the answer to a request for its first one; -1 where the answer does not tell."""
-    size = found["ContentRange"].rpartition("/")[2] if "ContentRange" in found else found.get("ContentLength", "")
-    return int(size) if str(size).isdigit() else -1
-
-
-def _hurry(request: "asyncio.Future[None]") -> None:
-    asyncio.get_running_loop().call_later(_PATIENCE, request.cancel)

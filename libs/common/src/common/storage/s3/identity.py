@@ -1,0 +1,29 @@
+"""What tells one object on an S3 server from all others."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from common.errors import NoSuchKey
+from common.storage.s3.faults import Bucket, translate_errors
+
+PUT_ID = "put-id"  # metadata of objects that are stored exclusively: the put that stored the object
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Of an object. A copy of the object has another: it has no `put_id`."""
+
+    put_id: str | None
+    etag: str
+    modified: datetime
+
+
+async def read_identity(client: Any, bucket: Bucket, key: str) -> Identity | None:
+    """The object's identity, or None where there is no such object."""
+    try:
+        async with translate_errors(bucket, "HeadObject", key):
+            found = await client.head_object(Bucket=bucket.bucket, Key=key)
+    except NoSuchKey:
+        return None
+    return Identity(found["Metadata"].get(PUT_ID), found["ETag"], found["LastModified"])
