@@ -7,7 +7,6 @@ two names; copies are hard links where the file system has them.
 
 import asyncio
 import errno
-import os
 import re
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -22,6 +21,7 @@ from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
 from common.images.names import image_name_of
 from common.storage.base import AnonymousAccess, Entry, Storage
 from common.storage.files import claim_name, link_or_copy, sync_file, sync_folder
+from common.storage.scan import scan_folder
 
 TEMPORARY = ".tmp"
 _STALE = 3600  # seconds; no write takes so long, so an older temporary file was left by a crash
@@ -190,22 +190,11 @@ class LocalStorage:
         return found
 
     async def _listed(self, prefix: str, wanted: Callable[[str], bool]) -> AsyncIterator[Entry]:
-        found = self._scan(prefix, wanted)
+        found = scan_folder(self._folder, prefix, wanted)
         while batch := await self._run(prefix, lambda: list(islice(found, _BATCH))):
             for entry in batch:
                 if entry is not None:
                     yield entry
-
-    def _scan(self, prefix: str, wanted: Callable[[str], bool]) -> Iterator[Entry | None]:
-        """The folder's entries, and None for each that is not wanted: so a batch is bounded even if few are wanted."""
-        parent = prefix.rpartition("/")[0]
-        folder = self._folder / parent if parent else self._folder
-        if not folder.is_dir() and self._folder.is_dir():
-            return
-        with os.scandir(folder) as found:
-            for item in found:
-                key = f"{parent}/{item.name}" if parent else item.name
-                yield _entry(key, item) if wanted(key) and not item.name.startswith(".") else None
 
     def _store(self, key: str, write: Callable[[Path], None], *, exclusive: bool) -> None:
         final = self.path(key)
@@ -243,11 +232,3 @@ class LocalStorage:
         except OSError as error:
             fault = StorageFull if error.errno in _FULL else StorageFault
             raise fault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
-
-
-def _entry(key: str, item: os.DirEntry[str]) -> Entry | None:
-    try:
-        status = item.stat()
-    except FileNotFoundError:  # removed since it was listed
-        return None
-    return Entry(key, status.st_size, time.time() - status.st_mtime) if item.is_file() else None
