@@ -11,8 +11,8 @@ from common.storage.base import Entry
 def scan_folder(bucket: Path, prefix: str, is_wanted: Callable[[str], bool]) -> Iterator[Entry | None]:
     """Entries of the folder that the prefix names, and None for each that is not wanted.
 
-    The Nones bound the work for a number of items, even if few are wanted. A folder in the bucket that does not exist has
-    no entries. Raises OSError.
+    The Nones bound the work for a number of items, even if few are wanted. A folder below the bucket's that does not
+    exist has no entries. Raises OSError.
     """
     parent = prefix.rpartition("/")[0]
     folder = bucket / parent if parent else bucket
