@@ -77,7 +77,7 @@ async def test_what_goes_and_what_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("days", [0, 30, 89])
 async def test_a_deletion_that_died_after_its_tombstone_ends_with_the_next_start(days: int, tmp_path: Path) -> None:
-    """A whole image with its records, which looks as if nothing were owed to it."""
+    """A whole image with its records, which looks as if there were no pending work on it."""
     async with Deployment.prepared("embedded", tmp_path) as deployment:
         await put(deployment.buckets.active, *whole("1_1.jpg"), "1_1OLD.png", *whole("1_2.jpg"))
         await deployment.buckets.incoming.put("tombstones/1_1", b"")

@@ -56,7 +56,7 @@ async def rendered(buckets: Buckets, stage: Stage = Stage.MODERN, failed: Failur
     """Versions and their record, in *incoming*. Returns the configuration."""
     configuration = PLAN.configuration(stage)
     if failed is None:
-        await put(buckets.incoming, *PLAN.variants(IMAGE, stage))
+        await put(buckets.incoming, *PLAN.variant_keys(IMAGE, stage))
     record = Record(stage=stage, configuration=configuration, failed=failed)
     await buckets.incoming.put(record_key(IMAGE, stage), encode_record(record))
     return configuration
@@ -79,7 +79,7 @@ async def test_versions_that_follow_are_announced_once_they_are_public(buckets: 
         assert isinstance(event, ThumbnailsActivated)
         assert (event.subject, event.data.stage, event.data.configuration) == (IMAGE, stage, configuration)
         assert event.data.failed is None
-    for key in (*PLAN.variants(IMAGE, stage), record_key(IMAGE, stage)):
+    for key in (*PLAN.variant_keys(IMAGE, stage), record_key(IMAGE, stage)):
         assert await buckets.active.stat(key) is not None
 
 

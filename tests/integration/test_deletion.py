@@ -179,7 +179,7 @@ async def test_a_deletion_that_cannot_remove_something_says_what_and_removes_the
 async def test_a_store_that_is_away_is_not_asked_for_every_key() -> None:
     site = ClockedSite()
     images = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 400)]
-    site.active.stuck = {key for image in images for key in PLAN.all_known_keys(image)}
+    site.active.stuck = {key for image in images for key in PLAN.keys_by_name(image)}
     for image in images:
         await put(site.active, str(image))
     with pytest.raises(StorageFault, match=r"cannot be removed: active/.* and \d+ more"):

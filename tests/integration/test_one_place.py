@@ -49,7 +49,9 @@ async def one_place(request: pytest.FixtureRequest, s3_buckets: TestBuckets, tmp
 
 
 def record() -> Record:
-    variants = [Variant(key=key, format="jpg", width=1, height=1, bytes=1) for key in PLAN.variants(IMAGE, Stage.BASE)]
+    variants = [
+        Variant(key=key, format="jpg", width=1, height=1, bytes=1) for key in PLAN.variant_keys(IMAGE, Stage.BASE)
+    ]
     return Record(
         configuration=PLAN.configuration(Stage.BASE),
         original=OriginalInfo(key=IMAGE, format="jpg", width=1, height=1, bytes=1, frames=1),
@@ -78,7 +80,7 @@ async def test_nothing_is_lost(
 ) -> None:
     (tmp_path / "upload").write_bytes(b"the only copy")
     await one_place.incoming.put_file(str(IMAGE), tmp_path / "upload", exclusive=exclusive)
-    for key in PLAN.variants(IMAGE, Stage.BASE) | {f"{IMAGE.name}XX.jpg"}:
+    for key in PLAN.variant_keys(IMAGE, Stage.BASE) | {f"{IMAGE.name}XX.jpg"}:
         await one_place.incoming.put(key, b"x")
     await one_place.incoming.put(record_key(IMAGE, Stage.BASE), encode_record(record()))
     before = {entry.key async for entry in one_place.incoming.entries()}

@@ -68,7 +68,7 @@ async def test_all_images_that_owe_modern_formats_are_asked_for(plan: Plan) -> N
     for number in range(10):
         image = ImageKey(f"1475660224_{number}", Format.JPG)
         await active.put(str(image), b"original")
-        for key in plan.variants(image, Stage.BASE):
+        for key in plan.variant_keys(image, Stage.BASE):
             await active.put(key, b"thumbnail")
         record = Record(configuration=plan.configuration(Stage.BASE))
         await active.put(record_key(image, Stage.BASE), encode_record(record))

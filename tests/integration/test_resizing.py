@@ -134,7 +134,7 @@ async def test_an_original_that_is_public_already_gets_its_thumbnails_there(worl
 async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
     crop: str | None, world: World, vhost: VirtualHost
 ) -> None:
-    """The follow-up queue refuses until the retries are exhausted. The base record stays, and what is owed is found."""
+    """The follow-up queue refuses until no retry is left. The base record stays, and a repair does the rest."""
     plan = Plan(parse_sizes(None), modern=(Output(format=Format.WEBP, quality=80),))
     buckets = Buckets(world.incoming, world.active)
     place = world.incoming

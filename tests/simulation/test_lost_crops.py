@@ -27,7 +27,7 @@ def shown(world: World) -> set[str | None]:
     found: set[str | None] = set()
     for stage in Stage:
         record = decode_record(world.active[record_key(IMAGE, stage)])
-        found |= {record.crop, *(world.active[key].decode() for key in PLAN.variants(IMAGE, stage))}
+        found |= {record.crop, *(world.active[key].decode() for key in PLAN.variant_keys(IMAGE, stage))}
     return {None if text == "all" else text for text in found}
 
 
@@ -97,7 +97,7 @@ async def test_everything_dies_with_all_events_and_the_next_start_repairs_the_cr
         assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
 
 
-async def test_the_search_notices_a_crop_that_is_not_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_search_notices_a_crop_that_is_not_pending(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its copy in *incoming*, nothing tells that a crop was never asked for."""
 
     async def in_active_alone(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:

@@ -20,7 +20,7 @@ def nothing_is_lost_or_half_public(world: World) -> Callable[[], None]:
         assert str(IMAGE) in world.incoming or str(IMAGE) in world.active, "lost original"
         for stage in Stage:
             if record_key(IMAGE, stage) in world.active:
-                assert set(world.active) >= PLAN.variants(IMAGE, stage), "record without its thumbnails"
+                assert set(world.active) >= PLAN.variant_keys(IMAGE, stage), "record without its thumbnails"
         if set(world.active) - {str(IMAGE)}:
             assert str(IMAGE) in world.active, "thumbnails public before their original"
 
@@ -67,7 +67,7 @@ async def test_every_order_ends_with_the_crop_that_was_written_last(actors: tupl
         assert set(world.incoming) == set(), f"seed {seed}"
         crop = world.active[IMAGE.crop]
         for stage in Stage:
-            shown = {world.active[key] for key in PLAN.variants(IMAGE, stage)}
+            shown = {world.active[key] for key in PLAN.variant_keys(IMAGE, stage)}
             assert shown == {crop}, f"seed {seed}: {stage} shows {shown}, not {crop!r}"
             record = decode_record(world.active[record_key(IMAGE, stage)])
             assert record.crop == crop.decode(), f"seed {seed}"
@@ -126,7 +126,7 @@ async def test_the_search_notices_a_crop_that_is_not_looked_for(monkeypatch: pyt
         for actor in (world.crop_one, world.activate, world.resize):
             actor()
         await world.run(lambda: None)
-        shown = {world.active.get(key) for key in PLAN.variants(IMAGE, Stage.BASE)}
+        shown = {world.active.get(key) for key in PLAN.variant_keys(IMAGE, Stage.BASE)}
         if shown != {world.active[IMAGE.crop]}:
             return
     pytest.fail("not noticed")

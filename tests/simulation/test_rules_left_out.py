@@ -44,7 +44,7 @@ def the_original_is_deleted_before_it_is_copied(patch: Patch) -> None:
 def the_record_is_looked_for_after_its_variants(patch: Patch) -> None:
     async def copy_stage(image: ImageKey, stage: Stage, _: object, context: PublisherContext, **__: object) -> set[str]:
         buckets = context.buckets
-        public = await moving._copy_all(PLAN.variants(image, stage), buckets)  # noqa: SLF001 - the mutant's steps
+        public = await moving._copy_all(PLAN.variant_keys(image, stage), buckets)  # noqa: SLF001 - the mutant's steps
         if await read_record(buckets.incoming, image, stage) is not None:
             public |= await moving._copy_all({record_key(image, stage)}, buckets)  # noqa: SLF001
         return public

@@ -107,7 +107,7 @@ async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monke
         for actor in ("crop_one", "activate", "resize"):
             getattr(world, actor)()
         await world.run(lambda: None)
-        shown = {world.active[key] for stage in Stage for key in PLAN.variants(IMAGE, stage)}
+        shown = {world.active[key] for stage in Stage for key in PLAN.variant_keys(IMAGE, stage)}
         if shown != {world.active[IMAGE.crop]} or world.incoming:
             return
     pytest.fail("not noticed")

@@ -31,7 +31,7 @@ def what_is_public_stays_whole(world: World) -> Callable[[], None]:
             assert str(IMAGE) in world.active, "lost after a yes"
         for stage in Stage:
             if {str(IMAGE), record_key(IMAGE, stage)} <= set(world.active):
-                assert set(world.active) >= PLAN.variants(IMAGE, stage), "record without its thumbnails"
+                assert set(world.active) >= PLAN.variant_keys(IMAGE, stage), "record without its thumbnails"
 
     return look
 

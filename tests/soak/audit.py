@@ -68,10 +68,10 @@ async def audit_contents(account: Account, buckets: Buckets, plan: Plan) -> list
 
 
 def whole(image: ImageKey, crop: str | None, plan: Plan) -> set[str]:
-    """All keys of the image once nothing is owed to it."""
+    """All keys of the image once there is no pending work on it."""
     keys = {str(image)} | ({image.crop} if crop else set())
     for stage in plan.stages:
-        keys |= plan.variants(image, stage) | {record_key(image, stage)}
+        keys |= plan.variant_keys(image, stage) | {record_key(image, stage)}
     return keys
 
 

@@ -37,7 +37,7 @@ async def run(deployment: Deployment, *command: str, **settings: str) -> Run:
 
 
 async def put(bucket: Storage, *names: str) -> None:
-    """Objects under these keys; a record is one of other settings, so that nothing is owed."""
+    """Objects under these keys; a record is one of other settings, so that there is no pending work."""
     for name in names:
         await bucket.put(name, _CONTENT.get(name[name.rfind(".") :], name.encode()))
 

@@ -35,7 +35,7 @@ from common.storage.image_store import write_tombstone
 from publisher.activation import activate
 from publisher.context import PublisherContext
 from publisher.deletion import delete
-from publisher.errors import ImageExpired, ImageUnknown
+from publisher.errors import ImageUnknown, UploadExpired
 from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
@@ -54,7 +54,9 @@ OTHERS = (
     Plan(parse_sizes(None)[:1]),
 )
 CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
-EVERYTHING = {str(IMAGE)} | {key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variants(IMAGE, stage))}
+EVERYTHING = {str(IMAGE)} | {
+    key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variant_keys(IMAGE, stage))
+}
 SEEDS = seeds(150, 1500)
 FAR = range(5000)  # seeds of a search that ends with the first violation, which a rule that is left out has to bring
 TTL = 3600.0
@@ -267,7 +269,7 @@ class World:
                 task.result()
             except Transient:
                 self.start(handler)
-            except ImageExpired:
+            except UploadExpired:
                 assert self.scheduler.now > TTL
             except ImageUnknown:
                 gone = str(IMAGE) not in self.incoming and str(IMAGE) not in self.active

@@ -37,4 +37,4 @@ IMAGING_SECONDS = Histogram(
 IMAGING_CPU = Counter("image_backend_imaging_cpu_seconds", "CPU seconds of jobs that ended well", ["operation"])
 IMAGING_DEATHS = Counter("image_backend_imaging_worker_deaths", "Decoding processes that died or were killed")
 SWEPT = Counter("image_backend_swept", "What the sweep found and removed, or repaired instead", ["what"])
-REPAIRED = Counter("image_backend_reconciled", "What the reconciler found owed, and repaired", ["debt"])
+REPAIRED = Counter("image_backend_reconciled", "Pending work that was done without an event, by what it was", ["debt"])

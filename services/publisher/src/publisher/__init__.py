@@ -1,1 +1,1 @@
-"""Publisher: activates, edits and deletes images, and repairs what the buckets owe."""
+"""Publisher: activates, edits and deletes images, and does the work whose events were lost."""

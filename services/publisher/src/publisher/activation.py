@@ -19,9 +19,9 @@ from common.messaging.events import ActivatedData, ImageActivated, ThumbnailsAct
 from common.storage.base import Buckets, Entry
 from common.storage.image_store import is_deleted, is_public, read_record
 from publisher.context import PublisherContext
-from publisher.errors import ImageExpired, ImageFailed, ImageUnknown
+from publisher.errors import ImageFailed, ImageUnknown, UploadExpired
 from publisher.moving import copy_original, move_thumbnails
-from publisher.removal import delete_everywhere, known_keys
+from publisher.removal import delete_everywhere, find_known_keys
 
 log = structlog.get_logger()
 
@@ -43,7 +43,7 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
     With a crop, which must lie within the image, its variants are rendered anew to show that part. Returns when the
     image is in *active* and, with a crop, when the broker has confirmed the request to render.
 
-    Raises ImageUnknown, ImageExpired, ImageFailed, and Transient; with a crop that includes BusFault without a broker.
+    Raises ImageUnknown, UploadExpired, ImageFailed, and Transient; with a crop that includes BusFault without a broker.
     """
     state = await _look(image, context.buckets)
     if state.deleted:
@@ -77,11 +77,11 @@ async def _look(image: ImageKey, buckets: Buckets) -> _State:
 
 
 def _check_activatable(image: ImageKey, state: _State, ttl: float) -> None:
-    """Raises ImageExpired or ImageFailed for an image that may not be activated."""
+    """Raises UploadExpired or ImageFailed for an image that may not be activated."""
     if state.private is None:
         return  # unknown, or being moved by another handler: the move finds out
     if state.private.age > ttl:
-        raise ImageExpired(f"{image} was uploaded more than {ttl:g} s ago and not activated in time")
+        raise UploadExpired(f"{image} was uploaded more than {ttl:g} s ago and not activated in time")
     if state.record is not None and state.record.failed is not None:
         raise ImageFailed(f"{image} cannot be shown: {state.record.failed.reason}")
 
@@ -115,7 +115,7 @@ async def _send_request(request: ThumbnailsRequested, crop: Crop | None, context
             await context.bus.publish(request)
     except TimeoutError as error:
         raise BusFault("the broker did not confirm the request for the cropped variants in time") from error
-    await clear_owed_crop(request.subject, crop.geometry.text.encode(), buckets=context.buckets)
+    await remove_pending_crop(request.subject, crop.geometry.text.encode(), buckets=context.buckets)
 
 
 def _unknown(image: ImageKey) -> ImageUnknown:
@@ -131,7 +131,7 @@ async def remove_if_deleted(image: ImageKey, *, context: PublisherContext, moved
     if not await is_deleted(image, buckets=context.buckets):
         return False
     log.info("image was deleted meanwhile: removing what was moved")
-    known = await known_keys(image, buckets=context.buckets, plan=context.plan)
+    known = await find_known_keys(image, buckets=context.buckets, plan=context.plan)
     await delete_everywhere({*moved, *known}, buckets=context.buckets)
     return True
 
@@ -146,7 +146,7 @@ async def write_crop(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:
     await buckets.active.put(image.crop, text)
 
 
-async def read_owed_crop(image: ImageKey, *, buckets: Buckets) -> bytes | None:
+async def read_pending_crop(image: ImageKey, *, buckets: Buckets) -> bytes | None:
     """The copy of the crop in *incoming*, or None. While it is there, no broker may have the request to render."""
     try:
         return await buckets.incoming.get(image.crop)
@@ -154,9 +154,9 @@ async def read_owed_crop(image: ImageKey, *, buckets: Buckets) -> bytes | None:
         return None
 
 
-async def clear_owed_crop(image: ImageKey, requested: bytes, *, buckets: Buckets) -> None:
+async def remove_pending_crop(image: ImageKey, requested: bytes, *, buckets: Buckets) -> None:
     """Remove the copy in *incoming* once the rendering was `requested`, unless another crop was written since."""
-    if await read_owed_crop(image, buckets=buckets) == requested:
+    if await read_pending_crop(image, buckets=buckets) == requested:
         await buckets.incoming.delete(image.crop)
 
 

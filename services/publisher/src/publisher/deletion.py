@@ -19,7 +19,7 @@ from common.messaging.events import ImageDeleted
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.image_store import write_tombstone
-from publisher.removal import delete_everywhere, known_keys, run_limited, unless_away
+from publisher.removal import delete_everywhere, find_known_keys, run_limited, unless_away
 
 log = structlog.get_logger()
 
@@ -68,10 +68,10 @@ async def remove_deleted(*images: ImageKey, buckets: Buckets, plan: Plan, listed
 
     async def find(image: ImageKey) -> None:
         try:
-            keys.update(await known_keys(image, buckets=buckets, plan=plan))
+            keys.update(await find_known_keys(image, buckets=buckets, plan=plan))
         except StorageFault as fault:
             unread.append(fault)
-            keys.update(plan.all_known_keys(image) - {record_key(image, stage) for stage in Stage})
+            keys.update(plan.keys_by_name(image) - {record_key(image, stage) for stage in Stage})
 
     await run_limited(unless_away((partial(find, image) for image in images), unread))
     await delete_everywhere(keys, buckets=buckets)

@@ -7,7 +7,7 @@ class ImageUnknown(Permanent):
     """There is no such image, or it was deleted."""
 
 
-class ImageExpired(Permanent):
+class UploadExpired(Permanent):
     """The image was not activated in time."""
 
 

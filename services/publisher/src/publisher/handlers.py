@@ -55,7 +55,7 @@ async def _is_in_place(event: ThumbnailsReady | ThumbnailsFailed, context: Publi
     if crop is None:
         return False
     shown = event.data.crop
-    if not event.data.tells_crop:
+    if not event.data.has_crop_field:
         record = await read_record(buckets.active, image, Stage.BASE)
         shown = None if record is None else record.crop
     if shown != crop.geometry.text:

@@ -59,7 +59,7 @@ async def move_thumbnails(
     public = {str(image)} if original else set()
     others = set(listed) - {image.crop}
     if await read_crop(buckets.active, image) is not None:
-        await buckets.incoming.delete_all(context.plan.keys(image) | others | public)
+        await buckets.incoming.delete_all(context.plan.rendered_keys(image) | others | public)
         return Moved(others, cropped=True)
     stages = {*context.plan.stages, *([] if late is None else [late])}
     copying = (
@@ -84,7 +84,7 @@ async def _copy_stage(
     record = record or await read_record(buckets.incoming, image, stage)
     if record is None:
         return await _copy_without_record(image, stage, context) if late or stage is Stage.BASE else set()
-    public = await _copy_all(context.plan.variants(image, stage) | _keys(image, record), buckets)
+    public = await _copy_all(context.plan.variant_keys(image, stage) | _keys(image, record), buckets)
     return public | await _copy_all({record_key(image, stage)}, buckets)
 
 
@@ -94,7 +94,7 @@ async def _copy_without_record(image: ImageKey, stage: Stage, context: Publisher
     A public record may lack variants if two renderings with different settings replaced each other's record. One that
     was killed and repeated leaves variants that are public already: those are not copied over the newer ones.
     """
-    active, keys = context.buckets.active, context.plan.variants(image, stage)
+    active, keys = context.buckets.active, context.plan.variant_keys(image, stage)
     record = await read_record(active, image, stage)
     if record is None:
         return await _copy_all(keys, context.buckets)
@@ -129,4 +129,4 @@ async def _copy(key: str, buckets: Buckets) -> bool:
 async def incoming_has_thumbnails(image: ImageKey, *, context: PublisherContext) -> bool:
     """Whether *incoming* has variants or records of the image."""
     incoming = context.buckets.incoming
-    return any(await together(*(incoming.stat(key) for key in context.plan.keys(image))))
+    return any(await together(*(incoming.stat(key) for key in context.plan.rendered_keys(image))))

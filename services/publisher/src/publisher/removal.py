@@ -16,7 +16,7 @@ _AT_ONCE = 32  # calls to the store, of one request or event
 _SHOWN = 5  # keys in a message
 
 
-async def known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[str]:
+async def find_known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[str]:
     """All keys of the image that are known without a listing: by its name, and by its records in both buckets.
 
     What a record lists may be of earlier sizes than today's. Raises StorageFault.
@@ -24,7 +24,7 @@ async def known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[st
     both = (buckets.incoming, buckets.active)
     records = await together(*(read_record(bucket, image, stage) for bucket in both for stage in Stage))
     recorded = {variant.key for record in records if record is not None for variant in record.variants}
-    return plan.all_known_keys(image) | {key for key in recorded if image_name_of(key) == image.name}
+    return plan.keys_by_name(image) | {key for key in recorded if image_name_of(key) == image.name}
 
 
 async def delete_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:

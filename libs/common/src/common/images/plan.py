@@ -57,18 +57,18 @@ class Plan:
             made_of.append(crop.model_dump(mode="json"))
         return hashlib.sha256(json.dumps([RECIPE, *made_of], sort_keys=True).encode()).hexdigest()[:16]
 
-    def variants(self, image: ImageKey, stage: Stage) -> set[str]:
+    def variant_keys(self, image: ImageKey, stage: Stage) -> set[str]:
         """The keys of the stage's variants."""
         outputs = self.outputs(image, stage)
         return {image.variant(size.suffix, output.format) for size in self.sizes for output in outputs}
 
-    def keys(self, image: ImageKey) -> set[str]:
+    def rendered_keys(self, image: ImageKey) -> set[str]:
         """All keys that rendering may have written, today or while other formats were set: variants and records."""
         endings = (image.variant_format, *MODERN_FORMATS)
         variants = {image.variant(size.suffix, ending) for size in self.sizes for ending in endings}
         return variants | {record_key(image, stage) for stage in Stage}
 
-    def all_known_keys(self, image: ImageKey) -> set[str]:
+    def keys_by_name(self, image: ImageKey) -> set[str]:
         """All keys that follow from the image's name alone: originals, variants, records and crop.
 
         They include every format, because an SVG and its rasterised version of old have one name; the suffixes of

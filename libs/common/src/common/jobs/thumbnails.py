@@ -80,9 +80,9 @@ class Thumbnails:
         return any(record is not None and record.damaged for record in records)
 
     async def forget(self, image: ImageKey, stages: Sequence[Stage], *, made: bool) -> None:
-        """Remove records that say that nothing is owed: of what was given up and, if told so, of what was `made`.
+        """Remove records that say that nothing is to be made: of what was given up and, if told so, of what was `made`.
 
-        A stage without its record is owed. So it is rendered again, even should all events be lost.
+        A stage without its record is pending work. So it is rendered again, even should all events be lost.
         """
         for stage in stages:
             record = await self._record(image, stage)

@@ -1,6 +1,6 @@
 """The bus inside one process, for the embedded default: it behaves like `rabbit`, and needs no server.
 
-Messages are lost with the process. The buckets are the truth: when it starts, the publisher repairs what they owe.
+Messages are lost with the process. The buckets are the truth: when it starts, the publisher does the pending work.
 """
 
 import asyncio

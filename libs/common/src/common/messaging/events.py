@@ -38,7 +38,7 @@ class LaneData(Data):
 
 
 class RequestData(LaneData):
-    """The payload of a request: which stage's variants are owed."""
+    """The payload of a request: which stage's variants are to be made."""
 
     stage: Stage = Stage.BASE
 
@@ -51,7 +51,7 @@ class StageData(Data):
     crop: str | None = None
 
     @property
-    def tells_crop(self) -> bool:
+    def has_crop_field(self) -> bool:
         """Whether the sender knew of the field: resizers of earlier versions do not tell what they have rendered."""
         return "crop" in self.model_fields_set
 
@@ -85,7 +85,7 @@ class _Event(BaseModel):
 
 
 class ImageUploaded(_Event):
-    """An original is stored; its variants are owed."""
+    """An original is stored; its variants are to be made."""
 
     type: Literal["ImageUploaded"] = "ImageUploaded"
     dataschema: Literal["urn:image-backend:ImageUploaded:1"] = "urn:image-backend:ImageUploaded:1"
@@ -93,7 +93,7 @@ class ImageUploaded(_Event):
 
 
 class ThumbnailsRequested(_Event):
-    """The buckets owe a stage's variants for an original that was stored earlier."""
+    """A stage's variants are to be made of an original that was stored earlier."""
 
     type: Literal["ThumbnailsRequested"] = "ThumbnailsRequested"
     dataschema: Literal["urn:image-backend:ThumbnailsRequested:1"] = "urn:image-backend:ThumbnailsRequested:1"

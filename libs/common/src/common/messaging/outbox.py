@@ -1,7 +1,7 @@
 """Events that wait in memory until the broker takes them. What they tell of is already in the buckets.
 
 The caller waits for at most a second, and does not fail when the broker is away. An event that was not confirmed by
-then is sent again, under the same id, until it is. A crash loses it; the reconciler then repairs what the buckets owe
+then is sent again, under the same id, until it is. A crash loses it; the reconciler then does the pending work
 (docs/bucket-protocol.md#store-before-publish).
 """
 

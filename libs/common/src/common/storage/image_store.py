@@ -113,5 +113,5 @@ async def wait_for_record(
 
 async def delete_rendered(image: ImageKey, *, buckets: Buckets, plan: Plan) -> None:
     """Remove the plan's variants and all records from both buckets. The original stays. Raises StorageFault."""
-    keys = plan.keys(image)
+    keys = plan.rendered_keys(image)
     await together(*(bucket.delete_all(keys) for bucket in (buckets.incoming, buckets.active)))

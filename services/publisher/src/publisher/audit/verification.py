@@ -98,8 +98,8 @@ class Verification:
         if kind is FindingClass.OTHER_CROP:
             return await stage_of_other_crop(image, buckets=self.buckets, plan=self.plan)
         beside = [bucket for _, bucket in self._places() if await bucket.stat(str(image)) is not None]
-        owed = [await missing_stage(image, bucket, plan=self.plan) for bucket in beside]
-        return owed[0] if owed and None not in owed else None
+        missing = [await missing_stage(image, bucket, plan=self.plan) for bucket in beside]
+        return missing[0] if missing and None not in missing else None
 
     async def _present(self, possible: PossibleFinding) -> list[str]:
         """Which of the objects are still there; of a move, which are still in *incoming*."""

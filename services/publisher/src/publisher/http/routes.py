@@ -15,10 +15,10 @@ from publisher.activation import activate
 from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete
 from publisher.edits import check_crop, recrop_image, rotate_image
-from publisher.errors import EditImpossible, ImageExpired, ImageFailed, ImageUnknown
+from publisher.errors import EditImpossible, ImageFailed, ImageUnknown, UploadExpired
 from publisher.http import requests
 
-_STATUS = {ImageUnknown: 404, ImageExpired: 410, ImageFailed: 422, EditImpossible: 400}
+_STATUS = {ImageUnknown: 404, UploadExpired: 410, ImageFailed: 422, EditImpossible: 400}
 
 # Anybody may have uploaded what is public, and an SVG can contain script.
 _DISTRUST = {
@@ -126,7 +126,7 @@ def _guarded(secret: str, call: Call) -> Handler:
         requests.check_secret(request.headers.getall("Authorization", []), given, secret)
         try:
             return await call(request, given)
-        except (ImageUnknown, ImageExpired, ImageFailed, EditImpossible) as error:
+        except (ImageUnknown, UploadExpired, ImageFailed, EditImpossible) as error:
             raise RequestRefused(_STATUS[type(error)], str(error)) from error
 
     return handler

@@ -1,4 +1,4 @@
-"""Repairing what the buckets owe because an event was lost (docs/bucket-protocol.md#no-storms).
+"""Doing the pending work whose event was lost (docs/bucket-protocol.md#no-storms).
 
 The reconciler looks only at *incoming*, at images of some age, and only while the live queue is empty. What it does is
 decided by a fresh look at the buckets, at the tombstone first (docs/bucket-protocol.md#decide-by-a-fresh-look). Neither
@@ -42,7 +42,7 @@ _POLL = 0.5  # seconds between looks at the queue
 
 
 class Reconciler:
-    """Looks every `interval` seconds for images older than `after` seconds that something is owed to.
+    """Looks every `interval` seconds for images older than `after` seconds that have pending work.
 
     With `repair_all_at_start` it first repairs everything in both buckets, of any age.
     `temporary` is the folder for the list of a large bucket.
@@ -71,7 +71,7 @@ class Reconciler:
             await self.repair_incoming()
 
     async def repair_everything(self) -> bool:
-        """Repair all that both buckets owe; no other process may use them. Returns whether all of it is repaired."""
+        """Do all pending work in both buckets; no other process may use them. Returns whether all of it is done."""
         self._follow_up_waits = False
         incoming = list_images(self._buckets.incoming.entries(), self._temporary)
         active = list_images(self._buckets.active.entries(), self._temporary)
@@ -93,7 +93,7 @@ class Reconciler:
         return repaired
 
     async def repair_incoming(self) -> None:
-        """Repair what *incoming* owes, while the live queue is empty."""
+        """Do the pending work in *incoming*, while the live queue is empty."""
         now = time.monotonic()
         self._requested = {request: when for request, when in self._requested.items() if now - when < self._after}
         try:
@@ -134,7 +134,7 @@ class Reconciler:
         if all(record_key(image, stage) in found.others for stage in plan.stages):
             return
         untouched = found.age > self._context.ttl
-        if untouched and plan.variants(image, Stage.BASE) <= found.others:
+        if untouched and plan.variant_keys(image, Stage.BASE) <= found.others:
             return  # rendered by an old backend, which wrote no records, or before the modern formats were wanted
         if not await is_deleted(image, buckets=self._buckets):
             await self._request_missing_stage(image, self._buckets.active)
@@ -144,7 +144,7 @@ class Reconciler:
         await tombstones.finish(found, left, buckets=self._buckets, plan=self._context.plan, after=GRACE)
 
     async def _wait_for_room(self) -> None:
-        """Return once few requests wait, so that a queue never holds more than some of what is owed."""
+        """Return once few requests wait, so that a queue never holds more than some of the pending work."""
         queues = (RESIZER_LIVE, RESIZER_FOLLOW_UP)
         # A bus tells how many wait. It does not tell when that changes.
         while any([await self._bus.depth(queue) >= _MOST_WAITING for queue in queues]):  # noqa: ASYNC110 - see above

@@ -1,4 +1,4 @@
-"""The repairs: how to do what the buckets owe (docs/bucket-protocol.md#what-the-buckets-can-owe)."""
+"""The repairs: how pending work is done without an event (docs/bucket-protocol.md#pending-work)."""
 
 from collections.abc import Collection, Iterable
 
@@ -12,7 +12,7 @@ from common.messaging.bus import Bus
 from common.messaging.events import ActivatedData, ImageActivated, Lane, RequestData, ThumbnailsRequested
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import is_public, read_crop, read_record
-from publisher.activation import announce_thumbnails, clear_owed_crop, read_owed_crop, remove_if_deleted
+from publisher.activation import announce_thumbnails, read_pending_crop, remove_if_deleted, remove_pending_crop
 from publisher.context import PublisherContext
 from publisher.deletion import remove_deleted
 from publisher.moving import copy_original, move_thumbnails
@@ -25,10 +25,10 @@ def key_of_any_format(name: str) -> ImageKey:
     return ImageKey(name, Format.JPG)
 
 
-def orphan_keys(name: str, plan: Plan) -> set[str]:
+def keys_besides_original(name: str, plan: Plan) -> set[str]:
     """All keys that an image of this name may have besides its original, whatever its format."""
     images = [ImageKey(name, ending) for ending in ORIGINALS]
-    return {key_of_any_format(name).crop} | {key for image in images for key in plan.keys(image)}
+    return {key_of_any_format(name).crop} | {key for image in images for key in plan.rendered_keys(image)}
 
 
 async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Buckets, plan: Plan) -> None:
@@ -44,15 +44,15 @@ async def finish_move(image: ImageKey, others: Collection[str], *, context: Publ
     """
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = context.buckets
-    owed = await read_owed_crop(image, buckets=buckets) if image.crop in others else None
+    pending = await read_pending_crop(image, buckets=buckets) if image.crop in others else None
     cut_off = await buckets.incoming.stat(str(image)) is not None
     if not await is_public(image, buckets=buckets):
         await copy_original(image, buckets=buckets)
     moved = await move_thumbnails(image, context=context, listed=others, original=True)
     if moved.cropped:
         await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
-    if owed is not None:
-        await clear_owed_crop(image, owed, buckets=buckets)
+    if pending is not None:
+        await remove_pending_crop(image, pending, buckets=buckets)
     deleted = await remove_if_deleted(image, context=context, moved=moved.keys)
     if cut_off and not deleted:
         await context.outbox.send(ImageActivated(source="/publisher", subject=image))
@@ -76,7 +76,7 @@ async def remove_private_orphans(name: str, listed: set[str], *, buckets: Bucket
     What is in *active* is removed, too, only if there is a crop: a rendering of a cropped image writes there even if
     nobody ever activated it. Other public orphans stay (docs/bucket-protocol.md#public-orphans-are-reported).
     """
-    keys = listed | orphan_keys(name, plan)
+    keys = listed | keys_besides_original(name, plan)
     if await buckets.active.stat(key_of_any_format(name).crop) is not None:
         await remove_orphans(keys, buckets=buckets)
         return
@@ -102,7 +102,7 @@ async def remove_orphans(keys: Iterable[str], *, buckets: Buckets) -> None:
 
 
 async def missing_stage(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage | None:
-    """The first stage that has no record beside the original. After a failure nothing is owed."""
+    """The first stage that has no record beside the original. After a failure none is missing."""
     for stage in plan.stages:
         record = await read_record(bucket, image, stage)
         if record is None:
@@ -134,5 +134,5 @@ async def request_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, bus: 
     _count("thumbnails")
 
 
-def _count(debt: str) -> None:
-    metrics.REPAIRED.labels(debt).inc()
+def _count(work: str) -> None:
+    metrics.REPAIRED.labels(work).inc()
