@@ -9,6 +9,7 @@ from tests.support.deployment import keys
 from tests.support.memory import MemoryStorage
 from tests.support.s3 import TestBuckets
 
+from common import metrics
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.sizes import parse_sizes
@@ -75,6 +76,24 @@ async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
     assert {(await sweeping.process(item)).result for item in candidates} == {Result.SKIPPED}
     assert set(incoming.objects) == {str(IMAGE), IMAGE.variant("BI")}
     assert set(active.objects) == {IMAGE.crop}
+
+
+@pytest.mark.parametrize("cropped", [False, True])
+@pytest.mark.parametrize(("original", "counted"), [(True, 0), (False, 1)])
+async def test_orphans_are_counted_as_a_repair_and_expired_uploads_are_not(
+    *, original: bool, counted: int, cropped: bool
+) -> None:
+    incoming, active = MemoryStorage(lambda: 0.0), MemoryStorage(lambda: 0.0)
+    await put(incoming, IMAGE.variant("BI"), *([str(IMAGE)] if original else []))
+    await put(active, *([IMAGE.crop] if cropped else []))
+    for written in incoming._written:  # noqa: SLF001
+        incoming._written[written] = -3600.0  # noqa: SLF001
+    orphans = metrics.REPAIRED.labels("leftovers")._value  # noqa: SLF001
+    before = orphans.get()
+    await sweep(Buckets(incoming, active))
+    assert not incoming.objects
+    assert not active.objects
+    assert orphans.get() - before == counted
 
 
 async def test_a_lock_is_kept_while_it_is_held_and_left_to_whom_it_was_taken_by(

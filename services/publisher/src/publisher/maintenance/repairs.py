@@ -71,6 +71,12 @@ async def _announce_all_thumbnails(image: ImageKey, context: PublisherContext) -
 
 
 async def remove_private_orphans(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
+    """The same as `remove_without_original`, counted as a repair."""
+    await remove_without_original(name, listed, buckets=buckets, plan=plan)
+    _count("leftovers")
+
+
+async def remove_without_original(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
     """Remove what is left in *incoming* of an image whose original is in neither bucket.
 
     What is in *active* is removed, too, only if there is a crop: a rendering of a cropped image writes there even if
@@ -78,19 +84,21 @@ async def remove_private_orphans(name: str, listed: set[str], *, buckets: Bucket
     """
     keys = listed | keys_besides_original(name, plan)
     if await buckets.active.stat(key_of_any_format(name).crop) is not None:
-        await remove_orphans(keys, buckets=buckets)
+        await _remove_from_both(keys, buckets)
         return
-    log.info("removing orphans", keys=sorted(keys))
+    log.info("removing what has no original", keys=sorted(keys))
     await buckets.incoming.delete_all(keys)
-    _count("leftovers")
 
 
 async def remove_orphans(keys: Iterable[str], *, buckets: Buckets) -> None:
-    """Remove what is left of an image whose original is in neither bucket.
+    """Remove these keys of an image whose original is in neither bucket, from both buckets; counted as a repair."""
+    await _remove_from_both(keys, buckets)
+    _count("leftovers")
 
-    The order leaves something by which the rest is found after a kill: a crop, or what is in *incoming*.
-    """
-    log.info("removing orphans", keys=sorted(keys))
+
+async def _remove_from_both(keys: Iterable[str], buckets: Buckets) -> None:
+    """The order leaves something by which the rest is found after a kill: a crop, or what is in *incoming*."""
+    log.info("removing what has no original", keys=sorted(keys))
     crops = {key for key in keys if key.endswith(CROP)}
     for bucket, some in (
         (buckets.active, set(keys) - crops),
@@ -98,7 +106,6 @@ async def remove_orphans(keys: Iterable[str], *, buckets: Buckets) -> None:
         (buckets.incoming, set(keys)),
     ):
         await bucket.delete_all(some)
-    _count("leftovers")
 
 
 async def missing_stage(image: ImageKey, bucket: Storage, *, plan: Plan) -> Stage | None:

@@ -28,6 +28,7 @@ from publisher.maintenance.repairs import (
     key_of_any_format,
     remove_orphans,
     remove_private_orphans,
+    remove_without_original,
 )
 
 log = structlog.get_logger()
@@ -174,7 +175,7 @@ class Sweep:
         # Another format may have the same name. And an activation may have copied the original just before.
         if await find_original(found.name, buckets=self._buckets) is None:
             plan = self.context.plan
-            await remove_private_orphans(found.name, found.others, buckets=self._buckets, plan=plan)
+            await remove_without_original(found.name, found.others, buckets=self._buckets, plan=plan)
         elif await is_public(image, buckets=self._buckets):
             await self._finish_move(found)
             return
