@@ -47,7 +47,7 @@ async def _peaks(path: Path, workers: int) -> list[float]:
     async with Pool.open(workers, Limits()) as pool:
         renderer = Renderer(pool, Plan(parse_sizes(None)))
         watching = asyncio.create_task(_watch(most))
-        await asyncio.gather(*(renderer.render(path, image, Stage.BASE) for _ in range(workers)))
+        await asyncio.gather(*(renderer.render_stage(path, image, Stage.BASE) for _ in range(workers)))
         watching.cancel()
     return [kilobytes / 1024 for kilobytes in most.values()]
 

@@ -1,11 +1,13 @@
 """Memory stays bounded: images that have to be decoded whole are rendered one at a time."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pyvips
 from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import opened, photo
@@ -29,25 +31,26 @@ from resizer.thumbnails import ResizerContext
 
 
 class WatchedPool:
-    """The real pool, and how many images it has rendered at once."""
+    """The real pool, and how many jobs of each operation it has had at once."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
         self.limits = pool.limits
-        self.now = self.most = 0
+        self.now: Counter[str] = Counter()
+        self.most: Counter[str] = Counter()
 
     async def run(self, operation: Callable[..., Any], job: Any, result: Any, original: Path) -> Any:
-        renders = operation.__name__ == "render"
-        self.now += renders
-        self.most = max(self.most, self.now)
+        name = operation.__name__
+        self.now[name] += 1
+        self.most[name] = max(self.most[name], self.now[name])
         try:
             return await self._pool.run(operation, job, result, original)
         finally:
-            self.now -= renders
+            self.now[name] -= 1
 
 
-async def most_at_once(data: bytes) -> int:
-    """How many of three such images are rendered at once."""
+async def most_at_once(data: bytes) -> Counter[str]:
+    """How many jobs of each operation run at once for three such images."""
     incoming = MemoryStorage()
     keys = [ImageKey.parse(f"1475660224_{number}.jpg") for number in range(3)]
     for key in keys:
@@ -60,7 +63,7 @@ async def most_at_once(data: bytes) -> int:
         events = [ImageUploaded(source="/test", subject=key) for key in keys]
         await asyncio.gather(*(image_uploaded(event, context=resizing) for event in events))
     assert len(incoming.objects) == 3 * 5
-    most: int = watched.most
+    most: Counter[str] = watched.most
     return most
 
 
@@ -106,5 +109,12 @@ async def test_waiting_for_a_turn_holds_no_slot_of_uploads(tmp_path: Path, monke
 
 async def test_large_progressive_images_one_at_a_time() -> None:
     image = opened(photo(4800, 3600))
-    assert await most_at_once(image.jpegsave_buffer(Q=90, interlace=True)) == 1
-    assert await most_at_once(image.jpegsave_buffer(Q=90)) == 3
+    assert (await most_at_once(image.jpegsave_buffer(Q=90, interlace=True)))["render"] == 1
+    assert await most_at_once(image.jpegsave_buffer(Q=90)) == {"render_unless_heavy": 3}
+
+
+@pytest.mark.parametrize("save", ["jpegsave_buffer", "pngsave_buffer"])
+async def test_large_images_in_small_files_one_at_a_time(save: str) -> None:
+    data = getattr(pyvips.Image.black(4800, 3600, bands=3), save)(interlace=True)
+    assert len(data) < 1 << 20
+    assert (await most_at_once(data))["render"] == 1

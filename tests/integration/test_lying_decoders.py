@@ -20,7 +20,7 @@ from common.sandbox.protocol import Limits, Reply
 from common.storage.base import Buckets
 from publisher.activation import activate
 from publisher.context import PublisherContext
-from resizer.operations.render import Made, Rendered
+from resizer.operations.render import Made, Rendered, RenderedUnlessHeavy
 from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_1.jpg")
@@ -34,9 +34,10 @@ class Liar:
     limits = Limits()
 
     def __init__(self, variants: list[dict[str, Any]], blobs: int) -> None:
-        self.answer = Rendered(variants=[Made(**variant) for variant in variants], **RENDERED), [b"x"] * blobs
+        rendered = Rendered(variants=[Made(**variant) for variant in variants], **RENDERED)
+        self.answer = RenderedUnlessHeavy(rendered=rendered), [b"x"] * blobs
 
-    async def run(self, *_: object) -> tuple[Rendered, list[bytes]]:
+    async def run(self, *_: object) -> tuple[RenderedUnlessHeavy, list[bytes]]:
         return self.answer
 
 
@@ -59,7 +60,7 @@ async def test_variants_that_nobody_asked_for_are_not_taken(
     (tmp_path / "original").write_bytes(b"original")
     pool: Any = Liar(variants, blobs)
     with pytest.raises(ImageError, match="makes no sense") as lie:
-        await Renderer(pool, PLAN).render(tmp_path / "original", IMAGE, Stage.BASE)
+        await Renderer(pool, PLAN).render_stage(tmp_path / "original", IMAGE, Stage.BASE)
     assert lie.value.fault is FailureClass.CRASHED
 
 
@@ -67,7 +68,7 @@ async def test_variants_that_nobody_asked_for_are_not_taken(
 async def test_variants_that_a_format_cannot_hold_may_be_missing(some: list[dict[str, Any]], tmp_path: Path) -> None:
     (tmp_path / "original").write_bytes(b"original")
     pool: Any = Liar(some, len(some))
-    record, _ = await Renderer(pool, PLAN).render(tmp_path / "original", IMAGE, Stage.BASE)
+    record, _ = await Renderer(pool, PLAN).render_stage(tmp_path / "original", IMAGE, Stage.BASE)
     assert [variant.key for variant in record.variants] == [f"1475660224_1{one['suffix']}.jpg" for one in some]
 
 

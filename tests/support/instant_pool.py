@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from common.sandbox.protocol import Limits
-from resizer.operations.render import Made, Rendered, RenderJob
+from resizer.operations.render import Made, Rendered, RenderedUnlessHeavy, RenderJob
 
 
 class InstantPool:
@@ -11,7 +11,7 @@ class InstantPool:
 
     limits = Limits()
 
-    async def run(self, _: object, job: RenderJob, __: object, ___: Path) -> tuple[Rendered, list[bytes]]:
+    async def run(self, _: object, job: RenderJob, __: object, ___: Path) -> tuple[RenderedUnlessHeavy, list[bytes]]:
         made = [
             Made(suffix=size.suffix, format=output.format, width=1, height=1)
             for size in job.sizes
@@ -19,4 +19,4 @@ class InstantPool:
         ]
         rendered = Rendered(width=1, height=1, frames=1, variants=made, damaged=False, thumbhash="", colour="#000000")
         shown = "all" if job.crop is None else job.crop.geometry.text
-        return rendered, [shown.encode()] * len(made)
+        return RenderedUnlessHeavy(rendered=rendered), [shown.encode()] * len(made)

@@ -47,7 +47,7 @@ class Estimate:
             for image in sample:
                 try:
                     async with active.as_file(str(image)) as path:
-                        await renderer.render(path, image, stage, await read_crop(active, image))
+                        await renderer.render_stage(path, image, stage, await read_crop(active, image))
                 except (Defect, ImageError, NoSuchKey):  # it cannot be rendered, or was deleted meanwhile
                     continue
                 rendered += 1

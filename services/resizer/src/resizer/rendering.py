@@ -11,12 +11,9 @@ from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import OriginalInfo, Record, Stage, Variant
 from common.images.sizes import Crop
-from common.imaging.probe import Header, probe
 from common.sandbox.pool import Pool
-from common.sandbox.protocol import Job
-from resizer.operations.render import Rendered, RenderJob, render
+from resizer.operations.render import Rendered, RenderedUnlessHeavy, RenderJob, render, render_unless_heavy
 
-_LARGE = 1 << 20  # bytes
 _MOST_KNOWN = 10_000  # images; one that is forgotten is fetched once more in vain
 _NOT_YET = "another large progressive or interlaced image is being rendered"
 
@@ -35,7 +32,7 @@ class Renderer:
     patience: float | None = None
     _postponed: set[ImageKey] = field(default_factory=set)
 
-    async def render(
+    async def render_stage(
         self, path: Path, image: ImageKey, stage: Stage, crop: Crop | None = None
     ) -> tuple[Record, list[bytes]]:
         """The stage's record, and its variants' bytes in the order of the record.
@@ -45,12 +42,11 @@ class Renderer:
         size = (await asyncio.to_thread(path.stat)).st_size
         outputs = self.plan.outputs(image, stage)
         job = RenderJob(limits=self.pool.limits, sizes=self.plan.sizes, outputs=outputs, crop=crop)
-        # Only a large file can hold a heavy image, and the look into its header costs a millisecond.
-        if size > _LARGE and await self._is_heavy(path):
+        unless_heavy, blobs = await self.pool.run(render_unless_heavy, job, RenderedUnlessHeavy, path)
+        rendered = unless_heavy.rendered
+        if rendered is None:
             async with self._turn(image):
                 rendered, blobs = await self.pool.run(render, job, Rendered, path)
-        else:
-            rendered, blobs = await self.pool.run(render, job, Rendered, path)
         _check_variants(rendered, blobs, job)
         variants = tuple(
             Variant(
@@ -97,10 +93,6 @@ class Renderer:
             yield
         finally:
             self.heavy.release()
-
-    async def _is_heavy(self, path: Path) -> bool:
-        header, _ = await self.pool.run(probe, Job(limits=self.pool.limits), Header, path)
-        return header.heavy
 
 
 def _check_variants(rendered: Rendered, blobs: list[bytes], job: RenderJob) -> None:

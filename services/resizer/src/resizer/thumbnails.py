@@ -130,7 +130,7 @@ async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | N
     try:
         context.renderer.check_turn(image)
         async with bucket.as_file(str(image)) as path:
-            record, blobs = await context.renderer.render(path, image, stage, crop)
+            record, blobs = await context.renderer.render_stage(path, image, stage, crop)
     except ImageError as error:
         log.warning("the image cannot be rendered", stage=stage, fault=error.fault, reason=error.reason)
         record = _failed(stage, crop, Failure(fault=error.fault, reason=error.reason), context)

@@ -5,6 +5,7 @@ takes calls on standard input and answers on standard output until the input end
 because a descriptor of the original comes with a call.
 """
 
+import fcntl
 import importlib
 import mmap
 import os
@@ -13,6 +14,7 @@ import socket
 import sys
 import time
 import traceback
+from contextlib import suppress
 
 import pyvips
 
@@ -21,11 +23,15 @@ from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import LENGTH, MAX_REASON, MAX_TRACE, OPERATIONS, Call, Hello, Original, Reply, pack
 from common.sandbox.walls import confine
 
+_PIPE = 1 << 20  # bytes; through Linux's 64 KB a photo's variants go in ten turns, each of which wakes both processes
+
 
 def main() -> None:
     """Serve calls until standard input ends."""
     calls = socket.socket(fileno=os.dup(0))
     replies = os.fdopen(os.dup(1), "wb")
+    with suppress(OSError):  # a user's pipes may have so much memory, and no more
+        fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, _PIPE)
     # What a library prints must neither end up between the replies nor in the log: a stranger's image chose the words.
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)

@@ -11,7 +11,7 @@ from common.images.geometry import Box
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Crop, Size
-from common.imaging.probe import header
+from common.imaging.probe import Header, header
 from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import MAX_SIDE, Job, Original, operation
 from resizer.operations.animate import animate, animation_preview
@@ -53,6 +53,12 @@ class Rendered(BaseModel):
     colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 
 
+class RenderedUnlessHeavy(BaseModel):
+    """All variants; None of a heavy image."""
+
+    rendered: Rendered | None
+
+
 @operation
 def render(job: RenderJob, data: Original) -> tuple[Rendered, list[bytes]]:
     """The operation: for each size one blob for each output that can hold it, in the order of `variants`.
@@ -60,6 +66,24 @@ def render(job: RenderJob, data: Original) -> tuple[Rendered, list[bytes]]:
     Raises ImageError, pyvips.Error.
     """
     found, _ = header(data, job.limits)
+    return _render(job, data, found)
+
+
+@operation
+def render_unless_heavy(job: RenderJob, data: Original) -> tuple[RenderedUnlessHeavy, list[bytes]]:
+    """The operation `render`, but of a heavy image the header alone is read: it has to wait for its turn.
+
+    A job for the header alone would cost each image a millisecond in the decoding process and one around it.
+    Raises ImageError, pyvips.Error.
+    """
+    found, _ = header(data, job.limits)
+    if found.heavy:
+        return RenderedUnlessHeavy(rendered=None), []
+    rendered, blobs = _render(job, data, found)
+    return RenderedUnlessHeavy(rendered=rendered), blobs
+
+
+def _render(job: RenderJob, data: Original, found: Header) -> tuple[Rendered, list[bytes]]:
     width, height = found.upright_width, found.upright_height
     opaque = all(output.format is Format.JPG for output in job.outputs)
     box = Box(0, 0, width, height) if job.crop is None else job.crop.box(width, height)
