@@ -50,9 +50,9 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
         await remove_if_deleted(image, context=context)
         raise ImageUnknown(f"{image} was deleted")
     if not state.public:
-        _check_activatable(image, state, context.ttl)
+        await _check_activatable(image, state, context)
     if crop is not None:
-        await _store_crop(image, crop, state, context)
+        await _store_crop(image, crop, context)
     if not state.public:
         await _copy_original(image, context)
     moved = await move_thumbnails(image, context=context, base=state.record, original=True)
@@ -76,33 +76,32 @@ async def _look(image: ImageKey, buckets: Buckets) -> _State:
     )
 
 
-def _check_activatable(image: ImageKey, state: _State, ttl: float) -> None:
-    """Raises UploadExpired or ImageFailed for an image that may not be activated."""
+async def _check_activatable(image: ImageKey, state: _State, context: PublisherContext) -> None:
+    """Raises ImageUnknown, UploadExpired or ImageFailed for an image that may not be activated."""
     if state.private is None:
-        return  # unknown, or being moved by another handler: the move finds out
-    if state.private.age > ttl:
-        raise UploadExpired(f"{image} was uploaded more than {ttl:g} s ago and not activated in time")
+        if not await is_public(image, buckets=context.buckets):  # else another handler has moved it since
+            raise ImageUnknown(f"{image} is not known: expected the name that an upload was answered with")
+        return
+    if state.private.age > context.ttl:
+        raise UploadExpired(f"{image} was uploaded more than {context.ttl:g} s ago and not activated in time")
     if state.record is not None and state.record.failed is not None:
         raise ImageFailed(f"{image} cannot be shown: {state.record.failed.reason}")
 
 
-async def _store_crop(image: ImageKey, crop: Crop, state: _State, context: PublisherContext) -> None:
-    buckets = context.buckets
-    # Images of one name and different formats share one crop: it is written only if this image exists.
-    if not state.public and state.private is None and not await is_public(image, buckets=buckets):
-        raise _unknown(image)
+async def _store_crop(image: ImageKey, crop: Crop, context: PublisherContext) -> None:
+    """Write the crop of an image that exists: images of one name and different formats share one crop."""
     if (trouble := context.bus.trouble()) is not None:
         raise BusFault(f"the variants that show the crop cannot be requested: {trouble}")
-    await write_crop(image, crop, buckets=buckets)
+    await write_crop(image, crop, buckets=context.buckets)
 
 
 async def _copy_original(image: ImageKey, context: PublisherContext) -> None:
     try:
         await copy_original(image, buckets=context.buckets)
-    except NoSuchKey as error:  # unknown, or moved by another handler since
+    except NoSuchKey as error:  # another handler has moved it since, or it was deleted
         if not await is_public(image, buckets=context.buckets):
             await remove_if_deleted(image, context=context)
-            raise _unknown(image) from error
+            raise ImageUnknown(f"{image} is gone: it was deleted or removed meanwhile") from error
 
 
 async def _send_request(request: ThumbnailsRequested, crop: Crop | None, context: PublisherContext) -> None:
@@ -116,10 +115,6 @@ async def _send_request(request: ThumbnailsRequested, crop: Crop | None, context
     except TimeoutError as error:
         raise BusFault("the broker did not confirm the request for the cropped variants in time") from error
     await remove_pending_crop(request.subject, crop.geometry.text.encode(), buckets=context.buckets)
-
-
-def _unknown(image: ImageKey) -> ImageUnknown:
-    return ImageUnknown(f"{image} is not known: expected the name that an upload was answered with")
 
 
 async def remove_if_deleted(image: ImageKey, *, context: PublisherContext, moved: Iterable[str] = ()) -> bool:

@@ -149,7 +149,7 @@ async def _publish_copy(
         async with asyncio.timeout(_CONFIRM):
             await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
         async with asyncio.timeout(context.patience):
-            await _wait_for_thumbnails(new, crop, active)
+            await _wait_until_rendered(new, crop, active)
     except TimeoutError as error:
         raise Transient("its thumbnails were not made in time") from error
     return new
@@ -163,8 +163,8 @@ async def _store_original(image_format: Format, path: Path, active: Storage) -> 
             return new
 
 
-async def _wait_for_thumbnails(image: ImageKey, crop: Crop | None, active: Storage) -> None:
-    """Return once the thumbnails show the crop, or all of the image where there is none. Raises ImageFailed."""
+async def _wait_until_rendered(image: ImageKey, crop: Crop | None, active: Storage) -> None:
+    """Return once the base variants show the crop, or all of the image where there is none. Raises ImageFailed."""
     shown = None if crop is None else crop.geometry.text
 
     def is_wanted(record: Record) -> bool:

@@ -30,6 +30,23 @@ Given = dict[str, object]
 Call = Callable[[web.Request, Given], Awaitable[web.Response]]
 
 
+def _guarded(secret: str, call: Call) -> Handler:
+    """The handler of a call with a secret: it reads the body, checks the secret, and then calls.
+
+    What the call raises becomes the status of _STATUS. Every other exception is translated by `common/http/app.py`.
+    """
+
+    async def handler(request: web.Request) -> web.Response:
+        given = await fields(request)
+        requests.check_secret(request.headers.getall("Authorization", []), given, secret)
+        try:
+            return await call(request, given)
+        except (ImageUnknown, UploadExpired, ImageFailed, EditImpossible) as error:
+            raise RequestRefused(_STATUS[type(error)], str(error)) from error
+
+    return handler
+
+
 def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
     """The handler of `POST /publish`: 200 once the image is public.
 
@@ -116,20 +133,6 @@ def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
         return web.FileResponse(path, headers=headers)
 
     return active
-
-
-def _guarded(secret: str, call: Call) -> Handler:
-    """Read the body, check the secret, then call; what the call raises becomes the answer."""
-
-    async def handler(request: web.Request) -> web.Response:
-        given = await fields(request)
-        requests.check_secret(request.headers.getall("Authorization", []), given, secret)
-        try:
-            return await call(request, given)
-        except (ImageUnknown, UploadExpired, ImageFailed, EditImpossible) as error:
-            raise RequestRefused(_STATUS[type(error)], str(error)) from error
-
-    return handler
 
 
 def _done(
