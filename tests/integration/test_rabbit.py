@@ -1,6 +1,7 @@
 """What the bus over RabbitMQ promises beyond the contract: what happens when the broker or a consumer goes away."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from tests.support.bus import opened, wait_for_broker
@@ -8,7 +9,7 @@ from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 from tests.support.rabbitmq import VirtualHost
 
-from common.errors import BusFault
+from common.errors import BusFault, Transient
 from common.images.names import ImageKey
 from common.messaging.bus import Subscription
 from common.messaging.events import Event, ImageUploaded
@@ -109,3 +110,22 @@ async def test_what_is_no_event_is_dead_lettered(vhost: VirtualHost) -> None:
             return len(await bus.dead_letters(RESIZER_LIVE, 5)) == 2
 
         await eventually(both, "two dead letters")
+
+
+async def test_events_that_failed_together_do_not_come_back_together(vhost: VirtualHost) -> None:
+    async def handler(_: Event) -> None:
+        raise Transient("the store is away")
+
+    async with opened(vhost.url, (600.0,)) as bus:
+        await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=20, deadline=60)])
+        for number in range(20):
+            await bus.publish(EVENT.model_copy(update={"id": str(number)}))
+
+        async def all_wait() -> list[dict[str, Any]]:
+            waiting = await vhost.messages(RESIZER_LIVE.retry(600.0))
+            return waiting if len(waiting) == 20 else []
+
+        waiting = await eventually(all_wait, "the failed events in their retry queue")
+    lives = {int(message["properties"]["expiration"]) for message in waiting}
+    assert len(lives) > 10
+    assert 450_000 <= min(lives) <= max(lives) <= 600_000

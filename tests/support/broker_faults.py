@@ -18,7 +18,8 @@ from common.messaging.outbox import Outbox
 from common.messaging.rabbit import Bounds, RabbitBus
 from common.messaging.topology import EXCHANGE, QUEUES, RESIZER_LIVE
 
-DELAYS = (0.2, 0.4)
+# Longer than it takes to declare a queue again: RabbitMQ tries again only after minutes to dead-letter into none.
+DELAYS = (0.7, 0.9)
 SLOTS = 4
 BOUNDS = Bounds(heartbeat=1)
 FAILS_ONCE, TAKES_LONG = 1, 2  # what the handler does with these images

@@ -90,9 +90,24 @@ def test_a_missing_setting_is_one_sentence(kind: type[Settings]) -> None:
         ({"MAX_PIXELS": "0"}, "MAX_PIXELS '0' cannot be used: expected a whole number above 0"),
         ({"STORAGE_BACKEND": "ftp"}, "STORAGE_BACKEND 'ftp' cannot be used: expected local or s3"),
         ({"S3_SIGNATURE_VERSION": "v2"}, "S3_SIGNATURE_VERSION 'v2' cannot be used: expected s3v4 or s3"),
-        (
-            {"RABBITMQ_URL": "http://user:password@host"},
-            "RABBITMQ_URL cannot be used: expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://",
+        *(
+            (
+                {"RABBITMQ_URL": url},
+                (
+                    "RABBITMQ_URL cannot be used: expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://, "
+                    "and for several nodes the whole of it for each, separated by commas"
+                ),
+            )
+            for url in (
+                "http://user:password@host",
+                "amqp://user:password@one:5672,two:5672/",
+                "amqp://user:password@one,two/",
+                "amqp://user:password@one/,two",
+                "amqp://user:password@one/,http://user:password@two/",
+                "amqp://user:password@one/,amqp://",
+                "amqp://user:password@one/,",
+                "amqp://user:password@one:port/",
+            )
         ),
     ],
 )

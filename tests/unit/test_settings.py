@@ -8,6 +8,7 @@ from common.errors import SettingsError
 from common.images.names import MODERN_FORMATS
 from common.settings.accounts import AccountSettings
 from common.settings.base import Settings, read_settings
+from common.settings.values import broker_addresses
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorSettings
 from publisher.settings import PublisherServiceSettings
@@ -81,6 +82,13 @@ def test_secrets_are_not_repeated() -> None:
     (line,) = refused(RABBITMQ_URL="http://user:password@host")
     assert "password" not in line
     assert "expected amqp://" in line
+
+
+def test_nodes_of_the_broker_are_separated_by_commas_and_a_password_may_have_some() -> None:
+    urls = ("amqp://user:pass,word@one:5672/site", "amqps://user:pass,amqp@two/site", "amqp://[::1]:5673/")
+    given = read_settings(PublisherServiceSettings, GIVEN | {"RABBITMQ_URL": f"{urls[0]},{urls[1]} , {urls[2]}"})
+    assert broker_addresses(given.rabbitmq_url) == urls
+    assert broker_addresses(urls[1]) == (urls[1],)
 
 
 def test_each_backend_names_what_it_needs() -> None:

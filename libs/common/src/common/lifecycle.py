@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from common.backoff import pause
 from common.cancellation import is_cancelled
 from common.errors import BackgroundFault, BusFault, SettingsError, StorageFault
 from common.http import BoundedSite, Health, Route, make_app, make_metrics_app, most_connections
@@ -28,7 +29,7 @@ _NOTICE = 1.0  # seconds in which a load balancer can see that the service is no
 _RESERVE = 2.0  # seconds that are kept for events when requests take too long
 _CLEANUP_INTERVAL = 3600.0  # seconds
 _SCRAPERS = 8  # connections at METRICS_PORT
-_STORAGE_PATIENCE = 2.0  # seconds between looks at a store that is not up yet
+_STORAGE_PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds between looks at a store that is not up yet
 
 
 def _nothing() -> None:
@@ -138,7 +139,7 @@ async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -
 
 async def _wait_for_storage(buckets: Buckets) -> None:
     """Wait until the store answers: without it, every event would use up its retries."""
-    logged = ""
+    logged, failures = "", 0
     while True:
         try:
             await buckets.check()
@@ -146,7 +147,8 @@ async def _wait_for_storage(buckets: Buckets) -> None:
             if str(fault) != logged:
                 logged = str(fault)
                 log.warning("waiting for the store", reason=logged)
-            await asyncio.sleep(_STORAGE_PATIENCE)
+            failures += 1
+            await asyncio.sleep(pause(failures, _STORAGE_PAUSES))
         else:
             return
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import structlog
 
+from common.backoff import jittered
 from common.errors import Defect, ImageError, KeyTaken
 from common.images.names import BadName, Format, ImageKey
 from common.images.records import Stage
@@ -156,7 +157,7 @@ async def fetch_original(image: ImageKey, migration: Migration) -> AsyncIterator
                     if delay is None:
                         raise
                     log.info("the source will be asked again", image=str(image), seconds=delay, reason=str(fault))
-                    await asyncio.sleep(delay)
+                    await asyncio.sleep(jittered(delay))
         yield path, size
     finally:
         path.unlink(missing_ok=True)

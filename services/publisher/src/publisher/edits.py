@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import structlog
 
+from common.backoff import jittered
 from common.cancellation import to_the_end
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
 from common.images.geometry import rotate_box
@@ -72,7 +73,7 @@ async def _remove_patiently(image: ImageKey, context: EditContext) -> str | None
     """
     reason = ""
     for attempt in range(_ATTEMPTS):
-        await asyncio.sleep(attempt)
+        await asyncio.sleep(jittered(attempt))
         try:
             await remove_deleted(image, buckets=context.buckets, plan=context.plan)
         except StorageFault as fault:

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 import structlog
 
+from common.backoff import jittered
 from common.errors import JobFault, StorageFull, Transient
 
 log = structlog.get_logger()
 
-# Seconds between attempts at one image while the store or the broker is away: five minutes in all.
+# Seconds between attempts at one image while the store or the broker is away: about five minutes in all.
 _PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
 
 T = TypeVar("T")
@@ -56,13 +57,14 @@ async def _all(
 
 async def retry_transient(work: Callable[[], Awaitable[T]], image: str) -> T:
     """What `work` returns. A Transient fault is retried. Raises JobFault when that lasts."""
-    for delay in _PATIENCE:
+    for delay in map(jittered, _PATIENCE):
         try:
             return await work()
         except StorageFull as fault:
             raise JobFault(f"there is no room left: {fault}") from fault
         except Transient as fault:
-            log.warning("image will be retried", image=image, seconds=delay, reason=str(fault) or type(fault).__name__)
+            reason = str(fault) or type(fault).__name__
+            log.warning("image will be retried", image=image, seconds=round(delay, 1), reason=reason)
             await asyncio.sleep(delay)
     try:
         return await work()

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.backoff import shortened
 from common.messaging.bus import DeadLetter, DeadMessage, Listener, Retry, Subscription, dispatch
 from common.messaging.events import Event, encode
 from common.messaging.topology import QUEUES, RETRY_DELAYS, WorkQueue, routing_key
@@ -96,7 +97,7 @@ class EmbeddedBus:
         queue = subscription.queue.name
         if isinstance(decision, Retry):
             again = _Message(message.body, decision.attempt)
-            self._after(decision.delay, queue, again)
+            self._after(shortened(decision.delay), queue, again)
         elif isinstance(decision, DeadLetter):
             self._dead[queue].append((message, decision.reason))
 

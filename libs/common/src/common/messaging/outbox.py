@@ -11,6 +11,7 @@ from contextlib import suppress
 import structlog
 
 from common import metrics
+from common.backoff import jittered
 from common.errors import BusFault
 from common.messaging.bus import Bus
 from common.messaging.events import Event
@@ -47,7 +48,7 @@ class Outbox:
         """Send what waits, again and again, until cancelled; then try once more."""
         try:
             while True:
-                await asyncio.sleep(_INTERVAL)
+                await asyncio.sleep(jittered(_INTERVAL))
                 await self.flush()
         finally:
             with suppress(TimeoutError):

@@ -116,7 +116,9 @@ class Settings(BaseModel):
 class BrokerSettings(Settings):
     """For services that talk over RabbitMQ."""
 
-    rabbitmq_url: BrokerUrl = Field(repr=False, description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`")
+    rabbitmq_url: BrokerUrl = Field(
+        repr=False, description="`amqp://USER:PASSWORD@HOST:PORT/VHOST`; several nodes are separated by commas"
+    )
 
 
 class HttpSettings(Settings):

@@ -33,12 +33,27 @@ def _prefix(value: object) -> object:
     return value
 
 
+def broker_addresses(value: str) -> tuple[str, ...]:
+    """The addresses in RABBITMQ_URL. Only a comma before a scheme is between two: passwords have some, too."""
+    return tuple(part.strip() for part in re.split(r",(?=\s*amqps?://)", value))
+
+
 def _broker(value: object) -> object:
-    if isinstance(value, str):
-        url = URL(value)
-        if url.scheme not in ("amqp", "amqps") or not url.host:
-            raise ValueError("expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://")
+    if isinstance(value, str) and not all(map(_is_broker, broker_addresses(value))):
+        raise ValueError(
+            "expected amqp://USER:PASSWORD@HOST:PORT/VHOST, or amqps://, and for several nodes the whole of it for "
+            "each, separated by commas"
+        )
     return value
+
+
+def _is_broker(address: str) -> bool:
+    try:
+        url = URL(address)
+    except ValueError:
+        return False
+    host = url.host or ","
+    return url.scheme in ("amqp", "amqps") and "," not in host + url.raw_path
 
 
 def _path(value: str) -> str:

@@ -23,6 +23,7 @@ from common.messaging.rabbit.message import new_message, reason_of, without_our_
 from common.messaging.rabbit.publisher import Publisher
 from common.messaging.rabbit.session import Session
 from common.messaging.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_work_queue, routing_key
+from common.settings.values import broker_addresses
 
 log = structlog.get_logger()
 
@@ -30,7 +31,10 @@ _MAX_LISTENER_QUEUE = 10_000  # events; the oldest are dropped, as each is only 
 
 
 class RabbitBus:
-    """Quorum queues on a topic exchange; one connection publishes, another consumes."""
+    """Quorum queues on a topic exchange; one connection publishes, another consumes.
+
+    `url` is as RABBITMQ_URL: the addresses of one broker's nodes, of which any will do.
+    """
 
     def __init__(
         self,
@@ -45,8 +49,9 @@ class RabbitBus:
         self._consumers = Consumers(retry_delays, bounds, self._send_to_queue)
         self._following_trouble: asyncio.Task[None] | None = None
         self._publisher: Publisher | None = None
-        self._publishing = Link(url, f"{service}-publish", self._open_publishing, bounds)
-        self._consuming = Link(url, f"{service}-consume", self._open_consuming, bounds)
+        nodes = broker_addresses(url)
+        self._publishing = Link(nodes, f"{service}-publish", self._open_publishing, bounds)
+        self._consuming = Link(nodes, f"{service}-consume", self._open_consuming, bounds)
 
     def start(self) -> None:
         """Begin to connect for publishing; a broker that is not up yet is waited for."""

@@ -19,12 +19,14 @@ class Bounds:
     """How long the broker may take, in seconds.
 
     The library gives a silent connection up after three times (`heartbeat` + 1). `connect` includes the declarations,
-    `answer` is for one call, `close` for a connection or a consumer. After `confirm` a publish that is not confirmed
-    is a fault to its caller, and after `unconfirmed` its channel is given up, unless the broker blocks publishers.
+    `reach` is for a connection to one of several nodes, `answer` for one call, `close` for a connection or a consumer.
+    After `confirm` a publish that is not confirmed is a fault to its caller, and after `unconfirmed` its channel is
+    given up, unless the broker blocks publishers.
     """
 
     heartbeat: int = 10
     connect: float = 10.0
+    reach: float = 3.0
     answer: float = 10.0
     close: float = 2.0
     confirm: float = 10.0

@@ -12,6 +12,7 @@ import structlog
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
+from common.backoff import jittered, shortened
 from common.errors import BusFault
 from common.messaging.bus import Acknowledge, DeadLetter, Decision, Retry, Subscription, dispatch
 from common.messaging.rabbit.calls import Bounds, answered
@@ -145,7 +146,7 @@ class Consumers:
             if consumer.channel.is_closed and not consumer.session.has_lost_consumer:
                 return  # the broker delivers the message again
             # Only the publishing side is away, or the queue was removed: nobody else has the message.
-            await asyncio.sleep(_RETRY_INTERVAL)
+            await asyncio.sleep(jittered(_RETRY_INTERVAL))
         try:
             await answered("acknowledge", message.ack(), self._bounds.answer)
         except BusFault as fault:
@@ -161,8 +162,10 @@ class Consumers:
         target = queue.dead if isinstance(decision, DeadLetter) else queue.retry(decision.delay)
         next_attempt = decision.attempt if isinstance(decision, Retry) else attempt + 1
         headers = retry_headers(next_attempt, decision.reason)
+        # The queue's own limit is the whole delay: what failed together comes back a little sooner, one by one.
+        expires = shortened(decision.delay) if isinstance(decision, Retry) else None
         try:
-            await self._send(target, new_message(message.body, message.message_id, headers))
+            await self._send(target, new_message(message.body, message.message_id, headers, expires=expires))
         except BusFault as fault:
             log.warning("a message is not dispatched yet", queue=queue.name, reason=str(fault))
             return False

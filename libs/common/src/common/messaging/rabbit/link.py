@@ -5,7 +5,7 @@ This one rule replaces aio-pika's robust connections, where each object restores
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import aio_pika
 import structlog
@@ -15,6 +15,7 @@ from aiormq.exceptions import InvalidFrameError, ProbableAuthenticationError
 from yarl import URL
 
 from common import metrics
+from common.backoff import pause
 from common.errors import BusFault
 from common.messaging.rabbit.calls import Bounds, answered
 from common.messaging.rabbit.session import Session
@@ -22,18 +23,19 @@ from common.messaging.rabbit.session import Session
 log = structlog.get_logger()
 
 _PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)  # seconds between attempts to connect
-
-
-def pause(failures: int) -> float:
-    """Seconds until the next attempt: more after each failure, and random, so that replicas do not come all at once."""
-    return _PAUSES[min(failures, len(_PAUSES)) - 1] * random.uniform(0.5, 1.5)  # noqa: S311
+_STABLE = 30.0  # seconds; a session that was lost sooner counts as one more failure
 
 
 class Link:
-    """Keeps a connection open. `setup` is called with each new session, before anything may use it."""
+    """Keeps a connection open to one of `urls`, the nodes of one broker.
 
-    def __init__(self, url: str, name: str, setup: Callable[[Session], Awaitable[None]], bounds: Bounds) -> None:
-        self._url = url
+    `setup` is called with each new session, before anything may use it.
+    """
+
+    def __init__(
+        self, urls: Sequence[str], name: str, setup: Callable[[Session], Awaitable[None]], bounds: Bounds
+    ) -> None:
+        self._urls = random.sample(urls, len(urls))  # else all replicas would use the first node
         self._name = name
         self._setup = setup
         self._bounds = bounds
@@ -62,43 +64,67 @@ class Link:
     async def _keep_open(self) -> None:
         failures = 0
         while True:
+            session = await self._open_any()
+            if session is not None:
+                began = _now()
+                await self._until_lost(session)
+                if _now() - began >= _STABLE:
+                    failures = 0
+            failures += 1
+            await asyncio.sleep(pause(failures, _PAUSES))
+
+    async def _open_any(self) -> Session | None:
+        """A session with the first node that can be used, or None; `trouble` then says what is wrong with each."""
+        reasons: list[str] = []
+        defect: Exception | None = None
+        for url in tuple(self._urls):
+            self._urls = [*self._urls[1:], url]  # when this node is lost, the others come first
             try:
-                session = await self._open()
-            except Exception as error:
-                failures += 1
-                reason = str(error) or type(error).__name__
-                if reason != self.trouble:
-                    defect = not isinstance(error, BusFault)
-                    log.warning("waiting for the broker", connection=self._name, reason=reason, exc_info=defect)
-                self.trouble = reason
+                session = await self._open(url)
+            except Exception as error:  # noqa: BLE001 - the log has it below
+                reasons.append(str(error) or type(error).__name__)
+                defect = defect if isinstance(error, BusFault) else error
                 await self._close()
-                await asyncio.sleep(pause(failures))
                 continue
-            failures = 0
+            if reasons:
+                why = "; ".join(reasons)
+                log.warning("passed over nodes of the broker", connection=self._name, reason=why, exc_info=defect)
             self.trouble = None
-            log.info("connected to the broker", connection=self._name, broker=_without_secret(self._url))
-            metrics.BROKER_CONNECTED.labels(self._name).set(1)
-            why = await session.lost()
-            metrics.BROKER_CONNECTED.labels(self._name).set(0)
-            self.trouble = f"the connection to the broker was lost: {why}"
-            log.warning("the connection to the broker was lost", connection=self._name, reason=why)
-            await self._close()
+            log.info("connected to the broker", connection=self._name, broker=_without_secret(url))
+            return session
+        reason = "; ".join(sorted(reasons))
+        if reason != self.trouble:
+            log.warning("waiting for the broker", connection=self._name, reason=reason, exc_info=defect)
+        self.trouble = reason
+        return None
 
-    async def _open(self) -> Session:
-        what = f"cannot use the broker at {_without_secret(self._url)}"
-        return await answered(what, self._set_up(what), self._bounds.connect)
+    async def _until_lost(self, session: Session) -> None:
+        metrics.BROKER_CONNECTED.labels(self._name).set(1)
+        why = await session.lost()
+        metrics.BROKER_CONNECTED.labels(self._name).set(0)
+        self.trouble = f"the connection to the broker was lost: {why}"
+        log.warning("the connection to the broker was lost", connection=self._name, reason=why)
+        await self._close()
 
-    async def _set_up(self, what: str) -> Session:
-        session = self._session = Session(await self._connect(what))
+    async def _open(self, url: str) -> Session:
+        what = f"cannot use the broker at {_without_secret(url)}"
+        return await answered(what, self._set_up(what, url), self._bounds.connect)
+
+    async def _set_up(self, what: str, url: str) -> Session:
+        connection = self._connect(what, url)
+        if len(self._urls) > 1:
+            connection = answered(what, connection, self._bounds.reach)
+        session = self._session = Session(await connection)
         underlay = session.connection.transport
         if underlay is None or not underlay.connection.publisher_confirms:
             raise BusFault(f"{what}: it confirms nothing (publisher_confirms); expected RabbitMQ 3.10 or newer")
         await self._setup(session)
         return session
 
-    async def _connect(self, what: str) -> AbstractConnection:
-        url = make_url(self._url, heartbeat=self._bounds.heartbeat)
-        connection = aio_pika.Connection(url, client_properties={"connection_name": self._name})
+    async def _connect(self, what: str, url: str) -> AbstractConnection:
+        connection = aio_pika.Connection(
+            make_url(url, heartbeat=self._bounds.heartbeat), client_properties={"connection_name": self._name}
+        )
         try:
             await connection.connect()
         except ProbableAuthenticationError as error:
@@ -107,7 +133,7 @@ class Link:
             if "Connection.OpenOk" not in str(error):
                 raise
             # The library hides the broker's answer. RabbitMQ closes at this point for these two reasons alone.
-            host = URL(self._url).path.removeprefix("/") or "/"
+            host = URL(url).path.removeprefix("/") or "/"
             raise BusFault(
                 f"{what}: the virtual host {host!r} does not exist, or the user of RABBITMQ_URL may not use it"
             ) from error
@@ -125,3 +151,7 @@ class Link:
 def _without_secret(url: str) -> str:
     parsed = URL(url)
     return f"{parsed.host}:{parsed.port or (5671 if parsed.scheme == 'amqps' else 5672)}{parsed.path}"
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

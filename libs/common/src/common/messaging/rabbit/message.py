@@ -9,14 +9,17 @@ _ATTEMPT, _REASON = "x-attempt", "x-reason"
 _LONGEST_REASON = 1000  # characters
 
 
-def new_message(body: bytes, message_id: str | None, headers: HeadersType | None = None) -> Message:
-    """A message that survives a restart of the broker."""
+def new_message(
+    body: bytes, message_id: str | None, headers: HeadersType | None = None, *, expires: float | None = None
+) -> Message:
+    """A message that survives a restart of the broker. It leaves its queue `expires` seconds after it came there."""
     return Message(
         body,
         content_type=CONTENT_TYPE,
         delivery_mode=DeliveryMode.PERSISTENT,
         message_id=message_id,
         headers=headers or {},
+        expiration=expires,
     )
 
 

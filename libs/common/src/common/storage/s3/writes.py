@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import structlog
 
+from common.backoff import jittered
 from common.cancellation import to_the_end
 from common.errors import KeyTaken, StorageFault
 from common.images.names import content_type
@@ -71,7 +72,7 @@ class Writes:
                     return
                 if found is not None or pause is None:
                     raise
-                await asyncio.sleep(pause)  # the writer may be an earlier attempt of this very put
+                await asyncio.sleep(jittered(pause))  # the writer may be an earlier attempt of this very put
             else:
                 return
 
