@@ -25,6 +25,7 @@ from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from resizer.bootstrap import resizer
 from resizer.handlers import image_uploaded
+from resizer.in_hand import OriginalsInHand
 from resizer.rendering import Renderer
 from resizer.settings import ResizerSettings
 from resizer.thumbnails import ResizerContext
@@ -58,7 +59,7 @@ async def most_at_once(data: bytes) -> Counter[str]:
     async with Pool.open(3, Limits()) as pool:
         watched: Any = WatchedPool(pool)
         buckets = Buckets(incoming, MemoryStorage())
-        renderer = Renderer(watched, Plan(parse_sizes(None)))
+        renderer = Renderer(watched, Plan(parse_sizes(None)), OriginalsInHand(3))
         resizing = ResizerContext(buckets=buckets, bus=EmbeddedBus(), renderer=renderer)
         events = [ImageUploaded(source="/test", subject=key) for key in keys]
         await asyncio.gather(*(image_uploaded(event, context=resizing) for event in events))

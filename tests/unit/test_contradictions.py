@@ -171,12 +171,12 @@ def test_two_settings_that_contradict_each_other(changes: dict[str, str], named:
 
 @pytest.mark.parametrize("kind", [ResizerServiceSettings, StandaloneSettings])
 def test_a_rendering_that_would_outlast_the_hour_before_removal(kind: type[ResizerSettings]) -> None:
-    (line,) = lines({"IMAGE_WALL_SECONDS": "230.5"}, kind)
+    (line,) = lines({"IMAGE_WALL_SECONDS": "225.5"}, kind)
     assert line == (
-        "IMAGE_WALL_SECONDS 230.5 lets a rendering on the bulk lane take 3006 s: expected 230 at most, "
+        "IMAGE_WALL_SECONDS 225.5 lets a rendering on the bulk lane take 3006 s: expected 225 at most, "
         "or it could still write while its image is removed, one hour after INCOMING_TTL"
     )
-    given = GIVEN | {"IMAGE_WALL_SECONDS": "230"}
+    given = GIVEN | {"IMAGE_WALL_SECONDS": "225"}
     assert background_deadline(read_settings(kind, given).limits) <= GRACE - 600
 
 

@@ -7,6 +7,10 @@ from common.sandbox.protocol import Limits
 LIVE_PATIENCE = 0.0
 BACKGROUND_PATIENCE = 60.0
 
+# How many seconds an image waits on any lane until its original is fetched. Then it goes back to its queue, where
+# another resizer can have it.
+FETCH_PATIENCE = 60.0
+
 # Decoders of lower priority need more time by the clock for the same work.
 _BACKGROUND_SLOWDOWN = 6
 
@@ -18,7 +22,8 @@ _STORAGE_SECONDS = 180.0
 # Seconds. A handler has ended when an image is removed, one hour after INCOMING_TTL
 # (docs/bucket-protocol.md#expiry-after-grace); ten minutes are left for clocks that differ and calls that hang.
 LONGEST_DEADLINE = 3000.0
-MOST_WALL_SECONDS = (LONGEST_DEADLINE - _STORAGE_SECONDS - BACKGROUND_PATIENCE) / (_RENDERINGS * _BACKGROUND_SLOWDOWN)
+_WAITING = FETCH_PATIENCE + BACKGROUND_PATIENCE
+MOST_WALL_SECONDS = (LONGEST_DEADLINE - _STORAGE_SECONDS - _WAITING) / (_RENDERINGS * _BACKGROUND_SLOWDOWN)
 
 
 def background_limits(limits: Limits) -> Limits:
@@ -28,9 +33,9 @@ def background_limits(limits: Limits) -> Limits:
 
 def live_deadline(limits: Limits) -> float:
     """How many seconds a handler of the live lane may take."""
-    return _RENDERINGS * limits.wall_seconds + _STORAGE_SECONDS + LIVE_PATIENCE
+    return _RENDERINGS * limits.wall_seconds + _STORAGE_SECONDS + FETCH_PATIENCE + LIVE_PATIENCE
 
 
 def background_deadline(limits: Limits) -> float:
     """How many seconds a handler of the follow-up and bulk lanes may take. `limits` are those of the live lane."""
-    return _RENDERINGS * background_limits(limits).wall_seconds + _STORAGE_SECONDS + BACKGROUND_PATIENCE
+    return _RENDERINGS * background_limits(limits).wall_seconds + _STORAGE_SECONDS + _WAITING

@@ -12,6 +12,7 @@ from common.images.plan import Plan
 from common.images.records import OriginalInfo, Record, Stage, Variant
 from common.images.sizes import Crop
 from common.sandbox.pool import Pool
+from resizer.in_hand import OriginalsInHand
 from resizer.operations.render import Rendered, RenderedUnlessHeavy, RenderJob, render, render_unless_heavy
 
 _MOST_KNOWN = 10_000  # images; one that is forgotten is fetched once more in vain
@@ -28,6 +29,7 @@ class Renderer:
 
     pool: Pool
     plan: Plan
+    in_hand: OriginalsInHand = field(default_factory=lambda: OriginalsInHand(decoders=1))
     heavy: asyncio.Lock = field(default_factory=asyncio.Lock)
     patience: float | None = None
     _postponed: set[ImageKey] = field(default_factory=set)

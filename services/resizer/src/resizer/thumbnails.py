@@ -21,10 +21,12 @@ from common.messaging.events import (
 )
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import (
+    Original,
     bucket_of,
     delete_rendered,
     find_original,
     is_deleted,
+    original_of,
     read_crop,
     read_record,
     write_record,
@@ -62,8 +64,8 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
         return
     # docs/bucket-protocol.md#crop-around-rendering
     while True:
-        bucket = await bucket_of(image, buckets=buckets)
-        if bucket is None:
+        original = await original_of(image, buckets=buckets)
+        if original is None:
             log.info("the original is in neither bucket: nothing to do")
             # Variants and records are called by the image's name alone: they may be of an original of another format.
             if await find_original(image.name, buckets=buckets) is None:
@@ -72,9 +74,9 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
         crop = await read_crop(buckets.active, image)
         # Whoever moves late, uncropped variants requests another rendering afterwards. So a cropped image is rendered
         # at every event: its variants may have been written over.
-        record = await _finished_record(image, stage, bucket, crop, context) if crop is None else None
+        record = await _finished_record(image, stage, original.bucket, crop, context) if crop is None else None
         if record is None:
-            record = await _render(image, stage, bucket, crop, context)
+            record = await _render(image, stage, original, crop, context)
         if await read_crop(buckets.active, image) == crop:
             break
         log.info("the crop changed during rendering: starting over")
@@ -124,19 +126,22 @@ async def _finished_record(
     return record if record.original is None or record.original.key == image else None
 
 
-async def _render(image: ImageKey, stage: Stage, bucket: Storage, crop: Crop | None, context: ResizerContext) -> Record:
+async def _render(
+    image: ImageKey, stage: Stage, original: Original, crop: Crop | None, context: ResizerContext
+) -> Record:
     # Only public images are cropped.
-    target = bucket if crop is None else context.buckets.active
+    target = original.bucket if crop is None else context.buckets.active
     try:
         context.renderer.check_turn(image)
-        async with bucket.as_file(str(image)) as path:
-            record, blobs = await context.renderer.render_stage(path, image, stage, crop)
+        async with context.renderer.in_hand.place(original.bytes):
+            async with original.bucket.as_file(str(image)) as path:
+                record, blobs = await context.renderer.render_stage(path, image, stage, crop)
+            pairs = zip(record.variants, blobs, strict=True)
+            await together(*(target.put(variant.key, blob) for variant, blob in pairs))
     except ImageError as error:
         log.warning("the image cannot be rendered", stage=stage, fault=error.fault, reason=error.reason)
         record = _failed(stage, crop, Failure(fault=error.fault, reason=error.reason), context)
     else:
-        pairs = zip(record.variants, blobs, strict=True)
-        await together(*(target.put(variant.key, blob) for variant, blob in pairs))
         total = sum(map(len, blobs))
         log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
     await write_record(target, image, record)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from math import inf
 
 import structlog
@@ -34,16 +35,30 @@ async def is_public(image: ImageKey, *, buckets: Buckets) -> bool:
     return await buckets.active.stat(str(image)) is not None
 
 
-async def bucket_of(image: ImageKey, *, buckets: Buckets) -> Storage | None:
-    """The bucket that holds the original, or None where neither does. Raises StorageFault.
+@dataclass(frozen=True)
+class Original:
+    """The bucket that holds an original, and how large the original is."""
+
+    bucket: Storage
+    bytes: int
+
+
+async def original_of(image: ImageKey, *, buckets: Buckets) -> Original | None:
+    """The image's original, or None where neither bucket holds it. Raises StorageFault.
 
     It looks into *incoming* first, because an activation moves the original to *active* and never back
     (`docs/bucket-protocol.md#beside-the-original`).
     """
     for bucket in (buckets.incoming, buckets.active):
-        if await bucket.stat(str(image)) is not None:
-            return bucket
+        if (entry := await bucket.stat(str(image))) is not None:
+            return Original(bucket, entry.bytes)
     return None
+
+
+async def bucket_of(image: ImageKey, *, buckets: Buckets) -> Storage | None:
+    """The bucket that holds the original, or None where neither does. Raises StorageFault."""
+    original = await original_of(image, buckets=buckets)
+    return None if original is None else original.bucket
 
 
 async def find_original(name: str, *, buckets: Buckets) -> ImageKey | None:

@@ -1,0 +1,53 @@
+"""How many originals are in hand at once: fetched ahead of a free decoder, or rendered and not yet stored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from common.errors import Postponed
+
+# TEMP_FOLDER holds what is fetched, and in a container that is memory. A dozen photos of 12 megapixels.
+_MOST_BYTES = 64 << 20
+
+# Images in hand for each decoder. Of the 20 photos a second that two cores render with three decoders, eight are being
+# fetched, rendered or stored, if the store is 80 ms away (`make bench ARGS=distance`).
+_FOR_EACH_DECODER = 3
+
+
+class OriginalsInHand:
+    """Gives each image a place from before its original is fetched until its variants are stored.
+
+    There is a place for as many images as there are decoders, however large they are, and beyond that for three times
+    as many, if their originals have 64 MiB together at most. First come, first served. `patience` is how many seconds
+    an image waits for its place.
+    """
+
+    def __init__(self, decoders: int, patience: float | None = None) -> None:
+        self._decoders = decoders
+        self._patience = patience
+        self._sizes: list[int] = []
+        self._door = asyncio.Lock()
+        self._left = asyncio.Event()
+
+    @asynccontextmanager
+    async def place(self, size: int) -> AsyncIterator[None]:
+        """A place for an original of so many bytes. Raises Postponed where it does not come in time."""
+        try:
+            async with asyncio.timeout(self._patience), self._door:
+                while not self._has_place(size):
+                    self._left.clear()
+                    await self._left.wait()
+        except TimeoutError as error:
+            raise Postponed("too many other images are being rendered") from error
+        self._sizes.append(size)
+        try:
+            yield
+        finally:
+            self._sizes.remove(size)
+            self._left.set()
+
+    def _has_place(self, size: int) -> bool:
+        count = len(self._sizes)
+        if count < self._decoders:
+            return True
+        return count < _FOR_EACH_DECODER * self._decoders and sum(self._sizes) + size <= _MOST_BYTES
