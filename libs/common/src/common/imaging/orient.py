@@ -12,7 +12,7 @@ from common.sandbox.protocol import Job, Original, operation
 _QUALITY = 95
 
 # Metadata that no longer holds after turning: the embedded preview would still lie on its side.
-STALE = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
+STALE_METADATA = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
 
 
 class Upright(BaseModel):
@@ -32,7 +32,7 @@ def orient(job: Job, original: Original) -> tuple[Upright, list[bytes]]:
     if found.format not in (Format.JPG, Format.PNG):
         raise ImageError(FailureClass.UNSUPPORTED, f"{found.format} images carry no orientation")
     upright = image.copy_memory().autorot().copy()
-    for name in STALE:
+    for name in STALE_METADATA:
         if upright.get_typeof(name):
             upright.remove(name)
     if found.format is Format.JPG:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging import gif
-from common.imaging.orientation import SIDEWAYS, TURNS, UPRIGHT
+from common.imaging.exif_orientations import SIDEWAYS, TURNS, UPRIGHT
 from common.sandbox.protocol import Job, Limits, Original, operation
 
 SNIFF_BYTES = 4096

@@ -8,8 +8,8 @@ from pydantic import BaseModel
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.exif import OrientationNotWritable, set_orientation
-from common.imaging.orient import STALE
-from common.imaging.orientation import orientation_after_rotation
+from common.imaging.exif_orientations import orientation_after_rotation
+from common.imaging.orient import STALE_METADATA
 from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import Header, header, load
 from common.sandbox.protocol import Job, Original, operation
@@ -56,7 +56,7 @@ def _rotate_pixels(original: Original, found: Header, angle: str) -> bytes:
     if found.format is Format.GIF:
         return _rotate_frames(original, found, angle)
     image = load(original, found.format).copy_memory().autorot().rot(angle).copy()
-    for name in STALE:
+    for name in STALE_METADATA:
         if image.get_typeof(name):
             image.remove(name)
     if found.format is Format.JPG:

@@ -6,7 +6,7 @@ import pyvips
 
 from common.images.geometry import Box, rotate_box
 from common.images.names import Format
-from common.imaging.orientation import TURNS
+from common.imaging.exif_orientations import TURNS
 from common.imaging.probe import Header, load
 from common.sandbox.protocol import Original
 

@@ -8,7 +8,7 @@ import pyvips
 
 from common.images.geometry import Box
 from common.images.sizes import Crop, Extent, Resize, Step
-from common.imaging.orientation import TURNS, UPRIGHT
+from common.imaging.exif_orientations import TURNS, UPRIGHT
 
 _WHITE = 255
 _LEVELS = 255

@@ -5,9 +5,9 @@ A function returns None where the block has to be removed as a whole.
 
 from functools import partial
 
+from common.imaging.exif_orientations import UPRIGHT
 from common.imaging.location import iptc, segments, tiff, xmp
 from common.imaging.location.tiff import Broken
-from common.imaging.orientation import UPRIGHT
 
 EXIF = b"Exif\0\0"
 XMP = b"http://ns.adobe.com/xap/1.0/\0"

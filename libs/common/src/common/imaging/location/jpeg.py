@@ -3,10 +3,10 @@
 XMP part 3, 1.1.3; CIPA DC-007 (MPF), 5.
 """
 
+from common.imaging.exif_orientations import UPRIGHT
 from common.imaging.location import blocks, extended, tiff, xmp
 from common.imaging.location.segments import APP1, APP2, APP13, START, Segment, segments
 from common.imaging.location.tiff import Broken
-from common.imaging.orientation import UPRIGHT
 
 _MPF = b"MPF\0"
 
