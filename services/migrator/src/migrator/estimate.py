@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from common.images.names import BadName
 from common.jobs import Outcome, Result
-from common.jobs.thumbnails import ImageGone
+from common.jobs.bulk_rendering import ImageGone
 from migrator.index import ArchivedImage
 from migrator.migration import Migration, failure_class, fetch_original, raise_if_deleted, raise_if_vanished
 from migrator.source import OriginalMissing, OriginalRefused, SourceFault
@@ -18,7 +18,7 @@ _MEGABYTE = 1e6
 
 
 @dataclass
-class Estimate:
+class MigrationEstimate:
     """Looks at images as `migrate_image` does, and adds up what would be fetched and rendered, in bytes.
 
     `jobs` is how many originals would be fetched at once.
@@ -42,7 +42,7 @@ class Estimate:
             await raise_if_deleted(image, buckets)
             public = await buckets.active.stat(str(image))
             if public is not None:
-                if not self.migration.force and not await self.migration.thumbnails.missing(image):
+                if not self.migration.force and not await self.migration.rendering.missing_stages(image):
                     return Outcome(str(image), Result.SKIPPED)
                 self.to_render += public.bytes
                 return Outcome(str(image), Result.PROCESSED, bytes=public.bytes)

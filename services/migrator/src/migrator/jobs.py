@@ -7,10 +7,10 @@ from functools import partial
 from common.images.plan import Plan
 from common.jobs import (
     NOT_POSSIBLE,
+    BulkRendering,
     Command,
     Options,
     Result,
-    Thumbnails,
     add_options,
     open_tally,
     options_from,
@@ -20,7 +20,7 @@ from common.sandbox.pool import Pool
 from common.settings.base import read_settings
 from common.wiring import open_buckets, open_bus, wait_for_broker
 from migrator.checkpoint import Checkpoint
-from migrator.estimate import Estimate
+from migrator.estimate import MigrationEstimate
 from migrator.index import MigrationIndex
 from migrator.migration import Migration, migrate_image
 from migrator.rate_limit import RateLimit
@@ -47,8 +47,8 @@ async def migrate(options: Options, *, rate: float | None) -> int:
         Pool.open(_DECODERS, settings.limits) as pool,
     ):
         await buckets.check()
-        thumbnails = Thumbnails(buckets, bus, settings.plan, "/migrator")
-        await bus.consume((), thumbnails.on_event)
+        rendering = BulkRendering(buckets, bus, settings.plan, "/migrator")
+        await bus.consume((), rendering.on_event)
         await wait_for_broker(bus)
         checkpoint = Checkpoint(buckets.incoming, "migrate")
         await fill_index(index, settings.v5_database_url, checkpoint, buckets.incoming)
@@ -56,7 +56,7 @@ async def migrate(options: Options, *, rate: float | None) -> int:
             buckets=buckets,
             source=source,
             pool=pool,
-            thumbnails=thumbnails,
+            rendering=rendering,
             checkpoint=checkpoint,
             stages=settings.plan.stages,
             state=_state(settings.plan),
@@ -68,7 +68,7 @@ async def migrate(options: Options, *, rate: float | None) -> int:
         with open_tally(await count_images(index, options), options) as tally:
             images = unfinished_images(index, settings.v5_order, migration, options, tally)
             if options.dry_run:
-                estimate = Estimate(migration, options.jobs)
+                estimate = MigrationEstimate(migration, options.jobs)
                 await process_all(images, estimate.add, tally.add, at_once=_IN_FLIGHT)
                 tally.print_line(estimate.summary())
                 return 0

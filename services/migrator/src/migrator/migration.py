@@ -17,8 +17,8 @@ from common.errors import Defect, ImageError, KeyTaken
 from common.images.names import BadName, Format, ImageKey
 from common.images.records import Stage
 from common.imaging.probe import Header, probe
-from common.jobs import Outcome, Result, Thumbnails
-from common.jobs.thumbnails import ImageGone
+from common.jobs import BulkRendering, Outcome, Result
+from common.jobs.bulk_rendering import ImageGone
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
 from common.storage.base import Buckets
@@ -46,7 +46,7 @@ class Migration:
     buckets: Buckets
     source: Source
     pool: Pool
-    thumbnails: Thumbnails
+    rendering: BulkRendering
     checkpoint: Checkpoint
     stages: tuple[Stage, ...]
     state: str
@@ -80,17 +80,17 @@ async def migrate_image(archived: ArchivedImage, *, migration: Migration) -> Out
 
 async def _migrate(image: ImageKey, archived: ArchivedImage, migration: Migration) -> Outcome:
     await raise_if_deleted(image, migration.buckets)
-    thumbnails, size, remark = migration.thumbnails, None, None
+    rendering, size, remark = migration.rendering, None, None
     public = await migration.buckets.active.stat(str(image))
     if public is None:
         raise_if_vanished(archived)
         size, remark = await _copy_original(image, migration)
         stages = migration.stages
     else:
-        stages = migration.stages if migration.force else tuple(await thumbnails.missing(image))
-        await thumbnails.forget(image, stages, made=migration.force)
+        stages = migration.stages if migration.force else tuple(await rendering.missing_stages(image))
+        await rendering.remove_records(image, stages, finished=migration.force)
     await _remove_rasterised(image, migration.buckets)
-    failure = (await thumbnails.make(image, stages) if stages else None) or await thumbnails.failure(image)
+    failure = (await rendering.render(image, stages) if stages else None) or await rendering.read_failure(image)
     if failure is not None:
         return Outcome(str(image), Result.ERROR, failure.fault, f"it has no thumbnails: {failure.reason}", size)
     if archived.other is not None and not archived.svg:
@@ -98,7 +98,7 @@ async def _migrate(image: ImageKey, archived: ArchivedImage, migration: Migratio
         return Outcome(str(image), Result.ERROR, "two-originals", reason, size)
     await migration.checkpoint.add(image.name, migration.finished_state(archived))
     result = Result.PROCESSED if public is None or stages else Result.SKIPPED
-    if await thumbnails.shows_damage(image):
+    if await rendering.is_damaged(image):
         remark = "; ".join(filter(None, (f"row {archived.id}: the original is cut off, or has errors", remark)))
         return Outcome(str(image), result, remark="damaged", reason=remark, bytes=size)
     return Outcome(str(image), result, remark="mismatch" if remark else None, reason=remark, bytes=size)

@@ -17,7 +17,7 @@ _SAMPLE = 16  # images of each stage that are rendered
 
 
 @dataclass
-class Estimate:
+class RegenerationEstimate:
     """Counts the images of each stage, and keeps a random sample of them."""
 
     counted: Counter[Stage] = field(default_factory=Counter)

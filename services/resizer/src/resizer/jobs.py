@@ -8,10 +8,10 @@ from common.errors import JobFault
 from common.images.records import Stage
 from common.jobs import (
     NOT_POSSIBLE,
+    BulkRendering,
     Command,
     Options,
     Result,
-    Thumbnails,
     add_options,
     open_tally,
     options_from,
@@ -20,8 +20,8 @@ from common.jobs import (
 from common.sandbox.pool import Pool
 from common.settings.base import read_settings
 from common.wiring import open_buckets, open_bus, wait_for_broker
-from resizer.estimate import Estimate
-from resizer.regeneration import Regeneration, Selection, pending_images, regenerate, selected
+from resizer.estimate import RegenerationEstimate
+from resizer.regeneration import Regeneration, Selection, pending_images, regenerate, selected_images
 from resizer.rendering import Renderer
 from resizer.settings import ResizerServiceSettings
 
@@ -39,23 +39,23 @@ async def resize(options: Options, selection: Selection) -> int:
         raise JobFault("--stage modern: expected GENERATE_WEBP or GENERATE_AVIF to be set")
     async with open_buckets(settings) as buckets, open_bus(settings, "resize") as bus:
         await buckets.check()
-        thumbnails = Thumbnails(buckets, bus, settings.plan, "/resizer")
+        rendering = BulkRendering(buckets, bus, settings.plan, "/resizer")
         stages = tuple(stage for stage in settings.plan.stages if selection.stage in (None, stage))
-        regeneration = Regeneration(buckets, thumbnails, selection, stages, options.jobs)
+        regeneration = Regeneration(buckets, rendering, selection, stages, options.jobs)
         total = 0
-        async for _ in selected(buckets.active, selection):
+        async for _ in selected_images(buckets.active, selection):
             total += 1
         if selection.key is not None and not total:
             raise JobFault(f"{selection.key} is not public: expected the name of an image in the public bucket")
         with open_tally(total, options) as tally:
             found = pending_images(tally, options.limit, regeneration=regeneration)
             if options.dry_run:
-                pricing = Estimate()
-                await process_all(found, pricing.count, tally.add, at_once=1)
+                estimate = RegenerationEstimate()
+                await process_all(found, estimate.count, tally.add, at_once=1)
                 async with Pool.open(1, settings.limits) as pool:
-                    tally.print_line(await pricing.summary(Renderer(pool, settings.plan), buckets.active))
+                    tally.print_line(await estimate.summary(Renderer(pool, settings.plan), buckets.active))
                 return 0
-            await bus.consume((), thumbnails.on_event)
+            await bus.consume((), rendering.on_event)
             await wait_for_broker(bus)
             await process_all(found, partial(regenerate, regeneration=regeneration), tally.add, at_once=_IN_FLIGHT)
     return 1 if tally.results[Result.ERROR] else 0

@@ -8,8 +8,8 @@ from functools import partial
 from common.cancellation import together
 from common.images.names import BadName, ImageKey
 from common.images.records import Stage
-from common.jobs import Outcome, Result, Tally, Thumbnails, retry_transient
-from common.jobs.thumbnails import ImageGone
+from common.jobs import BulkRendering, Outcome, Result, Tally, retry_transient
+from common.jobs.bulk_rendering import ImageGone
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import is_deleted
 
@@ -30,7 +30,7 @@ class Selection:
     older: float | None = None
     younger: float | None = None
 
-    def takes(self, image: ImageKey, now: float) -> bool:
+    def includes(self, image: ImageKey, now: float) -> bool:
         """Whether the image is selected. Its name begins with the second of its upload."""
         age = now - int(image.name.partition("_")[0])
         return (
@@ -48,7 +48,7 @@ class Regeneration:
     """
 
     buckets: Buckets
-    thumbnails: Thumbnails
+    rendering: BulkRendering
     selection: Selection
     stages: tuple[Stage, ...]
     jobs: int
@@ -66,7 +66,7 @@ class PendingImage:
         return str(self.image)
 
 
-async def selected(active: Storage, selection: Selection) -> AsyncIterator[ImageKey]:
+async def selected_images(active: Storage, selection: Selection) -> AsyncIterator[ImageKey]:
     """The originals in *active* that are selected, as the store lists them. Raises StorageFault."""
     now = time.time()
     async for entry in active.entries(selection.key.name if selection.key else selection.prefix):
@@ -74,7 +74,7 @@ async def selected(active: Storage, selection: Selection) -> AsyncIterator[Image
             image = ImageKey.parse(entry.key)
         except BadName:
             continue
-        if selection.takes(image, now):
+        if selection.includes(image, now):
             yield image
 
 
@@ -84,8 +84,8 @@ async def pending_images(tally: Tally, limit: int | None, *, regeneration: Regen
     Raises StorageFault, JobFault.
     """
     taken = 0
-    images = selected(regeneration.buckets.active, regeneration.selection)
-    while batch := [image async for image in _some(images, regeneration.jobs)]:
+    images = selected_images(regeneration.buckets.active, regeneration.selection)
+    while batch := [image async for image in _take(images, regeneration.jobs)]:
         looks = (retry_transient(partial(_look, image, regeneration), str(image)) for image in batch)
         for found in await together(*looks):
             if isinstance(found, Outcome):
@@ -100,8 +100,8 @@ async def pending_images(tally: Tally, limit: int | None, *, regeneration: Regen
 async def regenerate(pending: PendingImage, *, regeneration: Regeneration) -> Outcome:
     """Have the image's stages made. Raises StorageFault, BusFault."""
     try:
-        await regeneration.thumbnails.forget(pending.image, pending.stages, made=pending.anew)
-        failure = await regeneration.thumbnails.make(pending.image, pending.stages)
+        await regeneration.rendering.remove_records(pending.image, pending.stages, finished=pending.anew)
+        failure = await regeneration.rendering.render(pending.image, pending.stages)
     except ImageGone:
         return Outcome(str(pending), Result.SKIPPED, remark="deleted")
     if failure is not None:
@@ -109,7 +109,7 @@ async def regenerate(pending: PendingImage, *, regeneration: Regeneration) -> Ou
     return Outcome(str(pending), Result.PROCESSED)
 
 
-async def _some(images: AsyncIterator[ImageKey], count: int) -> AsyncIterator[ImageKey]:
+async def _take(images: AsyncIterator[ImageKey], count: int) -> AsyncIterator[ImageKey]:
     for _ in range(count):
         try:
             yield await anext(images)
@@ -122,8 +122,8 @@ async def _look(image: ImageKey, regeneration: Regeneration) -> PendingImage | O
     if await is_deleted(image, buckets=buckets):
         return Outcome(str(image), Result.SKIPPED, remark="deleted")
     if selection.missing:
-        missing = await regeneration.thumbnails.missing(image, stages)
-        failed = selection.failed and await regeneration.thumbnails.failure(image, stages) is not None
+        missing = await regeneration.rendering.missing_stages(image, stages)
+        failed = selection.failed and await regeneration.rendering.read_failure(image, stages) is not None
         if not failed:
             return PendingImage(image, tuple(missing), anew=False) if missing else Outcome(str(image), Result.SKIPPED)
     return PendingImage(image, stages, anew=True)

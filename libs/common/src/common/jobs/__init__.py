@@ -1,22 +1,22 @@
-"""What commands that go through very many images share: options, outcomes, progress, retries and a temporary index."""
+"""What commands for very many images share: rendering, options, outcomes, progress, retries, a temporary index."""
 
+from common.jobs.bulk_rendering import BulkRendering
 from common.jobs.command import NOT_POSSIBLE, Command, job_command
 from common.jobs.options import Options, add_common_options, add_options, options_from, positive_int
 from common.jobs.outcome import Outcome, Result
 from common.jobs.run import process_all, retry_transient
 from common.jobs.tally import Tally, open_tally
 from common.jobs.temporary_index import TemporaryIndex
-from common.jobs.thumbnails import Thumbnails
 
 __all__ = [
     "NOT_POSSIBLE",
+    "BulkRendering",
     "Command",
     "Options",
     "Outcome",
     "Result",
     "Tally",
     "TemporaryIndex",
-    "Thumbnails",
     "add_common_options",
     "add_options",
     "job_command",

@@ -1,4 +1,4 @@
-"""Asking for an image's thumbnails on the bulk lane, and waiting until they are there or have failed."""
+"""Having public images rendered by the running resizers, on the bulk lane."""
 
 import asyncio
 import time
@@ -25,37 +25,37 @@ from common.messaging.topology import RESIZER_BULK
 from common.storage.base import Buckets
 from common.storage.image_store import is_public, read_crop, read_record
 
-_LOOK = 5.0  # seconds between looks at an image of which nothing is heard
-# Seconds after which an image is asked for again if nothing waits for the resizers (twice as long each time), and after
-# which no answer is expected any more. A transient fault is retried for an hour and a quarter.
-_SILENCE, _LONGEST = 120.0, 7200.0
+_LOOK_INTERVAL = 5.0  # seconds between looks at an image of which no event comes
+# Seconds after which a request is repeated if nothing waits for the resizers (twice as long each time), and after which
+# no answer is expected any more. A transient fault is retried for an hour and a quarter.
+_REPEAT_AFTER, _GIVE_UP_AFTER = 120.0, 7200.0
 
 
 class ImageGone(Exception):
     """The image was deleted meanwhile."""
 
 
-class Thumbnails:
-    """Requests the thumbnails of public images and waits for them. An event is only a reason to look at the buckets."""
+class BulkRendering:
+    """Requests renderings of public images and waits for them. An event is only a reason to look at the buckets."""
 
     def __init__(self, buckets: Buckets, bus: Bus, plan: Plan, source: str) -> None:
         self._buckets = buckets
         self._bus = bus
         self._plan = plan
         self._source = source
-        self._listening: dict[str, asyncio.Event] = {}
-        self._told: dict[str, StageData] = {}
+        self._awaited: dict[str, asyncio.Event] = {}
+        self._last_data: dict[str, StageData] = {}
 
     def on_event(self, event: Event) -> None:
         """Called with every event."""
-        if isinstance(event, ThumbnailsReady | ThumbnailsFailed) and event.subject.name in self._listening:
-            self._told[event.subject.name] = event.data
-            self._listening[event.subject.name].set()
+        if isinstance(event, ThumbnailsReady | ThumbnailsFailed) and event.subject.name in self._awaited:
+            self._last_data[event.subject.name] = event.data
+            self._awaited[event.subject.name].set()
 
-    async def missing(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> list[Stage]:
+    async def missing_stages(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> list[Stage]:
         """The stages without a record of today's settings; one that was given up for a passing fault counts as none.
 
-        Of an image that cannot be rendered, nothing is missing after that.
+        No stage is missing after one whose record says that the image cannot be rendered.
         """
         found: list[Stage] = []
         for stage in stages or self._plan.stages:
@@ -66,7 +66,7 @@ class Thumbnails:
                 break
         return found
 
-    async def failure(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> Failure | None:
+    async def read_failure(self, image: ImageKey, stages: Sequence[Stage] | None = None) -> Failure | None:
         """Why there are no thumbnails, by the records of today's settings."""
         for stage in stages or self._plan.stages:
             record = await self._record(image, stage)
@@ -74,38 +74,38 @@ class Thumbnails:
                 return record.failed
         return None
 
-    async def shows_damage(self, image: ImageKey) -> bool:
+    async def is_damaged(self, image: ImageKey) -> bool:
         """Whether the original proved to be cut off, or to have errors, when today's thumbnails were made of it."""
         records = [await self._record(image, stage) for stage in self._plan.stages]
         return any(record is not None and record.damaged for record in records)
 
-    async def forget(self, image: ImageKey, stages: Sequence[Stage], *, made: bool) -> None:
-        """Remove records that say that nothing is to be made: of what was given up and, if told so, of what was `made`.
+    async def remove_records(self, image: ImageKey, stages: Sequence[Stage], *, finished: bool) -> None:
+        """Remove the stages' records of a rendering that was given up and, with `finished`, of one that ended.
 
         A stage without its record is pending work. So it is rendered again, even should all events be lost.
         """
         for stage in stages:
             record = await self._record(image, stage)
-            if record is not None and (made or not record.is_final):
+            if record is not None and (finished or not record.is_final):
                 await self._buckets.active.delete(record_key(image, stage))
 
-    async def make(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
+    async def render(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
         """Have those of the stages rendered that have no record. Returns when that has ended: why it failed, or None.
 
         Raises ImageGone, StorageFault, BusFault, and JobFault when the resizers have other settings than this command.
         """
         # Originals of one name have one record between them, so that they take turns.
-        while image.name in self._listening:  # noqa: ASYNC110 - it hardly ever is
-            await asyncio.sleep(_LOOK)
-        heard = self._listening[image.name] = asyncio.Event()
+        while image.name in self._awaited:  # noqa: ASYNC110 - it hardly ever is
+            await asyncio.sleep(_LOOK_INTERVAL)
+        heard = self._awaited[image.name] = asyncio.Event()
         try:
-            await self._ask(image, stages)
+            await self._request(image, stages)
             return await self._wait_for_end(image, stages, heard)
         finally:
-            del self._listening[image.name]
-            self._told.pop(image.name, None)
+            del self._awaited[image.name]
+            self._last_data.pop(image.name, None)
 
-    async def _ask(self, image: ImageKey, stages: Sequence[Stage]) -> None:
+    async def _request(self, image: ImageKey, stages: Sequence[Stage]) -> None:
         if Stage.BASE in stages:  # the resizer itself goes on with what comes after
             await self._bus.publish(ImageUploaded(source=self._source, subject=image, data=LaneData(lane=Lane.BULK)))
             return
@@ -114,11 +114,11 @@ class Thumbnails:
             await self._bus.publish(ThumbnailsRequested(source=self._source, subject=image, data=data))
 
     async def _wait_for_end(self, image: ImageKey, stages: Sequence[Stage], heard: asyncio.Event) -> Failure | None:
-        began = asked = time.monotonic()
-        silence = _SILENCE
-        while time.monotonic() - began < _LONGEST:
+        began = requested = time.monotonic()
+        repeat_after = _REPEAT_AFTER
+        while time.monotonic() - began < _GIVE_UP_AFTER:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
+                async with asyncio.timeout(_LOOK_INTERVAL):
                     await heard.wait()
             heard.clear()
             records = [await self._record(image, stage) for stage in stages]
@@ -130,19 +130,21 @@ class Thumbnails:
             if not await is_public(image, buckets=self._buckets):
                 raise ImageGone(f"{image} was deleted")
             await self._compare_settings(image)
-            if time.monotonic() - asked > silence and not await self._bus.depth(RESIZER_BULK):
-                await self._ask(image, [stage for stage, record in zip(stages, records, strict=True) if record is None])
-                asked, silence = time.monotonic(), 2 * silence
-        return Failure(fault="unanswered", reason=f"no resizer has answered in {_LONGEST / 3600:g} hours")
+            if time.monotonic() - requested > repeat_after and not await self._bus.depth(RESIZER_BULK):
+                await self._request(
+                    image, [stage for stage, record in zip(stages, records, strict=True) if record is None]
+                )
+                requested, repeat_after = time.monotonic(), 2 * repeat_after
+        return Failure(fault="unanswered", reason=f"no resizer has answered in {_GIVE_UP_AFTER / 3600:g} hours")
 
     async def _compare_settings(self, image: ImageKey) -> None:
-        told = self._told.pop(image.name, None)
-        if told is None:
+        data = self._last_data.pop(image.name, None)
+        if data is None:
             return
         crop = await read_crop(self._buckets.active, image)
-        if told.configuration not in (self._plan.configuration(told.stage), self._plan.configuration(told.stage, crop)):
+        if data.configuration not in (self._plan.configuration(data.stage), self._plan.configuration(data.stage, crop)):
             raise JobFault(
-                f"the resizers run with other settings: expected those of this command ({told.stage} of {image}); "
+                f"the resizers run with other settings: expected those of this command ({data.stage} of {image}); "
                 "RESIZING_CONFIG, GENERATE_WEBP, GENERATE_AVIF and their qualities have to be the same"
             )
 
