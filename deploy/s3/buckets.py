@@ -9,7 +9,7 @@ import time
 from aiobotocore.session import get_session
 from botocore.exceptions import BotoCoreError, ClientError
 
-_PATIENCE = 60.0  # seconds to wait for a server that is still starting
+_START_SECONDS = 60.0  # that a server may take to start
 _THERE = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
 
 
@@ -43,7 +43,7 @@ async def make() -> None:
 
 async def main() -> None:
     """Try for up to a minute."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _START_SECONDS
     while True:
         try:
             await make()

@@ -9,7 +9,7 @@ from typing import Any
 
 import aiohttp
 
-_PATIENCE = 30.0  # seconds
+_WAIT_SECONDS = 30.0
 
 
 class Site:
@@ -94,7 +94,7 @@ class Site:
 
 async def until(look: Callable[[], Awaitable[Any]], what: str) -> Any:
     """What `look` finds, as soon as it finds something."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _WAIT_SECONDS
     while not (found := await look()):
         assert time.monotonic() < end, f"waited in vain for {what}"
         await asyncio.sleep(0.05)

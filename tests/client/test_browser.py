@@ -11,7 +11,7 @@ from tests.support.browser import page
 from tests.support.pictures import photo
 
 _FOLDER = Path(__file__).parent
-_PATIENCE = 60.0  # seconds; a browser takes some to start
+_START_SECONDS = 60.0  # a browser takes some to start
 
 
 async def told(name: str, site: Site, tmp_path: Path, *routes: web.RouteDef) -> dict[str, Any]:
@@ -36,7 +36,7 @@ async def told(name: str, site: Site, tmp_path: Path, *routes: web.RouteDef) -> 
         server = web.TCPSite(runner, "127.0.0.1", 0)
         await server.start()
         async with page(f"http://127.0.0.1:{runner.addresses[0][1]}/?base={site.url}", tmp_path):
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_START_SECONDS):
                 found = await telling
     finally:
         await runner.cleanup()

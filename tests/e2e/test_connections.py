@@ -13,7 +13,7 @@ from tests.support.pictures import photo
 from tests.support.process import Process
 
 DESCRIPTORS = 256
-PATIENCE = 40.0  # seconds; a service gives an unfinished head a quarter of that
+WAIT_SECONDS = 40.0  # a service gives an unfinished head a quarter of that
 SLOW_UPLOAD = (
     b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 5000\r\n\r\n"
     b'--x\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n\r\n'
@@ -107,7 +107,7 @@ async def test_heads_that_never_end_are_given_up_and_keep_nobody_out(
     async with connections(port(deployment.processes["standalone"]), 300, begin) as streams:
         going_on = asyncio.ensure_future(go_on(streams))
         await served(deployment)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(WAIT_SECONDS):
             await asyncio.gather(*map(closed, streams))
         going_on.cancel()
     await served(deployment)

@@ -148,7 +148,7 @@ def editing(folders: Folders) -> EditContext:
         plan=PLAN,
         ttl=3600.0,
         temporary=folders.temporary,
-        patience=60.0,
+        edit_wait=60.0,
     )
 
 

@@ -238,7 +238,7 @@ async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warnin
             plan=PLAN,
             ttl=10 * DAY,
             temporary=tmp_path,
-            patience=20,
+            edit_wait=20,
         )
         written = site.active.put_file
 

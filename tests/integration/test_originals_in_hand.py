@@ -148,7 +148,7 @@ async def test_the_next_photos_are_fetched_while_all_decoders_are_busy(
 
 
 async def test_of_large_originals_there_are_as_many_in_hand_as_decoders() -> None:
-    in_hand = OriginalsInHand(decoders=3, patience=60)
+    in_hand = OriginalsInHand(decoders=3, fetch_wait=60)
     now = most = 0
 
     async def one() -> None:
@@ -164,7 +164,7 @@ async def test_of_large_originals_there_are_as_many_in_hand_as_decoders() -> Non
 
 
 async def test_of_small_originals_there_are_three_times_as_many_in_hand_as_decoders() -> None:
-    in_hand = OriginalsInHand(decoders=3, patience=60)
+    in_hand = OriginalsInHand(decoders=3, fetch_wait=60)
     now = most = 0
 
     async def one() -> None:
@@ -180,7 +180,7 @@ async def test_of_small_originals_there_are_three_times_as_many_in_hand_as_decod
 
 
 async def test_small_originals_do_not_overtake_a_large_one_for_ever() -> None:
-    in_hand = OriginalsInHand(decoders=1, patience=60)
+    in_hand = OriginalsInHand(decoders=1, fetch_wait=60)
     order = []
 
     async def one(size: int) -> None:
@@ -193,7 +193,7 @@ async def test_small_originals_do_not_overtake_a_large_one_for_ever() -> None:
 
 
 async def test_an_image_whose_place_does_not_come_goes_back_to_its_queue() -> None:
-    in_hand = OriginalsInHand(decoders=1, patience=0.05)
+    in_hand = OriginalsInHand(decoders=1, fetch_wait=0.05)
     async with in_hand.place(100 * _MIB):
         with pytest.raises(Postponed):
             await in_hand.place(100 * _MIB).__aenter__()
@@ -204,7 +204,7 @@ async def test_an_image_whose_place_does_not_come_goes_back_to_its_queue() -> No
 
 
 async def test_an_image_that_fails_or_is_cancelled_gives_its_place_back() -> None:
-    in_hand = OriginalsInHand(decoders=1, patience=60)
+    in_hand = OriginalsInHand(decoders=1, fetch_wait=60)
     with pytest.raises(ZeroDivisionError):
         async with in_hand.place(100 * _MIB):
             raise ZeroDivisionError

@@ -134,9 +134,9 @@ async def test_what_can_wait_gives_way_and_is_not_blamed_for_it(pool: Pool) -> N
 
 async def test_what_runs_out_of_time_at_work_is_too_slow(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.sandbox.pool._SHARE_OF_CPU", 0.01)  # the tests may be given little more
-    async with Pool.open(1, pool.limits.model_copy(update={"cpu_seconds": 60, "wall_seconds": 3})) as patient:
+    async with Pool.open(1, pool.limits.model_copy(update={"cpu_seconds": 60, "wall_seconds": 3})) as with_time:
         with pytest.raises(ImageError, match="3 s by the clock") as error:
-            await do(patient, "burn")
+            await do(with_time, "burn")
     assert error.value.fault is FailureClass.TIMEOUT
 
 

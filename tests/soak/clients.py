@@ -58,7 +58,7 @@ class Clients:
         for call in self._plan():
             if stop.is_set():
                 return
-            await self._patiently(image, call)
+            await self._call_until_answered(image, call)
             if image.unanswered is not None or image.state.place is Place.DELETED:
                 return
             await self._pause()
@@ -81,7 +81,7 @@ class Clients:
         pick = self._random.randrange
         return f"{pick(40, 80)}x{pick(40, 80)}+{pick(60)}+{pick(60)}"
 
-    async def _patiently(self, image: Image, call: Call) -> None:
+    async def _call_until_answered(self, image: Image, call: Call) -> None:
         for _ in range(_TRIES):
             await self._call(image, call)
             if image.unanswered is None:

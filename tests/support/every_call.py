@@ -130,7 +130,7 @@ class Site:
             plan=PLAN,
             ttl=3600.0,
             temporary=self.temporary,
-            patience=60.0,
+            edit_wait=60.0,
         )
 
     def counts(self) -> Counter[str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from common.messaging.rabbit import RabbitBus
     from common.storage.s3 import S3Account, S3Storage
 
-_CONNECT_PATIENCE = 10.0  # seconds
+_CONNECT_SECONDS = 10.0
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def open_bus(settings: BrokerSettings, service: str) -> "AsyncIterator[Rab
 async def wait_for_broker(bus: "RabbitBus") -> None:
     """Return when the broker can be used. Raises BusFault after ten seconds: a command does not wait for ever."""
     try:
-        async with asyncio.timeout(_CONNECT_PATIENCE):
+        async with asyncio.timeout(_CONNECT_SECONDS):
             while bus.trouble() is not None:  # noqa: ASYNC110 - the link has no more to offer than its state
                 await asyncio.sleep(0.05)
     except TimeoutError as error:

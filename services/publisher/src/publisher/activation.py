@@ -25,7 +25,7 @@ from publisher.removal import delete_everywhere, find_known_keys
 
 log = structlog.get_logger()
 
-_CONFIRM = 2.0  # seconds that the broker has to confirm an event before the command is answered
+_CONFIRM_SECONDS = 2.0  # that the broker has to confirm an event before the command is answered
 
 
 class _State(NamedTuple):
@@ -110,7 +110,7 @@ async def _send_request(request: ThumbnailsRequested, crop: Crop | None, context
         await context.outbox.send(request)
         return
     try:
-        async with asyncio.timeout(_CONFIRM):
+        async with asyncio.timeout(_CONFIRM_SECONDS):
             await context.bus.publish(request)
     except TimeoutError as error:
         raise BusFault("the broker did not confirm the request for the cropped variants in time") from error

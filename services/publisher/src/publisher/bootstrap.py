@@ -42,7 +42,7 @@ async def publisher(
             ttl=settings.incoming_ttl,
             pool=pool,
             temporary=settings.temp_folder,
-            patience=settings.edit_wait,
+            edit_wait=settings.edit_wait,
         )
         reconciler = Reconciler(
             context,

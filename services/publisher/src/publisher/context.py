@@ -23,8 +23,8 @@ class PublisherContext:
 
 @dataclass(frozen=True)
 class EditContext(PublisherContext):
-    """What edits need besides. `temporary` is a folder; `patience` is how many seconds an edit waits for variants."""
+    """What edits need besides. `temporary` is a folder; `edit_wait` is how many seconds an edit waits for variants."""
 
     pool: Pool
     temporary: Path
-    patience: float
+    edit_wait: float

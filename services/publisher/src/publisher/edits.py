@@ -35,8 +35,8 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-_ATTEMPTS = 3
-_CONFIRM = 2.0  # seconds that the broker has to take the request
+_ATTEMPTS = 3  # to remove an old image
+_CONFIRM_SECONDS = 2.0  # that the broker has to take the request
 
 
 async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditContext) -> tuple[ImageKey, str | None]:
@@ -61,12 +61,12 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditCont
             raise ImageUnknown(f"{image} was deleted")
     # If this write fails, it may have happened all the same. Both images are kept, so that the photo is not lost.
     await write_tombstone(image, buckets=context.buckets)
-    left = await _remove_patiently(image, context)
+    left = await _remove_with_retries(image, context)
     await announce_deleted(image, outbox=context.outbox)
     return new, left
 
 
-async def _remove_patiently(image: ImageKey, context: EditContext) -> str | None:
+async def _remove_with_retries(image: ImageKey, context: EditContext) -> str | None:
     """Remove the old image, which has a tombstone. Returns a warning if something could not be removed, or None.
 
     The answer is a success even then: after an error the API server would keep the old name, whose image is deleted.
@@ -147,9 +147,9 @@ async def _publish_copy(
     try:
         if crop is not None:
             await active.put(new.crop, crop.geometry.text.encode())
-        async with asyncio.timeout(_CONFIRM):
+        async with asyncio.timeout(_CONFIRM_SECONDS):
             await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
-        async with asyncio.timeout(context.patience):
+        async with asyncio.timeout(context.edit_wait):
             await _wait_until_rendered(new, crop, active)
     except TimeoutError as error:
         raise Transient("its thumbnails were not made in time") from error

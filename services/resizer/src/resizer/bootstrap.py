@@ -11,9 +11,9 @@ from common.messaging.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_L
 from common.sandbox.pool import Pool
 from common.storage.base import Buckets
 from resizer.deadlines import (
-    BACKGROUND_PATIENCE,
-    FETCH_PATIENCE,
-    LIVE_PATIENCE,
+    BACKGROUND_TURN_WAIT,
+    FETCH_WAIT,
+    LIVE_TURN_WAIT,
     background_deadline,
     background_limits,
     live_deadline,
@@ -44,10 +44,10 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
     ):
         await live_pool.start_one()  # a service that cannot decode shall not take events
 
-        def renderer(pool: Pool, patience: float) -> Renderer:
-            return Renderer(pool, settings.plan, OriginalsInHand(workers, FETCH_PATIENCE), patience=patience)
+        def renderer(pool: Pool, turn_wait: float) -> Renderer:
+            return Renderer(pool, settings.plan, OriginalsInHand(workers, FETCH_WAIT), turn_wait=turn_wait)
 
-        live, background = renderer(live_pool, LIVE_PATIENCE), renderer(background_pool, BACKGROUND_PATIENCE)
+        live, background = renderer(live_pool, LIVE_TURN_WAIT), renderer(background_pool, BACKGROUND_TURN_WAIT)
 
         def subscription(queue: WorkQueue, renderer: Renderer, deadline: float) -> Subscription:
             context = ResizerContext(buckets=buckets, bus=bus, renderer=renderer)

@@ -4,12 +4,12 @@ from common.sandbox.protocol import Limits
 
 # How many seconds a heavy image of the background waits for its turn in its slot: half a million of them must not go
 # round and round in their queue. A heavy upload goes back to its queue at once, so that its slot serves other uploads.
-LIVE_PATIENCE = 0.0
-BACKGROUND_PATIENCE = 60.0
+LIVE_TURN_WAIT = 0.0
+BACKGROUND_TURN_WAIT = 60.0
 
 # How many seconds an image waits on any lane until its original is fetched. Then it goes back to its queue, where
 # another resizer can have it.
-FETCH_PATIENCE = 60.0
+FETCH_WAIT = 60.0
 
 # Decoders of lower priority need more time by the clock for the same work.
 _BACKGROUND_SLOWDOWN = 6
@@ -22,7 +22,7 @@ _STORAGE_SECONDS = 180.0
 # Seconds. A handler has ended when an image is removed, one hour after INCOMING_TTL
 # (docs/bucket-protocol.md#expiry-after-grace); ten minutes are left for clocks that differ and calls that hang.
 LONGEST_DEADLINE = 3000.0
-_WAITING = FETCH_PATIENCE + BACKGROUND_PATIENCE
+_WAITING = FETCH_WAIT + BACKGROUND_TURN_WAIT
 MOST_WALL_SECONDS = (LONGEST_DEADLINE - _STORAGE_SECONDS - _WAITING) / (_RENDERINGS * _BACKGROUND_SLOWDOWN)
 
 
@@ -33,7 +33,7 @@ def background_limits(limits: Limits) -> Limits:
 
 def live_deadline(limits: Limits) -> float:
     """How many seconds a handler of the live lane may take."""
-    return _RENDERINGS * limits.wall_seconds + _STORAGE_SECONDS + FETCH_PATIENCE + LIVE_PATIENCE
+    return _RENDERINGS * limits.wall_seconds + _STORAGE_SECONDS + FETCH_WAIT + LIVE_TURN_WAIT
 
 
 def background_deadline(limits: Limits) -> float:

@@ -18,13 +18,13 @@ class OriginalsInHand:
     """Gives each image a place from before its original is fetched until its variants are stored.
 
     There is a place for as many images as there are decoders, however large they are, and beyond that for three times
-    as many, if their originals have 64 MiB together at most. First come, first served. `patience` is how many seconds
+    as many, if their originals have 64 MiB together at most. First come, first served. `fetch_wait` is how many seconds
     an image waits for its place.
     """
 
-    def __init__(self, decoders: int, patience: float | None = None) -> None:
+    def __init__(self, decoders: int, fetch_wait: float | None = None) -> None:
         self._decoders = decoders
-        self._patience = patience
+        self._fetch_wait = fetch_wait
         self._sizes: list[int] = []
         self._door = asyncio.Lock()
         self._left = asyncio.Event()
@@ -33,7 +33,7 @@ class OriginalsInHand:
     async def place(self, size: int) -> AsyncIterator[None]:
         """A place for an original of so many bytes. Raises Postponed where it does not come in time."""
         try:
-            async with asyncio.timeout(self._patience), self._door:
+            async with asyncio.timeout(self._fetch_wait), self._door:
                 while not self._has_place(size):
                     self._left.clear()
                     await self._left.wait()

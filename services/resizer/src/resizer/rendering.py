@@ -23,7 +23,7 @@ _NOT_YET = "another large progressive or interlaced image is being rendered"
 class Renderer:
     """Where images are rendered, and by which plan.
 
-    Heavy images are rendered one at a time, so that memory does not grow with the number of processes. `patience` is
+    Heavy images are rendered one at a time, so that memory does not grow with the number of processes. `turn_wait` is
     how many seconds an image waits for its turn before it is postponed; None: as long as it takes.
     """
 
@@ -31,7 +31,7 @@ class Renderer:
     plan: Plan
     in_hand: OriginalsInHand = field(default_factory=lambda: OriginalsInHand(decoders=1))
     heavy: asyncio.Lock = field(default_factory=asyncio.Lock)
-    patience: float | None = None
+    turn_wait: float | None = None
     _postponed: set[ImageKey] = field(default_factory=set)
 
     async def render_stage(
@@ -83,7 +83,7 @@ class Renderer:
     @asynccontextmanager
     async def _turn(self, image: ImageKey) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self.patience):
+            async with asyncio.timeout(self.turn_wait):
                 await self.heavy.acquire()
         except TimeoutError as error:
             if len(self._postponed) >= _MOST_KNOWN:

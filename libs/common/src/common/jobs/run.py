@@ -13,7 +13,7 @@ from common.errors import JobFault, StorageFull, Transient
 log = structlog.get_logger()
 
 # Seconds between attempts at one image while the store or the broker is away: about five minutes in all.
-_PATIENCE = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
+_RETRY_DELAYS = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 60.0, 60.0, 60.0)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -57,7 +57,7 @@ async def _all(
 
 async def retry_transient(work: Callable[[], Awaitable[T]], image: str) -> T:
     """What `work` returns. A Transient fault is retried. Raises JobFault when that lasts."""
-    for delay in map(jittered, _PATIENCE):
+    for delay in map(jittered, _RETRY_DELAYS):
         try:
             return await work()
         except StorageFull as fault:

@@ -18,7 +18,7 @@ from common.messaging.events import Event
 
 log = structlog.get_logger()
 
-PATIENCE = 1.0  # seconds; a broker that blocks publishers never refuses
+CONFIRM_SECONDS = 1.0  # a broker that blocks publishers never refuses
 _INTERVAL = 1.0  # seconds between attempts to send what waits
 _MOST = 100_000  # events of about 1 KB; beyond it the reconciler has to find them
 
@@ -33,7 +33,7 @@ class Outbox:
     async def send(self, event: Event) -> None:
         """Publish the event, or keep it to be published later; returns within about a second."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(CONFIRM_SECONDS):
                 await self._bus.publish(event)
         except (BusFault, TimeoutError) as error:
             reason = str(error) or "the broker did not confirm in time"
@@ -52,7 +52,7 @@ class Outbox:
                 await self.flush()
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(CONFIRM_SECONDS):
                     await self.flush()
 
     async def flush(self) -> None:

@@ -12,7 +12,7 @@ from common.errors import BusFault, JobFault, NoSuchKey, StorageFault
 from common.storage.base import Buckets, Storage
 
 _CLOCKS = 60.0  # seconds that the clocks may differ
-_PATIENCE = 10.0  # seconds for each step; the S3 library itself would retry for a minute and a half
+_STEP_SECONDS = 10.0  # the S3 library itself would retry for a minute and a half
 _INCOMING = "an object can be put into incoming, and read"
 _ACTIVE = "an object can be put into active"
 _COPY = "it can be copied from incoming to active"
@@ -25,7 +25,7 @@ class CheckFailed(Exception):
     """A step found something wrong; the message says what."""
 
 
-async def try_step(what: str, step: Callable[[], Awaitable[object]], seconds: float = _PATIENCE) -> CheckResult:
+async def try_step(what: str, step: Callable[[], Awaitable[object]], seconds: float = _STEP_SECONDS) -> CheckResult:
     """Try one step."""
     try:
         async with asyncio.timeout(seconds):

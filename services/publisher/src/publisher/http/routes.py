@@ -58,17 +58,17 @@ def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
         image, crop = requests.image(given), requests.crop(given)
         request["image"] = str(image)
         preferences = ",".join(request.headers.getall("Prefer", [])).lower().replace(" ", "").split(",")
-        patient = "respond-async" not in preferences
+        waits = "respond-async" not in preferences
         if crop is not None:
             await _check_crop(image, crop, context)
-        if patient and crop is None:
+        if waits and crop is None:
             await _wait_for_thumbnails(image, context, wait)
         await activate(image, context=context, crop=crop)
-        if patient and crop is not None:
+        if waits and crop is not None:
             await _wait_for_crop(image, crop, context, wait)
             if await is_deleted(image, buckets=context.buckets):
                 raise ImageUnknown(f"{image} was deleted")
-        return _done(headers=None if patient else {"Preference-Applied": "respond-async"})
+        return _done(headers=None if waits else {"Preference-Applied": "respond-async"})
 
     return _guarded(secret, publish)
 

@@ -109,8 +109,8 @@ class Consumers:
         self.subscriptions = ()
         await asyncio.gather(*(consumer.end() for consumer in self._consumers), return_exceptions=True)
         if self._in_hand:
-            patience = max(0.0, deadline - asyncio.get_running_loop().time())
-            _, late = await asyncio.wait(self._in_hand, timeout=patience)
+            left = max(0.0, deadline - asyncio.get_running_loop().time())
+            _, late = await asyncio.wait(self._in_hand, timeout=left)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
