@@ -7,7 +7,19 @@ import sys
 from pathlib import Path
 
 import structlog
-from tests.benchmarks import growth, memory, migration, modern, peers, pipeline, quality, renderer, uploads, walls
+from tests.benchmarks import (
+    distance,
+    growth,
+    memory,
+    migration,
+    modern,
+    peers,
+    pipeline,
+    quality,
+    renderer,
+    uploads,
+    walls,
+)
 from tests.benchmarks.report import say
 from tests.support.servers import begin_run, end_run
 
@@ -37,6 +49,7 @@ def main() -> None:
         "walls": lambda: walls.report(folder),
         "memory": lambda: memory.large(folder),
         "pipeline": lambda: pipeline.rates(folder),
+        "distance": lambda: distance.report(folder),
         "migration": lambda: migration.report(folder),
         "growth": lambda: growth.ratios(folder),
         "uploads": lambda: uploads.latencies(folder, with_imagemagick="imagemagick" in present),

@@ -57,9 +57,9 @@ async def _embedded(photo: Path) -> tuple[float, float]:
         bus = EmbeddedBus()
         async with (
             resizer(settings, bus=bus, buckets=buckets) as service,
-            _counted(bus, service.subscriptions) as ready,
+            counted(bus, service.subscriptions) as ready,
         ):
-            return await _run(bus, buckets, photo, ready, cpu_seconds)
+            return await images_a_second(bus, buckets, photo, ready, cpu_seconds)
 
 
 async def rabbit_rate(photo: Path) -> tuple[float, float]:
@@ -71,21 +71,22 @@ async def rabbit_rate(photo: Path) -> tuple[float, float]:
             await deployment.start("resizer")
             bus = RabbitBus(deployment.vhost.url, "bench")
             bus.start()
-            await eventually(lambda: _connected(bus), "a connection")
+            await eventually(lambda: connected(bus), "a connection")
             service = deployment.processes["resizer"]
             try:
-                async with _counted(bus, ()) as ready:
-                    return await _run(bus, deployment.buckets, photo, ready, service.cpu_seconds)
+                async with counted(bus, ()) as ready:
+                    return await images_a_second(bus, deployment.buckets, photo, ready, service.cpu_seconds)
             finally:
                 await bus.close()
 
 
-async def _connected(bus: RabbitBus) -> bool:
+async def connected(bus: RabbitBus) -> bool:
+    """Whether the bus can publish and hear."""
     return bus.trouble() is None
 
 
 @asynccontextmanager
-async def _counted(bus: Bus, others: tuple[Subscription, ...]) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+async def counted(bus: Bus, others: tuple[Subscription, ...]) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
     """Consume ThumbnailsReady. Yields what waits until there were so many."""
     count = 0
     changed = asyncio.Condition()
@@ -107,7 +108,7 @@ async def _counted(bus: Bus, others: tuple[Subscription, ...]) -> AsyncIterator[
         await bus.drain(1)
 
 
-async def _run(
+async def images_a_second(
     bus: Bus, buckets: Buckets, photo: Path, ready: Callable[[int], Awaitable[None]], cpu: Callable[[], float]
 ) -> tuple[float, float]:
     """Images a second, and the service's own CPU seconds an image; the decoding processes' are not among them."""
