@@ -25,7 +25,7 @@ def run_client_suite(project: Project, public: str) -> None:
     """The suite of tests/client against the gateway."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
     environment |= {"CLIENT_URL": project.url, "CLIENT_SECRET": project.secret, "CLIENT_PUBLIC_URL": public}
-    suite = ["tests/client/test_calls.py", "tests/client/test_browser.py"]
+    suite = ["tests/client/test_access.py", "tests/client/test_calls.py", "tests/client/test_browser.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite]
     done = subprocess.run(command, check=False, stdout=-1, stderr=subprocess.STDOUT, text=True, env=environment)
     assert done.returncode == 0, done.stdout

@@ -18,19 +18,24 @@ from resizer.rendering import Renderer
 from resizer.thumbnails import ResizerContext
 
 
+def delete_before_copying(last_read: str, site: ClockedSite) -> None:
+    """Have the image deleted when this object has been read, and is about to be written to *active*."""
+    put_now = site.active.put
+
+    async def put_later(key: str, data: bytes) -> None:
+        if key == last_read:
+            await site.delete(IMAGE)
+        await put_now(key, data)
+
+    site.active.put = put_later  # type: ignore[method-assign]
+
+
 async def test_what_moved_by_an_earlier_record_is_taken_back_although_the_record_is_gone() -> None:
     """The record that listed it was removed by the deletion, between the copy's read and its write."""
     site = ClockedSite()
     await put(site.incoming, str(IMAGE), f"{NAME}OLD.jpg")
     await site.incoming.put(record_key(IMAGE, Stage.BASE), record_of(f"{NAME}OLD.jpg"))
-    copy = site.active.put
-
-    async def copy_later(key: str, data: bytes) -> None:
-        if key == f"{NAME}OLD.jpg":
-            await site.delete(IMAGE)
-        await copy(key, data)
-
-    site.active.put = copy_later  # type: ignore[method-assign]
+    delete_before_copying(f"{NAME}OLD.jpg", site)
     with pytest.raises(Exception, match="was deleted"):
         await activate(IMAGE, context=site.publisher_context)
     assert site.nothing_is_left()
@@ -41,14 +46,7 @@ async def test_an_event_that_comes_late_takes_back_what_it_moved() -> None:
     await put(site.active, str(IMAGE))
     await put(site.incoming, f"{NAME}OLD.jpg")
     await site.incoming.put(record_key(IMAGE, Stage.BASE), record_of(f"{NAME}OLD.jpg"))
-    copy = site.active.put
-
-    async def copy_later(key: str, data: bytes) -> None:
-        if key == f"{NAME}OLD.jpg":
-            await site.delete(IMAGE)
-        await copy(key, data)
-
-    site.active.put = copy_later  # type: ignore[method-assign]
+    delete_before_copying(f"{NAME}OLD.jpg", site)
     data = {"stage": Stage.BASE, "configuration": "earlier"}
     event = ThumbnailsReady.model_validate({"source": "/test", "subject": str(IMAGE), "data": data})
     await thumbnails_ready(event, context=site.publisher_context)

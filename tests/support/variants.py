@@ -13,11 +13,18 @@ from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import DEFAULT, Crop, Size, parse_sizes
 from common.sandbox.protocol import Limits
-from resizer.operations.render import RenderJob, render
+from resizer.operations.render import Rendered, RenderJob, render
 
 Configuration = Mapping[str, Sequence[str]]  # suffix to ImageMagick's arguments
 
 DEFAULTS: Configuration = dict(DEFAULT)
+
+
+def rendered(data: bytes, output: Format) -> tuple[Rendered, list[pyvips.Image]]:
+    """The result of rendering in the default sizes, and the variants' pictures. Raises what `render` raises."""
+    job = RenderJob(limits=Limits(), sizes=parse_sizes(None), outputs=(Output(format=output),))
+    result, blobs = render(job, data)
+    return result, [opened(blob) for blob in blobs]
 
 
 def sizes(configuration: Configuration) -> tuple[Size, ...]:
