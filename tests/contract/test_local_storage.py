@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.stores import KEY, attempts
 
-from common.errors import KeyTaken, StorageFault
+from common.errors import KeyTaken, NotDeleted, StorageFault
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 
@@ -23,6 +23,16 @@ async def test_a_missing_folder_is_a_fault_and_not_an_absent_key(tmp_path: Path)
     for attempt in attempts(bucket):
         with pytest.raises(StorageFault, match="bucket"):
             await attempt()
+
+
+async def test_what_could_not_be_deleted_is_named(local: Buckets) -> None:
+    for key in ("1_2.jpg", "3_4.jpg"):
+        await local.incoming.put(key, b"photo")
+    local.incoming.path(KEY).mkdir()  # type: ignore[attr-defined]
+    with pytest.raises(NotDeleted, match=f"{KEY} .*directory") as fault:
+        await local.incoming.delete_all(["1_2.jpg", KEY, "3_4.jpg"])
+    assert fault.value.keys == {KEY}
+    assert [entry.key async for entry in local.incoming.entries()] == []
 
 
 async def test_local_keys_cannot_lead_out_of_the_folder(local: Buckets) -> None:

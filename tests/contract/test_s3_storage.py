@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from tests.support.s3 import TestBuckets
 from tests.support.stores import CACHE, KEY, attempts, s3_pair
 
-from common.errors import KeyTaken, StorageFault
+from common.errors import KeyTaken, NotDeleted, StorageFault
 from common.storage.base import Buckets
 from common.storage.s3 import connect
 
@@ -73,8 +73,8 @@ class OtherStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
 
-    def _refusal(self, operation: str) -> ClientError:
-        answer = {"Error": {"Code": self._code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+    def _refusal(self, operation: str, status: int = 404) -> ClientError:
+        answer = {"Error": {"Code": self._code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}}
         return ClientError(answer, operation)
 
 
@@ -96,9 +96,7 @@ class SingleStore(OtherStore):
 
     async def delete_objects(self, **_: Any) -> Any:
         self.asked += 1
-        refusal = self._refusal("DeleteObjects")
-        refusal.response["ResponseMetadata"]["HTTPStatusCode"] = self.status
-        raise refusal
+        raise self._refusal("DeleteObjects", self.status)
 
 
 class ReportingStore(OtherStore):
@@ -108,6 +106,34 @@ class ReportingStore(OtherStore):
         first, *others = [item["Key"] for item in request["Delete"]["Objects"]]
         await asyncio.gather(*(self._client.delete_object(Bucket=request["Bucket"], Key=key) for key in others))
         return {"Errors": [{"Key": first, "Message": "busy"}, {"Key": others[-1], "Code": "NoSuchKey"}]}
+
+
+class AwayStore(OtherStore):
+    """It deletes nothing."""
+
+    asked = 0
+    status = 503
+
+    async def delete_objects(self, **_: Any) -> Any:
+        self.asked += 1
+        raise self._refusal("DeleteObjects", self.status)
+
+    async def delete_object(self, **_: Any) -> Any:
+        self.asked += 1
+        raise self._refusal("DeleteObject", 503)
+
+
+class StuckStore(OtherStore):
+    """It deletes all but one object."""
+
+    async def delete_objects(self, **request: Any) -> Any:
+        objects = [item for item in request["Delete"]["Objects"] if item["Key"] != KEY]
+        await self._client.delete_objects(Bucket=request["Bucket"], Delete={"Objects": objects})
+        return {"Errors": [{"Key": KEY, "Code": self._code, "Message": "no"}]}
+
+    async def delete_object(self, **request: Any) -> Any:
+        assert request["Key"] == KEY, "the others are gone"
+        raise self._refusal("DeleteObject")
 
 
 class ProxiedStore(OtherStore):
@@ -144,6 +170,32 @@ async def test_a_store_that_deletes_no_or_not_all_objects_at_once(
         for _ in range(2):
             await bucket.delete_all([KEY, "1_2.jpg"])
         assert [entry.key async for entry in bucket.entries()] == ["3_4.jpg"]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_a_store_that_deletes_nothing_is_not_asked_for_every_object(
+    s3_buckets: TestBuckets, tmp_path: Path, *, at_once: bool
+) -> None:
+    keys = [f"1475660224_{number}.jpg" for number in range(3000)]
+    async with connect(s3_buckets.account) as client:
+        store = AwayStore(client, "SlowDown")
+        store.status = 503 if at_once else 405
+        bucket = s3_pair(store, s3_buckets.account, s3_buckets, tmp_path).incoming
+        with pytest.raises(NotDeleted, match=r"1475660224_0\.jpg and 2999 more \(.*no\)") as fault:
+            await bucket.delete_all(keys)
+        assert fault.value.keys == set(keys), "those it was not asked for may be left, too"
+        assert store.asked <= 40
+
+
+async def test_what_could_not_be_deleted_is_named(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    async with connect(s3_buckets.account) as client:
+        bucket = s3_pair(StuckStore(client, "AccessDenied"), s3_buckets.account, s3_buckets, tmp_path).incoming
+        for key in (KEY, "1_2.jpg", "3_4.jpg"):
+            await bucket.put(key, b"photo")
+        with pytest.raises(NotDeleted, match=f"{KEY} .*AccessDenied no") as fault:
+            await bucket.delete_all(["1_2.jpg", KEY, "3_4.jpg"])
+        assert fault.value.keys == {KEY}
+        assert [entry.key async for entry in bucket.entries()] == [KEY]
 
 
 @pytest.mark.parametrize(("status", "asked"), [(501, 1), (400, 1), (503, 2)])

@@ -76,20 +76,30 @@ async def test_a_deletion_that_cannot_remove_something_says_what_and_removes_the
     site.active.stuck = {stuck}
     with pytest.raises(StorageFault, match=f"cannot be removed: active/{stuck} "):
         await site.delete(IMAGE)
-    assert set(site.active.objects) == {stuck}
+    assert set(site.active.objects) == {stuck, f"{NAME}.json"}
     site.active.stuck = set()
     await site.sweep()
     assert site.nothing_is_left()
 
 
-async def test_a_store_that_is_away_is_not_asked_for_every_key() -> None:
+@pytest.mark.parametrize("place", ["incoming", "active"])
+@pytest.mark.parametrize("record", [".json", ".modern.json"])
+async def test_a_deletion_that_is_repeated_removes_what_only_a_record_names(place: str, record: str) -> None:
     site = ClockedSite()
-    images = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 400)]
-    site.active.stuck = {key for image in images for key in PLAN.keys_by_name(image)}
-    for image in images:
-        await put(site.active, str(image))
-    with pytest.raises(StorageFault, match=r"cannot be removed: active/.* and \d+ more"):
-        await site.delete(*images)
+    bucket: FaultyBucket = getattr(site, place)
+    others = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 5)]
+    for image in (IMAGE, *others):
+        await put(bucket, str(image), f"{image.name}OLD.jpg")
+        await bucket.put(f"{image.name}{record}", record_of(f"{image.name}OLD.jpg"))
+    bucket.stuck = {f"{NAME}OLD.jpg"}
+    with pytest.raises(StorageFault, match=f"cannot be removed: {place}/{NAME}OLD.jpg "):
+        await site.delete(IMAGE, *others)
+    tombstones = {image.tombstone for image in (IMAGE, *others)}
+    assert set(bucket.objects) - tombstones == {f"{NAME}OLD.jpg", f"{NAME}{record}"}, "of one image alone"
+    bucket.stuck = set()
+    await site.delete(IMAGE)
+    assert set(bucket.objects) - tombstones == set()
+    assert site.incoming.listings + site.active.listings == 0
 
 
 async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warning(

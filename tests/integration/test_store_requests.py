@@ -41,3 +41,5 @@ async def test_no_call_costs_more_requests_than_it_did(s3_buckets: TestBuckets, 
         say(f"{name:30} {cost:3}  {seen[name]}")
     assert costs == documented()
     assert costs["upload"] + costs["render"] + costs["publish"] <= 24
+    assert costs["delete"] <= 15
+    assert costs["rotate"] <= 20

@@ -6,7 +6,8 @@ Whatever the order: what was answered with yes is public with all its versions, 
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from tests.support.world import DEADLINE, EVERYTHING, FAR, GRACE, IMAGE, PLAN, SEEDS, TTL, World
+from tests.support.processes import DEADLINE
+from tests.support.world import EVERYTHING, FAR, GRACE, IMAGE, PLAN, SEEDS, TTL, World
 
 from common.images.records import Stage, record_key
 from publisher.maintenance.listing import ListedImage

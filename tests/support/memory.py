@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from common.errors import KeyTaken, NoSuchKey, StorageFault
+from common.errors import KeyTaken, NoSuchKey, NotDeleted, StorageFault
 from common.images.names import image_name_of
 from common.storage.base import AnonymousAccess, Entry, Storage
 
@@ -59,7 +59,10 @@ class MemoryStorage:
         self.objects.pop(key, None)
 
     async def delete_all(self, keys: Collection[str]) -> None:
-        await asyncio.gather(*(self.delete(key) for key in keys))
+        outcomes = await asyncio.gather(*(self.delete(key) for key in keys), return_exceptions=True)
+        left = {key: fault for key, fault in zip(keys, outcomes, strict=True) if isinstance(fault, StorageFault)}
+        if left:
+            raise NotDeleted(left, left[min(left)])
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         return AnonymousAccess(readable=None if key in self.objects else False)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tests.support.bus import wait_for_broker
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
-from common.errors import StorageFault
+from common.errors import NotDeleted, StorageFault
 from common.http import Health, make_app
 from common.messaging.bus import Bus
 from common.messaging.outbox import Outbox
@@ -50,9 +51,11 @@ class SteeredStorage(LocalStorage):
         self._refuse(key)
         await super().put(key, data)
 
-    async def delete(self, key: str) -> None:
-        self._refuse(key)
-        await super().delete(key)
+    async def delete_all(self, keys: Collection[str]) -> None:
+        refused = {key for key in keys if self.refuses and key.endswith(self.refuses)}
+        await super().delete_all(set(keys) - refused)
+        if refused:
+            raise NotDeleted(refused, StorageFault("it is refused"))
 
     def _refuse(self, key: str) -> None:
         if self.refuses and key.endswith(self.refuses):

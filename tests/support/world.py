@@ -4,18 +4,16 @@ Each storage operation is a step. A seeded scheduler decides whose comes next, a
 then begins again, as a redelivered event does.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 from tests.support.exploration import seeds
-from tests.support.instant_loop import InstantLoop
 from tests.support.instant_pool import InstantPool
-from tests.support.scheduler import CURRENT_PROCESS, Scheduler, SimulatedProcess, SteppedStorage
+from tests.support.processes import DEADLINE, Processes
+from tests.support.scheduler import Scheduler, SteppedStorage
 
-from common.errors import Transient
+from common.errors import Permanent, Transient
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
 from common.images.records import Stage, record_key
@@ -35,11 +33,11 @@ from common.storage.image_store import write_tombstone
 from publisher.activation import activate
 from publisher.context import PublisherContext
 from publisher.deletion import delete
-from publisher.errors import ImageUnknown, UploadExpired
+from publisher.errors import ImageFailed, ImageUnknown, UploadExpired
 from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
-from resizer.handlers import image_uploaded, thumbnails_requested
+from resizer.handlers import image_uploaded, retries_exhausted, thumbnails_requested
 from resizer.rendering import Renderer
 from resizer.thumbnails import ResizerContext
 
@@ -60,15 +58,16 @@ EVERYTHING = {str(IMAGE)} | {
 SEEDS = seeds(150, 1500)
 FAR = range(5000)  # seeds of a search that ends with the first violation, which a rule that is left out has to bring
 TTL = 3600.0
-DEADLINE = 300.0  # seconds that a handler has, as on the bus
 GRACE = 2 * DEADLINE
 _PAUSE = 60.0  # seconds between two sweeps, at most
 _MOST = 150  # events of one image; a run that needs more does not end
 
-Handler = Callable[[], Coroutine[None, None, None]]
+
+async def _dead_letter() -> None:
+    """Its event is lost."""
 
 
-class World:
+class World(Processes):
     """Both buckets, the handlers at work on one image that was just uploaded, and the events between them.
 
     `slowness` is how many seconds a step takes at most; a handler that takes longer than its deadline is begun again.
@@ -86,38 +85,49 @@ class World:
         publishing: Sequence[Plan] = (PLAN,),
         resizing: Sequence[Plan] = (PLAN,),
         old: bool = False,
+        gives_up: bool = False,
     ) -> None:
-        self.scheduler = Scheduler(seed, slowness)
+        super().__init__(Scheduler(seed, slowness), crashes, gives_up=gives_up)
         self.published = False
         self.answered: set[str] = set()
+        self.announced: set[Stage] = set()
+        self.gave_up = False
         self._events = 0
         self._old = old
-        self.crashes = crashes
         self._grace = grace
-        incoming, active = SteppedStorage(self.scheduler), SteppedStorage(self.scheduler)
+        incoming, active = SteppedStorage("incoming", self.scheduler), SteppedStorage("active", self.scheduler)
         self.incoming, self.active = incoming.inner.objects, active.inner.objects
         self.buckets = Buckets(incoming, active)
         bus: Any = self  # a World is all that the handlers need of a bus
         pool: Any = InstantPool()
         self._resizers = [ResizerContext(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
         self._publishers = [PublisherContext(self.buckets, bus, Outbox(bus), plan, TTL) for plan in publishing]
-        self._running: dict[asyncio.Task[None], Handler] = {}
-        self._processes: dict[asyncio.Task[None], SimulatedProcess] = {}
-        self._ends: dict[asyncio.Task[None], float] = {}
-        self._of_requests: set[asyncio.Task[None]] = set()
         self.incoming[str(IMAGE)] = b"original"
         incoming.inner._written[str(IMAGE)] = 0.0  # noqa: SLF001 - when time begins
 
     async def publish(self, event: Event) -> None:
         """A publish is a step too, and its event is handled like any other."""
-        await self.scheduler.step()
+        await self.scheduler.step(f"publish {event.type}")
         self._events += 1
         assert self._events <= _MOST, "events without end"
         if isinstance(event, ThumbnailsReady | ThumbnailsFailed):
+            if isinstance(event, ThumbnailsReady):
+                self.announced.add(event.data.stage)
             told = self._as_an_old_one_tells(event) if self._old and self.scheduler.random.random() < 0.5 else event
-            self.start(lambda: self._follow(told))
+            self.start(lambda: self._follow(told), exhausted=_dead_letter)
         elif isinstance(event, ThumbnailsRequested):
-            self.start(lambda: thumbnails_requested(event, context=self._resizing))
+            self._render(event, thumbnails_requested)
+
+    def _render(
+        self,
+        event: ImageUploaded | ThumbnailsRequested,
+        handle: Callable[..., Coroutine[None, None, None]],
+    ) -> None:
+        async def give_up() -> None:
+            self.gave_up = True
+            await retries_exhausted(event, Transient("the store failed"), context=self._resizing)
+
+        self.start(lambda: handle(event, context=self._resizing), exhausted=give_up)
 
     async def _follow(self, event: ThumbnailsReady | ThumbnailsFailed) -> None:
         if isinstance(event, ThumbnailsFailed):
@@ -145,20 +155,8 @@ class World:
         """Nothing ever waits here."""
         return 0
 
-    def start(self, handler: Handler, *, deadline: float = DEADLINE, request: bool = False) -> None:
-        """Begin; a handler of an event that is killed begins again, and that of a request does not."""
-        process, context = SimulatedProcess(), copy_context()
-        context.run(CURRENT_PROCESS.set, process)
-        task = asyncio.create_task(handler(), context=context)
-        if request:
-            self._of_requests.add(task)
-        self._processes[task] = process
-        self._running[task] = handler
-        self._ends[task] = self.scheduler.now + deadline
-
     def resize(self) -> None:
-        event = ImageUploaded(source="/test", subject=IMAGE)
-        self.start(lambda: image_uploaded(event, context=self._resizing))
+        self._render(ImageUploaded(source="/test", subject=IMAGE), image_uploaded)
 
     def activate(self) -> None:
         event = ActivationRequested(source="/test", subject=IMAGE)
@@ -167,7 +165,7 @@ class World:
             await activation_requested(event, context=self._publisher_context)
             self.published = True
 
-        self.start(activate_and_answer)
+        self.start(activate_and_answer, exhausted=_dead_letter)
 
     def crop_one(self) -> None:
         self.start(lambda: activate(IMAGE, context=self._publisher_context, crop=CROPS[0]))
@@ -216,13 +214,6 @@ class World:
         )
         self.start(reconciler.repair_incoming, deadline=float("inf"))
 
-    async def stop(self) -> None:
-        """All processes die, and every event is lost: what the embedded default's bus holds dies with it."""
-        for task in self._running:
-            task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self._running.clear()
-
     def start_embedded(self) -> None:
         """Repair both buckets, as the embedded default does when it starts."""
         reconciler = Reconciler(
@@ -234,51 +225,15 @@ class World:
 
         self.start(repair, deadline=float("inf"))
 
-    def suspend(self) -> None:
-        """Suspend what runs now; `run` then goes on with what is started afterwards."""
-        for task in self._running:
-            self._processes[task].suspended = True
-
-    def resume(self) -> None:
-        """Let what was suspended go on."""
-        for process in self._processes.values():
-            process.suspended = False
-
-    async def run(self, after_each_step: Callable[[], None], *, steps: float = float("inf")) -> None:
-        """Step until nothing runs any more, or this often."""
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, InstantLoop)
-        while any(not self._processes[task].suspended for task in self._running) and steps > 0:
-            steps -= 1
-            await loop.idle()  # everyone comes to their next step
-            self._collect()
-            late = [task for task in self._running if self.scheduler.now > self._ends[task]]
-            if late:
-                await self._crash(late)
-            elif self.crashes and self._running and self.scheduler.random.random() < 0.05:
-                self.crashes -= 1
-                await self._crash(list(self._running))
-            elif self._running and not self.scheduler.release():
-                await asyncio.sleep(1)  # a handler waits for something that is no step
-            after_each_step()
-
-    def _collect(self) -> None:
-        for task in [task for task in self._running if task.done()]:
-            handler = self._running.pop(task)
-            try:
-                task.result()
-            except Transient:
-                self.start(handler)
-            except UploadExpired:
-                assert self.scheduler.now > TTL
-            except ImageUnknown:
-                gone = str(IMAGE) not in self.incoming and str(IMAGE) not in self.active
-                assert IMAGE.tombstone in self.incoming or gone, "an image that is there is not unknown"
-
-    async def _crash(self, tasks: list[asyncio.Task[None]]) -> None:
-        task = self.scheduler.random.choice(tasks)
-        handler = self._running.pop(task)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        if task not in self._of_requests:
-            self.start(handler)
+    def refused(self, error: Permanent) -> None:
+        """Hold the refusal against the buckets."""
+        if isinstance(error, UploadExpired):
+            assert self.scheduler.now > TTL
+        elif isinstance(error, ImageUnknown):
+            gone = str(IMAGE) not in self.incoming and str(IMAGE) not in self.active
+            assert IMAGE.tombstone in self.incoming or gone, "an image that is there is not unknown"
+        elif isinstance(error, ImageFailed):
+            assert self.gave_up, "an image that was never given up on has not failed"
+            assert Stage.BASE not in self.announced, "an image that was announced has not failed"
+        else:
+            raise error

@@ -1,5 +1,6 @@
 """The exceptions that modules share. An adapter translates a library's exceptions into these, once."""
 
+from collections.abc import Collection
 from enum import StrEnum
 
 
@@ -21,6 +22,15 @@ class StorageFault(Transient):
 
 class StorageFull(StorageFault):
     """There is no room left: to wait will not help, somebody has to make some."""
+
+
+class NotDeleted(StorageFault):
+    """Some of several objects may not have been deleted: those under `keys`."""
+
+    def __init__(self, keys: Collection[str], reason: StorageFault) -> None:
+        more = f" and {len(keys) - 1} more" if len(keys) > 1 else ""
+        super().__init__(f"{min(keys)}{more} ({reason})")
+        self.keys = frozenset(keys)
 
 
 class NoSuchKey(Transient):

@@ -1,19 +1,17 @@
 """Removing an image's objects by their keys, without a listing, so that it takes no longer in a large bucket."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sized
-from functools import partial
 
 from common.cancellation import together
-from common.errors import StorageFault
-from common.images.names import ImageKey, image_name_of, is_original
+from common.errors import NotDeleted, StorageFault
+from common.images.names import ImageKey, image_name_of
 from common.images.plan import Plan
-from common.images.records import Stage
+from common.images.records import RECORD_ENDINGS, Stage
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_record
 
 MOST_FAULTS = 32  # of one deletion: after them the store is away, and each further call would only take long
 _AT_ONCE = 32  # calls to the store, of one request or event
-_SHOWN = 5  # keys in a message
 
 
 async def find_known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> set[str]:
@@ -28,34 +26,31 @@ async def find_known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> s
 
 
 async def delete_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:
-    """Delete these keys in both buckets, originals first: handlers that write the others look for the original.
+    """Delete these keys in both buckets, records last: only a record may name an image's variants of earlier sizes.
 
-    A key that cannot be removed does not stop the others, up to MOST_FAULTS. Raises StorageFault naming what is left.
+    docs/bucket-protocol.md#records-go-last. A key that cannot be removed does not stop the others, but its image's
+    records stay. Raises StorageFault naming what is left.
     """
-    originals = {key for key in keys if is_original(key)}
-    left: dict[str, StorageFault] = {}
-    for some in (originals, set(keys) - originals):
-        await run_limited(unless_away(_removals(some, buckets, left), left))
+    records = {key for key in keys if key.endswith(tuple(RECORD_ENDINGS.values()))}
+    left = await _delete_in_both(set(keys) - records, buckets)
+    unfinished = {image_name_of(key) for _, fault in left for key in fault.keys}
+    left += await _delete_in_both({key for key in records if image_name_of(key) not in unfinished}, buckets)
     if left:
-        names = sorted(left)
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        raise StorageFault(f"cannot be removed: {', '.join(names[:_SHOWN])}{more} ({left[names[0]]})")
+        raise StorageFault("cannot be removed: " + "; ".join(f"{place}/{fault}" for place, fault in left))
 
 
-def _removals(
-    keys: Iterable[str], buckets: Buckets, left: dict[str, StorageFault]
-) -> Iterable[Callable[[], Awaitable[None]]]:
-    places = (("active", buckets.active), ("incoming", buckets.incoming))  # what is public first
+async def _delete_in_both(keys: Collection[str], buckets: Buckets) -> list[tuple[str, NotDeleted]]:
+    """Delete these keys in both buckets. Returns what may be left, each with the name of its bucket."""
+    left: list[tuple[str, NotDeleted]] = []
 
-    async def remove(place: str, bucket: Storage, key: str) -> None:
+    async def delete(place: str, bucket: Storage) -> None:
         try:
-            await bucket.delete(key)
-        except StorageFault as fault:
-            left[f"{place}/{key}"] = fault
+            await bucket.delete_all(keys)
+        except NotDeleted as fault:
+            left.append((place, fault))
 
-    for key in keys:
-        for place, bucket in places:
-            yield partial(remove, place, bucket, key)
+    await together(delete("active", buckets.active), delete("incoming", buckets.incoming))
+    return left
 
 
 def unless_away(

@@ -64,7 +64,8 @@ class Storage(Protocol):
     async def delete_all(self, keys: Collection[str]) -> None:
         """Remove the objects, in as few requests as the store allows. Keys that do not exist are no error.
 
-        A key that cannot be removed does not stop the others; the StorageFault names the first of them.
+        Those that are stored in one request are removed in no order. A key that cannot be removed does not stop the
+        others, unless very many cannot. Raises NotDeleted with those that may be left.
         """
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:

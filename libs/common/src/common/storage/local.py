@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 from uuid import uuid4
 
 from common.cancellation import in_thread
-from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
+from common.errors import KeyTaken, NoSuchKey, NotDeleted, StorageFault, StorageFull
 from common.images.names import image_name_of
 from common.storage.base import AnonymousAccess, Entry, Storage
 from common.storage.files import claim_name, link_or_copy, sync_file, sync_folder
@@ -124,8 +124,8 @@ class LocalStorage:
         await self.delete_all([key])
 
     async def delete_all(self, keys: Collection[str]) -> None:
-        """Remove the objects, in one turn of a thread. Keys that do not exist are no error."""
-        faults: list[StorageFault] = []
+        """Remove the objects, in one turn of a thread. Raises NotDeleted."""
+        left: dict[str, StorageFault] = {}
 
         def remove() -> None:
             changed = set()
@@ -135,13 +135,16 @@ class LocalStorage:
                         self.path(key).unlink()
                         changed.add(self.path(key).parent)
                 except StorageFault as fault:
-                    faults.append(fault)
+                    left[key] = fault
             for folder in changed:
                 sync_folder(folder)
 
-        await self._run("", remove)
-        if faults:
-            raise faults[0]
+        try:
+            await self._run("", remove)
+        except StorageFault as fault:
+            raise NotDeleted(keys, fault) from fault
+        if left:
+            raise NotDeleted(left, left[min(left)])
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:
         """Unknown: whoever can read the folder may serve its files."""

@@ -120,7 +120,7 @@ class S3Storage:
             await self._client.delete_object(Bucket=self.bucket, Key=key)
 
     async def delete_all(self, keys: Collection[str]) -> None:
-        """Remove the objects, up to a thousand with one request. Keys that do not exist are no error."""
+        """Remove the objects, up to a thousand with one request. Raises NotDeleted."""
         await self._deletions.delete_all(sorted(keys))
 
     async def anonymous_access(self, key: str) -> AnonymousAccess:

@@ -1,0 +1,79 @@
+"""A store that fails now and then, before what it was asked for or after it.
+
+A request that was answered with a fault is not repeated, unless a test says so. An event whose retries are exhausted is
+lost. At last the store works again, and the reconciler repairs what is left.
+"""
+
+import pytest
+from tests.simulation.test_lost_crops import assert_complete, run, shown
+from tests.simulation.test_protocol import nothing_is_lost_or_half_public
+from tests.support.world import CROPS, EVERYTHING, FAR, IMAGE, OTHERS, PLAN, SEEDS, World
+
+pytestmark = pytest.mark.explores
+
+CROP = CROPS[0].geometry.text
+
+
+def faulty(seed: int, *, gives_up: bool = False) -> World:
+    world = World(seed, 1, gives_up=gives_up)
+    world.scheduler.faults = 3
+    return world
+
+
+async def repair(world: World) -> None:
+    """The store works again, and no handler is killed any more."""
+    world.scheduler.faults = world.crashes = 0
+    await run(world, "reconcile")
+
+
+@pytest.mark.parametrize("actors", [("activate", "resize"), ("activate", "activate", "resize", "resize")])
+async def test_retries_make_all_of_the_image_public(actors: tuple[str, ...]) -> None:
+    for seed in SEEDS:
+        world = faulty(seed)
+        for actor in actors:
+            getattr(world, actor)()
+        await world.run(nothing_is_lost_or_half_public(world))
+        assert set(world.active) == EVERYTHING, f"seed {seed}"
+        assert set(world.incoming) == set(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("before", [(), ("activate", "resize")])
+async def test_a_crop_that_was_answered_is_shown_although_other_requests_failed(before: tuple[str, ...]) -> None:
+    answered = False
+    for seed in SEEDS:
+        world = World(seed, 0)
+        await run(world, *before)
+        world.scheduler.faults = 3
+        await run(world, "resize", "crop_once", "publish_once")
+        world.scheduler.faults = 0
+        await run(world, "activate")  # the client asks again until the image is public
+        await repair(world)
+        assert_complete(world)
+        assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
+        answered |= bool(world.answered)
+    assert answered
+
+
+async def deleted_until_answered(seed: int) -> World:
+    """An image with variants that its records alone name, deleted by a client that repeats what fails."""
+    world = World(seed, 0, resizing=OTHERS[:1], publishing=OTHERS[:1])
+    await run(world, "activate", "resize")
+    assert len(set(world.active) - PLAN.keys_by_name(IMAGE)) == 2
+    world.scheduler.faults = 4
+    await run(world, "delete")
+    return world
+
+
+async def test_a_deletion_that_was_answered_leaves_nothing_public() -> None:
+    for seed in SEEDS:
+        world = await deleted_until_answered(seed)
+        assert set(world.active) == set(), f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+
+
+async def test_the_search_notices_records_that_do_not_go_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("publisher.removal.RECORD_ENDINGS", {})
+    for seed in FAR:
+        if (await deleted_until_answered(seed)).active:
+            return
+    pytest.fail("not noticed")
