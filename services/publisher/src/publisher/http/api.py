@@ -15,7 +15,7 @@ _REFUSED = {401: "no secret", 403: "wrong secret"}
 _FAILED = {422: "the image cannot be shown; the reason is in the message"}
 
 PUBLISH = Operation(
-    "Make an image public; `crop` says which part of it its versions show. The original becomes public, too, with all "
+    "Make an image public; `crop` says which part of it its variants show. The original becomes public, too, with all "
     "of the picture and, unless it was removed at upload, the position where it was taken",
     _DONE,
     fields={"secret": _SECRET, "filename": KEY, "crop": _CROP},
