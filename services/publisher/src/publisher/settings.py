@@ -38,7 +38,7 @@ class PublisherSettings(HttpSettings, MaintenanceSettings, ImagingSettings):
         repr=False, description="the secret that the API server sends"
     )
     activation_wait: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        2.0, description="seconds after the upload for which `/publish` waits for variants"
+        2.0, description="seconds for which `/publish` waits for variants: after the upload, or with a crop after that"
     )
     edit_wait: Seconds = Field(20.0, description="seconds that `/rotate` and `/recrop` wait for variants")
     reconcile_interval: Seconds = Field(60.0, description="seconds between two looks of the reconciler")

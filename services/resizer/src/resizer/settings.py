@@ -11,8 +11,8 @@ from resizer.deadlines import LONGEST_DEADLINE, MOST_WALL_SECONDS, background_de
 
 # Where a container sees its own limit: cgroups of version 2, and of version 1.
 _MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
-# For one upload and one image that can wait: a photo of 100 megapixels takes some 130 MB, and one heavy image among
-# all others 420 MB (`make bench ARGS=memory`).
+# For one upload and one image that can wait, and for one heavy image among all others. What large images take is in
+# docs/performance.md#memory.
 _BYTES_OF_WORKER = 512 << 20
 
 
