@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-run: $(RUN)/.ready ## run everything in one process, on SERVICE_PORT (8080), with its data in ./data
+run: $(RUN)/.ready ## run ingest, resizer and publisher in one process, on SERVICE_PORT (8080), with data in ./data
 	@exec $(RUN)/bin/python -m standalone
 
 unit: $(TEST)/.ready ## run the unit tests: no server, no network, some seconds; ARGS='-k name' selects
