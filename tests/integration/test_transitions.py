@@ -1,7 +1,6 @@
 """Every change of an image's status is announced by an event: streams tell it that never look by themselves."""
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,16 +10,12 @@ from tests.support.bus import opened
 from tests.support.eventually import eventually
 from tests.support.pictures import png_header
 from tests.support.rabbitmq import VirtualHost
-from tests.support.steered import Backend, told
+from tests.support.steered import Backend, never_looking, sweep, told
 
 from common.images.names import ImageKey
 from common.messaging.bus import Bus
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import ThumbnailsRequested
-from publisher.audit.findings import FindingClass, PossibleFinding
-from publisher.audit.verification import Verification
-from publisher.maintenance.reconciler import Reconciler
-from publisher.maintenance.sweep import Sweep
 
 # By default aiohttp itself has nobody see it.
 pytestmark = pytest.mark.filterwarnings("ignore::aiohttp.web.NotAppKeyWarning")
@@ -193,59 +188,16 @@ async def expired(site: Backend) -> None:
     await told(stream, READY_WHOLE, GONE)
 
 
-async def sweep(site: Backend) -> None:
-    sweeping = Sweep(site.publisher_context, site.settings.temp_folder, grace=0)
-    async for candidate in sweeping.candidates(thorough=True):
-        await sweeping.process(candidate)
-
-
-async def reconcile(site: Backend) -> None:
-    folder = site.settings.temp_folder
-    await Reconciler(
-        site.publisher_context, after=0, interval=1, repair_all_at_start=False, temporary=folder
-    ).repair_incoming()
-
-
-async def repair(site: Backend) -> None:
-    left = [entry.key async for entry in site.incoming.entries()]
-    image = next(ImageKey.parse(f"{key[:-5]}.jpg") for key in left if key.endswith(".json") and "modern" not in key)
-    possible = PossibleFinding(FindingClass.NOT_MOVED, image, frozenset(left))
-    await Verification(site.buckets, site.settings.plan, site.publisher_context).verify(possible)
-
-
-@pytest.mark.parametrize("site", ["embedded"], indirect=True)
-@pytest.mark.parametrize("finish", [sweep, reconcile, repair])
-@pytest.mark.parametrize("original_left", [True, False])
-async def test_a_move_that_was_cut_off_is_told_when_it_is_finished(
-    site: Backend, finish: Transition, *, original_left: bool
-) -> None:
-    stream = await site.follow(await site.upload())
-    await told(stream, READY_WHOLE)
-    if original_left:
-        await site.active.copy_from(site.incoming, stream.image)
-    else:
-        await site.public_by_hand(stream.image)
-    await finish(site)
-    await told(stream, READY_WHOLE, WHOLE)
-
-
-@pytest.fixture
-def _never_looking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ingest.streams.PAUSES", (math.inf,))
-
-
 @pytest.fixture(params=["embedded", "rabbitmq"])
-async def site(request: pytest.FixtureRequest, tmp_path: Path, _never_looking: None) -> AsyncIterator[Backend]:
-    """A backend whose streams never look by themselves."""
+async def site(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Backend]:
     async with AsyncExitStack() as stack:
         bus: Bus = EmbeddedBus(DELAYS)
         if request.param == "rabbitmq":
             vhost = await stack.enter_async_context(VirtualHost.fresh())
             bus = await stack.enter_async_context(opened(vhost.url, DELAYS))
-        backend = Backend(stack, bus, tmp_path)
-        await backend.start()
-        stack.push_async_callback(backend.stop)
-        yield backend
+        yield await stack.enter_async_context(never_looking(bus, tmp_path, monkeypatch))
 
 
 @pytest.mark.parametrize("walk", TRANSITIONS.values(), ids=TRANSITIONS)

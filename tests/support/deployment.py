@@ -177,6 +177,17 @@ class Deployment:
         await eventually(lambda: bucket.stat(key), f"{key} in its bucket")
 
 
+@asynccontextmanager
+async def watched(folder: Path, **settings: str) -> AsyncIterator[Deployment]:
+    """The embedded default, not started yet. In the end it has left no temporary file, and logged no error."""
+    async with Deployment.prepared("embedded", folder, **settings) as deployment:
+        yield deployment
+        if "standalone" in deployment.processes:
+            await deployment.nothing_temporary()
+            defects = [line for line in deployment.processes["standalone"].lines() if line.get("level") == "error"]
+            assert [line.get("exception", line["event"]) for line in defects] == []
+
+
 async def keys(bucket: Storage) -> set[str]:
     """All keys of the bucket."""
     return {entry.key async for entry in bucket.entries()}

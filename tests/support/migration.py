@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.deployment import Deployment
+from tests.support.pictures import photo
 from tests.support.postgres import V5Database, v5_database
 from tests.support.preloaded import run_loaded
+
+from common.images.names import ImageKey
+
+PHOTO = photo(320, 240)
 
 
 @dataclass
@@ -89,3 +94,13 @@ async def moving(kind: str, folder: Path, **settings: str) -> AsyncIterator[Movi
     """An empty new site of this kind, not started yet, and an empty v5 database."""
     async with Deployment.prepared(kind, folder, **settings) as deployment, v5_database() as database:
         yield Moving(deployment, database)
+
+
+def complete(*names: str) -> set[str]:
+    """All keys of these images."""
+    images = [ImageKey.parse(name) for name in names]
+    return {key for image in images for key in (str(image), f"{image.name}.json", *_variants(image))}
+
+
+def _variants(image: ImageKey) -> list[str]:
+    return [image.variant(suffix) for suffix in ("BI", "MI", "SI")]

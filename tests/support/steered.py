@@ -2,12 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import Collection
-from contextlib import AsyncExitStack
+import math
+from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp.test_utils import TestServer
 from tests.support.bus import wait_for_broker
 from tests.support.eventually import eventually
@@ -24,6 +26,7 @@ from common.storage.local import LocalStorage
 from ingest.bootstrap import ingest
 from publisher.bootstrap import publisher
 from publisher.context import PublisherContext
+from publisher.maintenance.sweep import Sweep
 from resizer.bootstrap import resizer
 from standalone.settings import StandaloneSettings
 
@@ -177,3 +180,21 @@ async def told(stream: Stream, *expected: tuple[str, str, bool]) -> None:
     # Between two steps of a handler, a look that other news has brought about may see more than is listed here.
     remaining = iter(stream.told)
     assert all(status in remaining for status in expected), stream.told
+
+
+async def sweep(site: Backend) -> None:
+    """Remove what nobody activated in time, which is everything that is not public."""
+    sweeping = Sweep(site.publisher_context, site.settings.temp_folder, grace=0)
+    async for candidate in sweeping.candidates(thorough=True):
+        await sweeping.process(candidate)
+
+
+@asynccontextmanager
+async def never_looking(bus: Bus, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend]:
+    """A backend whose streams never look by themselves: only an event makes them tell something."""
+    monkeypatch.setattr("ingest.streams.PAUSES", (math.inf,))
+    async with AsyncExitStack() as stack:
+        backend = Backend(stack, bus, folder)
+        await backend.start()
+        stack.push_async_callback(backend.stop)
+        yield backend
