@@ -29,6 +29,7 @@ from ingest.bootstrap import ingest
 from ingest.status import State
 from publisher.audit.findings import FindingClass
 from publisher.bootstrap import publisher
+from publisher.maintenance import repairs
 from publisher.maintenance.sweep import SweepAction
 from resizer.bootstrap import resizer
 from standalone.settings import DEFAULTS, StandaloneSettings
@@ -60,6 +61,9 @@ def test_every_value_of_labels_that_are_ours() -> None:
     assert {action.value for action in SweepAction if action is not SweepAction.LEAVE_ALONE} <= set(
         re.findall(r"`(\w+)`", swept[2])
     )
+    (repaired,) = rows("docs/operations.md", "`image_backend_reconciled_total`")
+    counted = re.findall(r"_count\(\"(\w+)\"\)", Path(repairs.__file__).read_text())
+    assert set(counted) == set(re.findall(r"`(\w+)`", repaired[2]))
     told = Path("docs/imaging.md").read_text()
     assert all(f"`{fault}`" in told for fault in FailureClass)
 

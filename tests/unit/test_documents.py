@@ -63,13 +63,15 @@ def test_paths_that_are_named_exist(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_code_that_is_named_is_one_click_away(document: Path) -> None:
-    """A file of code is a link whose text is its path; a function or class named before it is defined there."""
+    """A file of code is a link whose text is its path; the functions or classes named before it are defined there."""
     told = re.sub(r"\s+", " ", text(document))
     for path, before in [(found[1], told[: found.start()]) for found in re.finditer(r"`([\w./-]+/[\w.-]+\.py)`", told)]:
         assert before.endswith("["), f"{path} is no link"
-    for names, path, target in re.findall(r"((?:`[\w.]+` in )?)\[`([^`]+\.py)`\]\(([^)\s]+)\)", told):
+    for names, path, target in re.findall(
+        r"((?:(?:`[\w.]+`(?:, | and ))*`[\w.]+` in )?)\[`([^`]+\.py)`\]\(([^)\s]+)\)", told
+    ):
         assert (document.parent / target).resolve() == Path(path).resolve(), target
-        for name in re.findall(r"[\w.]+", names.removesuffix(" in ")):
+        for name in re.findall(r"`([\w.]+)`", names):
             last = name.rpartition(".")[2]
             assert re.search(rf"^ *(async def|def|class) {last}\b|^{last} = ", Path(path).read_text(), re.MULTILINE), (
                 name

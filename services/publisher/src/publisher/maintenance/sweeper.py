@@ -1,4 +1,4 @@
-"""The publisher's own sweep, by one replica at a time."""
+"""The publisher's own sweep. A lock lets one replica sweep at a time; several do no harm."""
 
 import asyncio
 from contextlib import aclosing
