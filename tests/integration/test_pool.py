@@ -41,6 +41,7 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("babble", FailureClass.CRASHED, "crashed"),
         ("answer early", FailureClass.CRASHED, "out of form"),
         ("answer too much", FailureClass.CRASHED, "out of form"),
+        ("answer without end", FailureClass.CRASHED, "out of form"),
         ("lie", FailureClass.CRASHED, "no sense"),
     ],
 )
@@ -56,6 +57,14 @@ async def test_whatever_an_image_does_costs_that_image_alone(
     assert error.value.fault is fault
     assert reason in error.value.reason
     await asyncio.gather(*(do(pool, "work") for _ in range(4)))
+
+
+@pytest.mark.parametrize("what", ["answer too much", "answer without end"])
+async def test_a_process_that_goes_on_writing_keeps_no_slot(what: str) -> None:
+    async with Pool.open(1, Limits(memory_mb=512)) as one:
+        with pytest.raises(ImageError, match="out of form"):
+            await do(one, what)
+        assert await do(one, "work") == (Answer(text="done"), [b"blob", b""])
 
 
 async def test_an_answer_written_ahead_is_not_taken_for_the_next_job() -> None:

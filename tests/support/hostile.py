@@ -105,7 +105,7 @@ def _babble() -> str:
 def _answer_early() -> str:
     """The answer to the next job, written in place of this one's."""
     reply = Reply(result='{"text": "forged"}', token="0" * 32)
-    os.write(_replies(), b"".join(pack(reply, [])))
+    os.write(_replies(), pack(reply))
     time.sleep(3600)
     return ""
 
@@ -114,7 +114,7 @@ def _answer_twice() -> str:
     """A true answer, and at once the one to the next job."""
     true = Reply(result='{"text": "first"}', token=_token())
     forged = Reply(result='{"text": "forged"}', token="0" * 32)
-    os.write(_replies(), b"".join(pack(true, []) + pack(forged, [])))
+    os.write(_replies(), pack(true) + pack(forged))
     time.sleep(3600)
     return ""
 
@@ -122,7 +122,14 @@ def _answer_twice() -> str:
 def _answer_too_much() -> str:
     """An answer that the service would run out of memory by reading."""
     reply = Reply(result='{"text": "much"}', token=_token(), blobs=[1 << 28] * 4)
-    os.write(_replies(), b"".join(pack(reply, [])))
+    os.write(_replies(), pack(reply))
+    while True:
+        os.write(_replies(), bytes(1 << 20))
+
+
+def _answer_without_end() -> str:
+    """An answer that is longer than any, and is never over."""
+    os.write(_replies(), b"\xff" * 4)
     while True:
         os.write(_replies(), bytes(1 << 20))
 
@@ -188,4 +195,5 @@ _ACTS: dict[str, Callable[[], str]] = {
     "answer early": _answer_early,
     "answer twice": _answer_twice,
     "answer too much": _answer_too_much,
+    "answer without end": _answer_without_end,
 }

@@ -7,15 +7,12 @@ import secrets
 import signal
 import socket
 import sys
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
-
+from common.sandbox.answer_memory import AnswerMemory
 from common.sandbox.protocol import (
-    LENGTH,
-    MAX_HEAD,
     MAX_SIDE,
     OPERATIONS,
     Call,
@@ -24,6 +21,7 @@ from common.sandbox.protocol import (
     Reply,
     pack,
 )
+from common.sandbox.replies import Replies
 from common.sandbox.walls import Walls
 
 WORKER = "common.sandbox.worker"
@@ -63,11 +61,20 @@ class Died(Exception):
 class DecodingProcess:
     """A process that has said that it can be given work."""
 
-    def __init__(self, process: asyncio.subprocess.Process, calls: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        calls: socket.socket,
+        replies: Replies,
+        answers: AnswerMemory,
+        limits: Limits,
+    ) -> None:
         self.walls = Walls(landlock=0, seccomp=False)
         self.jobs = 0  # that it has been given so far
         self._process = process
         self._calls = calls
+        self._replies = replies
+        self._answers = answers
         self._limits = limits
         self._overran = False  # its CPU time, in spite of SIGXCPU
         self._watching: asyncio.Task[None] | None = None
@@ -78,28 +85,34 @@ class DecodingProcess:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | ENVIRONMENT
         async with AsyncExitStack() as undo:
             try:
-                calls, standard_input = socket.socketpair()
-                undo.callback(calls.close)
-                calls.setblocking(False)
-                with standard_input:
+                with ExitStack() as inherited:
+                    replies, standard_output = await Replies.open()
+                    undo.callback(replies.close)
+                    inherited.callback(os.close, standard_output)
+                    calls, standard_input = socket.socketpair()
+                    undo.callback(calls.close)
+                    calls.setblocking(False)
+                    inherited.enter_context(standard_input)
+                    answers, descriptor = inherited.enter_context(AnswerMemory.shared(limits.memory_mb << 20))
                     process = await asyncio.create_subprocess_exec(
                         sys.executable,
                         "-m",
                         WORKER,
                         str(limits.memory_mb),
                         str(niceness),
+                        str(descriptor),
                         *sorted({name.partition(":")[0] for name in OPERATIONS}),
+                        pass_fds=(descriptor,),
                         stdin=standard_input.fileno(),
-                        stdout=asyncio.subprocess.PIPE,
+                        stdout=standard_output,
                         env=environment,
-                        limit=MAX_HEAD,
                         # A Ctrl-C in the terminal is for us; we then end what is ours. It stays in our session, because
                         # Linux may weigh sessions against each other before it looks at niceness.
                         process_group=0,
                     )
             except (OSError, RuntimeError) as error:  # RuntimeError: no thread that waits for its end
                 raise CannotStart(getattr(error, "strerror", None) or str(error)) from error
-            started = cls(process, calls, limits)
+            started = cls(process, calls, replies, answers, limits)
             undo.push_async_callback(started.ended)
             undo.callback(started.kill)
             try:
@@ -115,8 +128,6 @@ class DecodingProcess:
     async def call(self, operation: str, job: str, original: int | None) -> tuple[Reply, list[bytes]]:
         """Have the operation done, on the file that is open as the descriptor `original`. Raises Died."""
         call = Call(operation=operation, job=job, token=secrets.token_hex(16))
-        stdout = self._process.stdout
-        assert stdout is not None
         self.jobs += 1
         if self._overran:  # while it had no job: that is not this one's doing
             raise Died(None)
@@ -125,18 +136,12 @@ class DecodingProcess:
         # It goes on after the job, for what a job may have left running.
         self._watching = asyncio.create_task(self._watch_cpu(self._allow_cpu()))
         try:
-            await self._send(b"".join(pack(call, [])), original)
-            (length,) = LENGTH.unpack(await stdout.readexactly(LENGTH.size))
-            if length > MAX_HEAD:
-                raise Died(None)
-            reply = Reply.model_validate_json(await stdout.readexactly(length))
+            await self._send(pack(call), original)
+            reply = Reply.model_validate_json(await self._replies.next())
             if not secrets.compare_digest(reply.token.encode(), call.token.encode()):
                 raise Died(None)
-            # A process that keeps to its limit cannot have had more than that.
-            if any(size < 0 for size in reply.blobs) or sum(reply.blobs) > self._limits.memory_mb << 20:
-                raise Died(None)
-            return reply, [await stdout.readexactly(size) for size in reply.blobs]
-        except (asyncio.IncompleteReadError, OSError, ValidationError) as error:
+            return reply, self._answers.take(reply.blobs)
+        except (asyncio.IncompleteReadError, OSError, ValueError) as error:  # of which ValidationError is one
             raise Died(await self._end()) from error
 
     async def _send(self, message: bytes, original: int | None) -> None:
@@ -178,6 +183,7 @@ class DecodingProcess:
         if self._watching is not None:
             self._watching.cancel()
         self._calls.close()
+        self._replies.close()
         if self._process.returncode is None:
             self._process.kill()
 
@@ -186,13 +192,9 @@ class DecodingProcess:
         await self._process.wait()
 
     async def _hear_hello(self) -> None:
-        assert self._process.stdout is not None
         try:
-            (length,) = LENGTH.unpack(await self._process.stdout.readexactly(LENGTH.size))
-            if length > MAX_HEAD:
-                raise Died(None)
-            hello = Hello.model_validate_json(await self._process.stdout.readexactly(length))
-        except (asyncio.IncompleteReadError, ValidationError) as error:
+            hello = Hello.model_validate_json(await self._replies.next())
+        except (asyncio.IncompleteReadError, ValueError) as error:  # of which ValidationError is one
             raise Died(await self._end()) from error
         self.walls = hello.walls
 

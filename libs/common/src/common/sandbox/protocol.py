@@ -1,7 +1,7 @@
 """What the pool and a decoding process say to each other, over a socket and a pipe.
 
-A message is a JSON head and binary blobs. Nothing that comes back from a decoding process is unpickled or trusted
-beyond its form: the bytes it worked on may have taken it over.
+A message is JSON with its length before it. The blobs of an answer are in memory that both share. Nothing that comes
+back from a decoding process is unpickled or trusted beyond its form: the bytes it worked on may have taken it over.
 """
 
 import mmap
@@ -68,10 +68,11 @@ class Call(BaseModel):
 
 
 class Reply(BaseModel):
-    """The end of one job: its result as JSON, or why there is none; and how long each blob is that follows.
+    """The end of one job: its result as JSON, or why there is none.
 
-    `fault` and `reason` say what is wrong with the image, `system_error` which call of the system failed, and `trace`
-    is the stack of a defect of ours. `cpu_seconds` is what the job took.
+    `blobs` are the sizes of the blobs in bytes, one after another in the memory that both share. `fault` and `reason`
+    say what is wrong with the image, `system_error` which call of the system failed. `trace` is the stack of a defect of
+    ours. `cpu_seconds` is what the job took.
     """
 
     result: str | None = None
@@ -99,7 +100,7 @@ def operation_name(function: Callable[..., object]) -> str:
     return f"{function.__module__}:{function.__name__}"
 
 
-def pack(head: BaseModel, blobs: list[bytes]) -> list[bytes]:
-    """The message as pieces to be written one after another."""
-    body = head.model_dump_json().encode()
-    return [LENGTH.pack(len(body)), body, *blobs]
+def pack(message: BaseModel) -> bytes:
+    """The message as it is sent."""
+    body = message.model_dump_json().encode()
+    return LENGTH.pack(len(body)) + body

@@ -1,11 +1,10 @@
 """The decoding process: started fresh, without credentials, under limits, and replaced when it dies.
 
-Run by the pool as `python -m common.sandbox.worker MEMORY_MB NICENESS MODULE...`, the modules of its operations; it
-takes calls on standard input and answers on standard output until the input ends. Standard input is a Unix socket,
-because a descriptor of the original comes with a call.
+Run by the pool as `python -m common.sandbox.worker MEMORY_MB NICENESS ANSWERS MODULE...`: ANSWERS is the descriptor of
+the memory for blobs, MODULE one with operations. It takes calls on standard input and answers on standard output until
+the input ends. Standard input is a Unix socket, because a descriptor of the original comes with a call.
 """
 
-import fcntl
 import importlib
 import mmap
 import os
@@ -14,40 +13,34 @@ import socket
 import sys
 import time
 import traceback
-from contextlib import suppress
 
 import pyvips
 
 from common.errors import FailureClass, ImageError
+from common.sandbox.answer_memory import write_blobs
 from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import LENGTH, MAX_REASON, MAX_TRACE, OPERATIONS, Call, Hello, Original, Reply, pack
 from common.sandbox.walls import confine
-
-_PIPE = 1 << 20  # bytes; through Linux's 64 KB a photo's variants go in ten turns, each of which wakes both processes
 
 
 def main() -> None:
     """Serve calls until standard input ends."""
     calls = socket.socket(fileno=os.dup(0))
     replies = os.fdopen(os.dup(1), "wb")
-    with suppress(OSError):  # a user's pipes may have so much memory, and no more
-        fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, _PIPE)
+    answers = _inherited(int(sys.argv[3]))
     # What a library prints must neither end up between the replies nor in the log: a stranger's image chose the words.
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     os.nice(int(sys.argv[2]))
-    for module in sys.argv[3:]:
+    for module in sys.argv[4:]:
         importlib.import_module(module)
     _limit(int(sys.argv[1]))
-    for piece in pack(Hello(walls=confine()), []):
-        replies.write(piece)
+    replies.write(pack(Hello(walls=confine())))
     replies.flush()
     while (received := _receive(calls)) is not None:
-        reply, blobs = _perform(*received)
-        answer = reply.model_copy(update={"token": received[0].token})
-        for piece in pack(answer, blobs):
-            replies.write(piece)
+        reply = _perform(*received, answers)
+        replies.write(pack(reply.model_copy(update={"token": received[0].token})))
         replies.flush()
 
 
@@ -73,6 +66,14 @@ def _receive(calls: socket.socket) -> tuple[Call, int | None] | None:
     return (Call.model_validate_json(body), next(iter(descriptors), None)) if len(body) == length else None
 
 
+def _inherited(descriptor: int) -> mmap.mmap:
+    """The memory behind an inherited descriptor, which is closed."""
+    try:
+        return mmap.mmap(descriptor, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
+
+
 def _mapped(descriptor: int) -> Original:
     """The file in memory, as far as it is looked at; the descriptor is closed. Raises OSError."""
     try:
@@ -82,24 +83,26 @@ def _mapped(descriptor: int) -> Original:
         os.close(descriptor)
 
 
-def _perform(call: Call, descriptor: int | None) -> tuple[Reply, list[bytes]]:
+def _perform(call: Call, descriptor: int | None, answers: mmap.mmap) -> Reply:
+    """Do what the call says, and write the blobs of the answer where the service finds them."""
     began = time.process_time()
     try:
         original = b"" if descriptor is None else _mapped(descriptor)
         operation = OPERATIONS[call.operation]
         result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job), original)
+        write_blobs(answers, blobs)
     except ImageError as error:
-        return Reply(fault=error.fault, reason=error.reason[:MAX_REASON]), []
+        return Reply(fault=error.fault, reason=error.reason[:MAX_REASON])
     except MemoryError:
-        return Reply(fault=FailureClass.MEMORY, reason="it needs more memory than an image may take"), []
+        return Reply(fault=FailureClass.MEMORY, reason="it needs more memory than an image may take")
     except OSError as error:
-        return Reply(system_error=str(error)[:MAX_REASON]), []
+        return Reply(system_error=str(error)[:MAX_REASON])
     except Exception as error:  # noqa: BLE001 - the pool logs it: what this process prints may be lost
         if isinstance(error, pyvips.Error) and (fault := fault_of(error)) is not None:
-            return Reply(fault=fault, reason=explain(error)[:MAX_REASON]), []
-        return Reply(trace=traceback.format_exc()[-MAX_TRACE:]), []
+            return Reply(fault=fault, reason=explain(error)[:MAX_REASON])
+        return Reply(trace=traceback.format_exc()[-MAX_TRACE:])
     taken = time.process_time() - began
-    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs], cpu_seconds=taken), blobs
+    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs], cpu_seconds=taken)
 
 
 if __name__ == "__main__":

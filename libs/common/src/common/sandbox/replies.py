@@ -1,0 +1,40 @@
+"""What a decoding process says, as the service hears it."""
+
+import asyncio
+import os
+from typing import Self
+
+from common.sandbox.protocol import LENGTH, MAX_HEAD
+
+
+class Replies:
+    """The service's end of the pipe that a process answers through.
+
+    It is no pipe of asyncio's subprocesses: for asyncio a process has ended only once its pipes have, and one that
+    writes more than is read of it would never end.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport) -> None:
+        self._reader = reader
+        self._transport = transport
+
+    @classmethod
+    async def open(cls) -> tuple[Self, int]:
+        """The pipe, and the descriptor of its other end, which the caller closes. Raises OSError."""
+        ours, theirs = os.pipe()
+        reader = asyncio.StreamReader(MAX_HEAD)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(ours, "rb", buffering=0)
+        )
+        return cls(reader, transport), theirs
+
+    async def next(self) -> bytes:
+        """The next message's JSON. Raises IncompleteReadError where they end, ValueError where it is out of form."""
+        (length,) = LENGTH.unpack(await self._reader.readexactly(LENGTH.size))
+        if length > MAX_HEAD:
+            raise ValueError(f"a message of {length} bytes; {MAX_HEAD} are the most")
+        return await self._reader.readexactly(length)
+
+    def close(self) -> None:
+        """Hear no more; whoever waits for the next message finds that they have ended."""
+        self._transport.close()
