@@ -71,8 +71,8 @@ class Reply(BaseModel):
     """The end of one job: its result as JSON, or why there is none.
 
     `blobs` are the sizes of the blobs in bytes, one after another in the memory that both share. `fault` and `reason`
-    say what is wrong with the image, `system_error` which call of the system failed. `trace` is the stack of a defect of
-    ours. `cpu_seconds` is what the job took.
+    say what is wrong with the image, `system_error` which call of the system failed. `trace` is the stack of a defect
+    of ours. `cpu_seconds` is what the job took.
     """
 
     result: str | None = None
