@@ -16,7 +16,7 @@ LOCK = "locks/clean"
 def whole(name: str) -> list[str]:
     """All keys of an image with both its records."""
     image = ImageKey.parse(name)
-    versions = [image.variant(suffix) for suffix in ("BI", "MI", "SI")]
+    versions = [image.variant_key(suffix) for suffix in ("BI", "MI", "SI")]
     return [name, f"{image.name}.json", f"{image.name}.modern.json", f"{image.name}MI.webp", *versions]
 
 

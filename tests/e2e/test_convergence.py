@@ -88,11 +88,11 @@ async def two_crops_and_a_render_at_once(deployment: Deployment) -> None:
         found = await asyncio.gather(*(call(deployment, "/publish", filename=name, crop=crop) for crop in crops))
         await rendering
         assert [status for status, _ in found] == [200, 200]
-        await quiet(deployment, all_of(name) | {image.crop})
-        crop = (await deployment.buckets.active.get(image.crop)).decode()
+        await quiet(deployment, all_of(name) | {image.crop_key})
+        crop = (await deployment.buckets.active.get(image.crop_key)).decode()
 
         async def shown(crop: str = crop, image: ImageKey = image) -> bool:
-            made = opened(await deployment.buckets.active.get(image.variant("BI")))
+            made = opened(await deployment.buckets.active.get(image.variant_key("BI")))
             return f"{made.width}x{made.height}" == crop.split("+", maxsplit=1)[0]
 
         await eventually(shown, f"versions that show {crop}")
@@ -130,9 +130,9 @@ async def recrop_and_a_render_at_once(deployment: Deployment) -> None:
         status, new = await call(deployment, "/recrop", filename=name, crop="300x225+0+0")
         await rendering
         assert status == 200
-        left |= all_of(new) | {ImageKey.parse(new).crop}
+        left |= all_of(new) | {ImageKey.parse(new).crop_key}
         for key, size in ((new, (300, 225)), (name, (1200, 900))):
-            made = opened(await deployment.buckets.active.get(ImageKey.parse(key).variant("BI")))
+            made = opened(await deployment.buckets.active.get(ImageKey.parse(key).variant_key("BI")))
             assert (made.width, made.height) == size
     await quiet(deployment, left)
 

@@ -104,4 +104,4 @@ async def test_whoever_is_killed_the_move_ends_as_it_should(tmp_path: Path) -> N
 
 
 def everything(image: ImageKey) -> list[str]:
-    return [str(image), f"{image.name}.json", *(image.variant(suffix) for suffix in ("BI", "MI", "SI"))]
+    return [str(image), f"{image.name}.json", *(image.variant_key(suffix) for suffix in ("BI", "MI", "SI"))]

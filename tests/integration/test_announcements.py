@@ -98,7 +98,7 @@ async def private(buckets: Buckets) -> None:
 
 async def deleted(buckets: Buckets) -> None:
     await put(buckets.active, str(IMAGE))
-    await put(buckets.incoming, IMAGE.tombstone)
+    await put(buckets.incoming, IMAGE.tombstone_key)
 
 
 async def gone(_: Buckets) -> None:

@@ -80,7 +80,7 @@ class Bus:
     async def publish(self, event: Event) -> None:
         await asyncio.sleep(0)
         if self._buckets is not None and isinstance(event, ThumbnailsRequested):
-            crop = CROP if await self._buckets.active.stat(event.subject.crop) is not None else None
+            crop = CROP if await self._buckets.active.stat(event.subject.crop_key) is not None else None
             shown = None if crop is None else crop.geometry.text
             record = Record(configuration=PLAN.configuration(Stage.BASE, crop), crop=shown)
             await self._buckets.active.put(record_key(event.subject, Stage.BASE), encode_record(record))
@@ -165,7 +165,7 @@ async def test_a_rotation_that_is_given_up_leaves_one_photo(tmp_path: Path, mann
         cancelled = await point.interrupt(rotate_image(IMAGE, 90, context=editing(folders)))
         assert folders.nothing_temporary()
         found = await originals(folders)
-        if await folders.buckets.incoming.stat(IMAGE.tombstone) is None:
+        if await folders.buckets.incoming.stat(IMAGE.tombstone_key) is None:
             assert cancelled
             assert found == {KEY}
         else:
@@ -230,7 +230,7 @@ class Stuck(MemoryStorage):
 
 async def test_who_has_failed_writes_nothing_later() -> None:
     """What is tried again must not meet what is left of the attempt before it."""
-    incoming = Stuck(IMAGE.variant("MI"))
+    incoming = Stuck(IMAGE.variant_key("MI"))
     incoming.objects[KEY] = b"photo"
     incoming._written[KEY] = 0.0  # noqa: SLF001 - put would wait
     pool: Any = InstantPool()

@@ -30,7 +30,7 @@ async def test_what_is_known_by_name_goes_at_once_without_a_listing(place: str) 
     await bucket.put(f"{NAME}.json", record_of(f"{NAME}OLD.jpg", f"{OTHER}.jpg"))
     await bucket.put(f"{NAME}.modern.json", record_of(f"{NAME}OLDER.webp"))
     await site.delete(IMAGE)
-    assert set(bucket.objects) - {IMAGE.tombstone} == {f"{OTHER}.jpg", f"{OTHER}BI.jpg"}
+    assert set(bucket.objects) - {IMAGE.tombstone_key} == {f"{OTHER}.jpg", f"{OTHER}BI.jpg"}
     assert site.incoming.listings + site.active.listings == 0
 
 
@@ -46,7 +46,7 @@ async def test_the_next_sweep_finds_by_one_listing_what_no_name_tells() -> None:
     site.incoming.listings = site.active.listings = 0
     await site.sweep()
     assert set(site.active.objects) == {f"{OTHER}.jpg", f"{OTHER}OLDER.jpg"}
-    assert set(site.incoming.objects) == {image.tombstone for image in images}
+    assert set(site.incoming.objects) == {image.tombstone_key for image in images}
     assert site.active.listings == 1, "for all of them"
     assert site.incoming.listings == 3, "of images, of tombstones, and of what is left"
 

@@ -31,7 +31,7 @@ async def test_a_record_that_cannot_be_read_stops_no_removal_and_is_kept_for_the
     bucket.unreadable = {f"{NAME}{record}"}
     with pytest.raises(StorageFault, match=f"{NAME}{record} cannot be read"):
         await site.delete(IMAGE, *others)
-    tombstones = {image.tombstone for image in (IMAGE, *others)}
+    tombstones = {image.tombstone_key for image in (IMAGE, *others)}
     assert set(bucket.objects) - tombstones == {f"{NAME}{record}", f"{NAME}OLD.jpg"}, "all that is known by name"
     bucket.unreadable = set()
     await site.delete(IMAGE)
@@ -45,8 +45,8 @@ async def test_of_several_images_those_with_a_tombstone_are_deleted_and_announce
     others = [ImageKey(f"1475660224_{number}", "jpg") for number in range(1, 40)]
     for image in (IMAGE, *others):
         await put(site.active, str(image), f"{image.name}BI.jpg")
-    site.incoming.unwritable = {IMAGE.tombstone}
-    with pytest.raises(StorageFault, match=f"{IMAGE.tombstone} cannot be written"):
+    site.incoming.unwritable = {IMAGE.tombstone_key}
+    with pytest.raises(StorageFault, match=f"{IMAGE.tombstone_key} cannot be written"):
         await site.delete(IMAGE, *others)
     await site.publisher_context.outbox.flush()
     assert set(site.active.objects) == {str(IMAGE), f"{NAME}BI.jpg"}
@@ -94,7 +94,7 @@ async def test_a_deletion_that_is_repeated_removes_what_only_a_record_names(plac
     bucket.stuck = {f"{NAME}OLD.jpg"}
     with pytest.raises(StorageFault, match=f"cannot be removed: {place}/{NAME}OLD.jpg "):
         await site.delete(IMAGE, *others)
-    tombstones = {image.tombstone for image in (IMAGE, *others)}
+    tombstones = {image.tombstone_key for image in (IMAGE, *others)}
     assert set(bucket.objects) - tombstones == {f"{NAME}OLD.jpg", f"{NAME}{record}"}, "of one image alone"
     bucket.stuck = set()
     await site.delete(IMAGE)

@@ -87,8 +87,8 @@ async def test_what_other_settings_left_behind_follows_its_original(plan: Plan) 
 
 async def test_all_of_a_deleted_image_goes_whatever_the_settings_are_today(plan: Plan) -> None:
     incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
-    await incoming.put(IMAGE.tombstone, b"")
-    for key in (f"{IMAGE.name}OLD.avif", f"{IMAGE.name}.modern.json", IMAGE.crop, f"{IMAGE.name}MI.webp"):
+    await incoming.put(IMAGE.tombstone_key, b"")
+    for key in (f"{IMAGE.name}OLD.avif", f"{IMAGE.name}.modern.json", IMAGE.crop_key, f"{IMAGE.name}MI.webp"):
         await active.put(key, b"came late")
     await reconciler(incoming, active, bus, plan).repair_everything()
     assert set(active.objects) == set()

@@ -140,7 +140,7 @@ async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
     place = world.incoming
     if crop is not None:
         place = world.active
-        await place.put(IMAGE.crop, crop.encode())
+        await place.put(IMAGE.crop_key, crop.encode())
         await place.copy_from(world.incoming, str(IMAGE))
         await world.incoming.delete(str(IMAGE))
     renderer = Renderer(world.pool, plan)

@@ -26,7 +26,7 @@ async def put_whole(bucket: Storage, image: ImageKey, crop: str | None = None) -
     for key in whole(image, crop, PLAN):
         await bucket.put(key, ORIGINAL if key == str(image) else b"thumbnail")
     if crop is not None:
-        await bucket.put(image.crop, crop.encode())
+        await bucket.put(image.crop_key, crop.encode())
     for stage in PLAN.stages:
         record = Record(stage=stage, configuration="any", crop=crop)
         await bucket.put(record_key(image, stage), encode_record(record))
@@ -39,7 +39,7 @@ async def buckets(tmp_path: Path) -> Buckets:
     await put_whole(found.incoming, PRIVATE)
     await put_whole(found.active, PUBLIC)
     await put_whole(found.active, CROPPED, CROP)
-    await found.incoming.put(DELETED.tombstone, b"")
+    await found.incoming.put(DELETED.tombstone_key, b"")
     return found
 
 
@@ -73,18 +73,18 @@ async def test_buckets_as_they_were_answered(buckets: Buckets) -> None:
 
 BREAKS: dict[str, Callable[[Buckets], Awaitable[object]]] = {
     "a lost original": lambda b: b.active.delete(str(PUBLIC)),
-    "a lost thumbnail": lambda b: b.active.delete(PUBLIC.variant("BI")),
+    "a lost thumbnail": lambda b: b.active.delete(PUBLIC.variant_key("BI")),
     "a lost record": lambda b: b.incoming.delete(record_key(PRIVATE, Stage.MODERN)),
     "another original": lambda b: b.active.put(str(PUBLIC), b"another"),
     "a private image that is public": lambda b: put_whole(b.active, PRIVATE),
     "a public image in both": lambda b: b.incoming.put(str(PUBLIC), ORIGINAL),
-    "a thumbnail left behind": lambda b: b.incoming.put(PUBLIC.variant("SI", Format.WEBP), b"thumbnail"),
+    "a thumbnail left behind": lambda b: b.incoming.put(PUBLIC.variant_key("SI", Format.WEBP), b"thumbnail"),
     "a deleted image that is back": lambda b: put_whole(b.active, DELETED),
-    "a thumbnail of a deleted image": lambda b: b.active.put(DELETED.variant("MI"), b"thumbnail"),
-    "a lost tombstone": lambda b: b.incoming.delete(DELETED.tombstone),
-    "a tombstone of an image that was not deleted": lambda b: b.incoming.put(PUBLIC.tombstone, b""),
-    "a lost crop": lambda b: b.active.delete(CROPPED.crop),
-    "another crop": lambda b: b.active.put(CROPPED.crop, b"8x8+0+0"),
+    "a thumbnail of a deleted image": lambda b: b.active.put(DELETED.variant_key("MI"), b"thumbnail"),
+    "a lost tombstone": lambda b: b.incoming.delete(DELETED.tombstone_key),
+    "a tombstone of an image that was not deleted": lambda b: b.incoming.put(PUBLIC.tombstone_key, b""),
+    "a lost crop": lambda b: b.active.delete(CROPPED.crop_key),
+    "another crop": lambda b: b.active.put(CROPPED.crop_key, b"8x8+0+0"),
     "versions that show all": lambda b: put_record(b.active, CROPPED, crop=None),
     "versions that show a part": lambda b: put_record(b.active, PUBLIC, crop=CROP),
     "a half of an image of unknown name": lambda b: b.active.put(str(STRANGER), ORIGINAL),
@@ -112,7 +112,7 @@ async def test_a_call_that_was_left_open_may_have_had_its_effect_or_not(buckets:
     for key in whole(PUBLIC, None, PLAN):
         await buckets.active.delete(key)
     assert (await audit(account, buckets, PLAN)).differences, "neither there nor deleted"
-    await buckets.incoming.put(PUBLIC.tombstone, b"")
+    await buckets.incoming.put(PUBLIC.tombstone_key, b"")
     assert not (await audit(account, buckets, PLAN)).differences
 
 

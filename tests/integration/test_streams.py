@@ -12,7 +12,7 @@ from tests.support.status_streams import IMAGE, OTHER, PLAN, RECORD, StreamSite,
 from common.errors import StorageFault
 from common.images.names import ImageKey
 from common.images.records import Record, Stage, encode_record, record_key
-from ingest.status import State, Status, status_of
+from ingest.status import State, Status, read_status
 
 LADDER = [5, 10, 20, 40, 60, 60]
 
@@ -86,7 +86,7 @@ async def test_news_that_comes_during_a_look_leads_to_another(site: StreamSite) 
             return site.active.times(str(IMAGE)) > 0
 
         await eventually(reading, "a look that is under way")
-        await site.incoming.put(IMAGE.tombstone, b"")
+        await site.incoming.put(IMAGE.tombstone_key, b"")
         await site.active.put(str(IMAGE), b"original")
         site.tell()
         site.active.open_door.set()
@@ -109,11 +109,11 @@ async def test_a_slow_client_holds_nobody_up_and_gets_the_last_word(site: Stream
             await site.incoming.put(record_key(IMAGE, Stage.BASE), RECORD)
             site.tell()
             await all_told(told, 2)
-            await site.incoming.put(IMAGE.tombstone, b"")
+            await site.incoming.put(IMAGE.tombstone_key, b"")
             site.tell()
             await all_told(told, 3)
         assert states(told) == {("processing", "ready", "unknown")}
-        await site.incoming.delete(IMAGE.tombstone)
+        await site.incoming.delete(IMAGE.tombstone_key)
         async with site.streams(1) as anew:
             assert states(anew) == {("ready",)}, "what a stream still has to take is not told to another"
         assert [(await anext(slow)).state] == [State.UNKNOWN]  # type: ignore[union-attr]
@@ -151,14 +151,14 @@ async def test_a_look_that_fails_ends_the_streams_that_it_was_for(site: StreamSi
         await eventually(
             lambda: answer(site.status_streams.count_of(IMAGE) == 3 and bool(site.looks())), "three streams"
         )
-        site.incoming.away.add(IMAGE.tombstone)
+        site.incoming.away.add(IMAGE.tombstone_key)
         site.tell()
         ends = await asyncio.wait_for(asyncio.gather(*following, return_exceptions=True), 20)
         assert [type(end) for end in ends] == [StorageFault] * 3
         site.incoming.away.clear()
         async with site.streams(1) as anew:
             assert states(anew) == {("processing",)}
-        await site.incoming.put(OTHER.tombstone, b"")
+        await site.incoming.put(OTHER.tombstone_key, b"")
         site.tell(OTHER)
         await all_told(others, 2)
 
@@ -194,7 +194,7 @@ async def test_whatever_happens_in_whatever_order_all_are_told_what_is_there(sit
         assert site.looks() <= reasons
         if not told:
             told[0] = await open_now[0].enter_async_context(site.streams(1))
-        now = await status_of(IMAGE, buckets=site.buckets, plan=PLAN)
+        now = await read_status(IMAGE, buckets=site.buckets, plan=PLAN)
         site.tell()
 
         async def up_to_date() -> bool:

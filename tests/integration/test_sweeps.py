@@ -65,8 +65,8 @@ async def test_on_s3_an_expired_image_goes_whole_and_others_stay(s3_buckets: Tes
 async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
     incoming, active = MemoryStorage(lambda: 0.0), MemoryStorage(lambda: 0.0)
     buckets = Buckets(incoming, active)
-    await put(incoming, str(IMAGE), IMAGE.variant("BI"))
-    await put(active, IMAGE.crop)
+    await put(incoming, str(IMAGE), IMAGE.variant_key("BI"))
+    await put(active, IMAGE.crop_key)
     for written in incoming._written:  # noqa: SLF001
         incoming._written[written] = -3600.0  # noqa: SLF001
     sweeping = Sweep(publisher_context(buckets), Path(), grace=2.0)
@@ -74,8 +74,8 @@ async def test_a_listing_that_is_out_of_date_removes_nothing() -> None:
     assert len(candidates) == 2
     await put(incoming, str(IMAGE))  # what was listed is young again
     assert {(await sweeping.process(item)).result for item in candidates} == {Result.SKIPPED}
-    assert set(incoming.objects) == {str(IMAGE), IMAGE.variant("BI")}
-    assert set(active.objects) == {IMAGE.crop}
+    assert set(incoming.objects) == {str(IMAGE), IMAGE.variant_key("BI")}
+    assert set(active.objects) == {IMAGE.crop_key}
 
 
 @pytest.mark.parametrize("cropped", [False, True])
@@ -84,8 +84,8 @@ async def test_orphans_are_counted_as_a_repair_and_expired_uploads_are_not(
     *, original: bool, counted: int, cropped: bool
 ) -> None:
     incoming, active = MemoryStorage(lambda: 0.0), MemoryStorage(lambda: 0.0)
-    await put(incoming, IMAGE.variant("BI"), *([str(IMAGE)] if original else []))
-    await put(active, *([IMAGE.crop] if cropped else []))
+    await put(incoming, IMAGE.variant_key("BI"), *([str(IMAGE)] if original else []))
+    await put(active, *([IMAGE.crop_key] if cropped else []))
     for written in incoming._written:  # noqa: SLF001
         incoming._written[written] = -3600.0  # noqa: SLF001
     orphans = metrics.REPAIRED.labels("leftovers")._value  # noqa: SLF001

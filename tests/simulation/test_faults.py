@@ -68,7 +68,7 @@ async def test_a_deletion_that_was_answered_leaves_nothing_public() -> None:
     for seed in SEEDS:
         world = await deleted_until_answered(seed)
         assert set(world.active) == set(), f"seed {seed}"
-        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone_key}, f"seed {seed}"
 
 
 async def test_the_search_notices_records_that_do_not_go_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,8 @@ def shown(world: World) -> set[str | None]:
 
 
 def assert_complete(world: World) -> None:
-    crop = world.active.get(IMAGE.crop)
-    assert set(world.active) - {IMAGE.crop} == EVERYTHING
+    crop = world.active.get(IMAGE.crop_key)
+    assert set(world.active) - {IMAGE.crop_key} == EVERYTHING
     assert set(world.incoming) == set()
     assert shown(world) == {None if crop is None else crop.decode()}
 
@@ -101,12 +101,12 @@ async def test_the_search_notices_a_crop_that_is_not_pending(monkeypatch: pytest
     """Without its copy in *incoming*, nothing tells that a crop was never asked for."""
 
     async def in_active_alone(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:
-        await buckets.active.put(image.crop, crop.geometry.text.encode())
+        await buckets.active.put(image.crop_key, crop.geometry.text.encode())
 
     monkeypatch.setattr("publisher.activation.write_crop", in_active_alone)
     for seed in SEEDS:
         world = await cropped_by_processes_that_die(seed, "activate", "resize")
-        if IMAGE.crop in world.active and shown(world) != {CROP}:
+        if IMAGE.crop_key in world.active and shown(world) != {CROP}:
             return
     pytest.fail("not noticed")
 
@@ -122,6 +122,6 @@ async def test_the_search_notices_a_start_that_does_not_compare_crops(monkeypatc
         await run(world, "crop_once", steps=1 + seed % 40)
         await world.stop()
         await run(world, "start_embedded")
-        if IMAGE.crop in world.active and shown(world) != {CROP}:
+        if IMAGE.crop_key in world.active and shown(world) != {CROP}:
             return
     pytest.fail("not noticed")

@@ -63,9 +63,9 @@ async def test_every_order_ends_with_the_crop_that_was_written_last(actors: tupl
         for actor in actors:
             getattr(world, actor)()
         await world.run(lambda: None)
-        assert set(world.active) == EVERYTHING | {IMAGE.crop}, f"seed {seed}"
+        assert set(world.active) == EVERYTHING | {IMAGE.crop_key}, f"seed {seed}"
         assert set(world.incoming) == set(), f"seed {seed}"
-        crop = world.active[IMAGE.crop]
+        crop = world.active[IMAGE.crop_key]
         for stage in Stage:
             shown = {world.active[key] for key in PLAN.variant_keys(IMAGE, stage)}
             assert shown == {crop}, f"seed {seed}: {stage} shows {shown}, not {crop!r}"
@@ -81,7 +81,7 @@ async def test_a_crop_does_not_bring_a_deleted_image_back(crashes: int) -> None:
             actor()
         await world.run(lambda: None)
         assert set(world.active) == set(), f"seed {seed}"
-        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone_key}, f"seed {seed}"
 
 
 @pytest.mark.parametrize("crashes", [0, 2])
@@ -92,7 +92,7 @@ async def test_nothing_that_arrives_late_brings_a_deleted_image_back(crashes: in
             actor()
         await world.run(lambda: None)
         assert set(world.active) == set(), f"seed {seed}"
-        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone_key}, f"seed {seed}"
 
 
 async def test_the_search_notices_a_rule_that_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -127,6 +127,6 @@ async def test_the_search_notices_a_crop_that_is_not_looked_for(monkeypatch: pyt
             actor()
         await world.run(lambda: None)
         shown = {world.active.get(key) for key in PLAN.variant_keys(IMAGE, Stage.BASE)}
-        if shown != {world.active[IMAGE.crop]}:
+        if shown != {world.active[IMAGE.crop_key]}:
             return
     pytest.fail("not noticed")

@@ -55,7 +55,7 @@ async def test_every_run_with_a_crop_ends_and_shows_it(
     for seed in FEW:
         world = World(seed, 2, publishing=plans(publishing), resizing=plans(resizing), old=old)
         await run_and_reconcile(world, *actors)
-        crop = world.active[IMAGE.crop]
+        crop = world.active[IMAGE.crop_key]
         assert crop.decode() in {crop.geometry.text for crop in CROPS}
         for record in records(world):
             shown = {world.active[variant.key] for variant in record.variants}
@@ -78,7 +78,7 @@ async def test_nothing_comes_back(publishing: Sequence[str], resizing: Sequence[
                 getattr(world, actor)()
             await world.run(lambda: None)
         assert set(world.active) == set(), f"seed {seed}"
-        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone_key}, f"seed {seed}"
 
 
 async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +108,6 @@ async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monke
             getattr(world, actor)()
         await world.run(lambda: None)
         shown = {world.active[key] for stage in Stage for key in PLAN.variant_keys(IMAGE, stage)}
-        if shown != {world.active[IMAGE.crop]} or world.incoming:
+        if shown != {world.active[IMAGE.crop_key]} or world.incoming:
             return
     pytest.fail("not noticed")

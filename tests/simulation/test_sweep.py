@@ -26,7 +26,7 @@ def late(seed: int, crashes: int, grace: float = GRACE) -> World:
 
 def what_is_public_stays_whole(world: World) -> Callable[[], None]:
     def look() -> None:
-        if IMAGE.tombstone in world.incoming:
+        if IMAGE.tombstone_key in world.incoming:
             return
         if world.published:
             assert str(IMAGE) in world.active, "lost after a yes"
@@ -44,7 +44,7 @@ async def end_of(world: World, *actors: str) -> set[str]:
         for actor in together:
             getattr(world, actor)()
         await world.run(look)
-    assert set(world.incoming) <= {IMAGE.tombstone}
+    assert set(world.incoming) <= {IMAGE.tombstone_key}
     return set(world.active)
 
 
@@ -70,14 +70,14 @@ async def test_an_image_ends_public_or_gone_and_never_gone_after_a_yes(actors: t
 async def test_a_crop_ends_with_its_image() -> None:
     for seed in SEEDS:
         left = await end_of(late(seed, 3), "crop_one", "resize", "sweep")
-        assert left in (EVERYTHING | {IMAGE.crop}, set()), f"seed {seed}"
+        assert left in (EVERYTHING | {IMAGE.crop_key}, set()), f"seed {seed}"
 
 
 async def test_the_sweep_brings_nothing_deleted_back() -> None:
     for seed in SEEDS:
         world = late(seed, 2)
         assert await end_of(world, "activate", "resize", "sweep", "delete") == set(), f"seed {seed}"
-        assert set(world.incoming) == {IMAGE.tombstone}, f"seed {seed}"
+        assert set(world.incoming) == {IMAGE.tombstone_key}, f"seed {seed}"
 
 
 @pytest.mark.parametrize("grace", [0.0, GRACE])

@@ -69,7 +69,7 @@ async def audit_contents(account: Account, buckets: Buckets, plan: Plan) -> list
 
 def whole(image: ImageKey, crop: str | None, plan: Plan) -> set[str]:
     """All keys of the image once there is no pending work on it."""
-    keys = {str(image)} | ({image.crop} if crop else set())
+    keys = {str(image)} | ({image.crop_key} if crop else set())
     for stage in plan.stages:
         keys |= plan.variant_keys(image, stage) | {record_key(image, stage)}
     return keys
@@ -97,7 +97,7 @@ async def _wrong_contents(image: Image, state: State, buckets: Buckets, plan: Pl
     wrong = []
     if image.digest and hashlib.sha256(await bucket.get(str(image.key))).hexdigest() != image.digest:
         wrong.append(f"{image.key} is not what was uploaded")
-    if state.crop and (await bucket.get(image.key.crop)).decode() != state.crop:
+    if state.crop and (await bucket.get(image.key.crop_key)).decode() != state.crop:
         wrong.append(f"{image.key} has another crop than {state.crop}")
     for stage in plan.stages:
         record = decode_record(await bucket.get(record_key(image.key, stage)))
@@ -115,7 +115,7 @@ def _unnamed(name: str, there: _There, plan: Plan, found: Audit) -> None:
         found.differences.append(f"{name}: nobody knows it, and {sorted(there.private | there.public)} are left")
         return
     image = ImageKey.parse(originals.pop())
-    keys = whole(image, image.crop if image.crop in there.public else None, plan)
+    keys = whole(image, image.crop_key if image.crop_key in there.public else None, plan)
     if (there.private, there.public) == (keys, set()):
         found.unnamed[Place.PRIVATE] += 1
     elif (there.private, there.public) == (set(), keys):

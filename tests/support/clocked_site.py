@@ -91,7 +91,7 @@ class ClockedSite:
         assert await reconciler.repair_everything()
 
     def nothing_is_left(self) -> bool:
-        return set(self.active.objects) == set() and set(self.incoming.objects) == {IMAGE.tombstone}
+        return set(self.active.objects) == set() and set(self.incoming.objects) == {IMAGE.tombstone_key}
 
 
 def record_of(*keys: str) -> bytes:

@@ -23,7 +23,7 @@ from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets, Entry, Storage
 from common.storage.local import LocalStorage
 from ingest.accept import UploadContext, accept_upload
-from ingest.status import status_of
+from ingest.status import read_status
 from publisher.activation import activate
 from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete
@@ -102,7 +102,7 @@ class _Bus(EmbeddedBus):
 
     async def publish(self, event: Event) -> None:
         if isinstance(event, ThumbnailsRequested):
-            crop = _CROP if await self._active.stat(event.subject.crop) is not None else None
+            crop = _CROP if await self._active.stat(event.subject.crop_key) is not None else None
             shown = None if crop is None else crop.geometry.text
             record = Record(configuration=PLAN.configuration(Stage.BASE, crop), crop=shown)
             await self._active.put(record_key(event.subject, Stage.BASE), encode_record(record))
@@ -188,7 +188,7 @@ async def _publish_failed(site: Site, image: ImageKey) -> None:
 
 
 async def _status(site: Site, image: ImageKey) -> None:
-    await status_of(image, buckets=site.buckets, plan=PLAN)
+    await read_status(image, buckets=site.buckets, plan=PLAN)
 
 
 async def _delete(site: Site, image: ImageKey) -> None:

@@ -103,4 +103,4 @@ def complete(*names: str) -> set[str]:
 
 
 def _variants(image: ImageKey) -> list[str]:
-    return [image.variant(suffix) for suffix in ("BI", "MI", "SI")]
+    return [image.variant_key(suffix) for suffix in ("BI", "MI", "SI")]

@@ -66,7 +66,7 @@ class StreamSite:
 
     def looks(self, image: ImageKey = IMAGE) -> int:
         """How often the image was looked at: each look begins with its tombstone."""
-        return self.incoming.times(image.tombstone)
+        return self.incoming.times(image.tombstone_key)
 
     def tell(self, image: ImageKey = IMAGE) -> None:
         event: Event = ImageActivated(source="/test", subject=image)

@@ -231,7 +231,7 @@ class World(Processes):
             assert self.scheduler.now > TTL
         elif isinstance(error, ImageUnknown):
             gone = str(IMAGE) not in self.incoming and str(IMAGE) not in self.active
-            assert IMAGE.tombstone in self.incoming or gone, "an image that is there is not unknown"
+            assert IMAGE.tombstone_key in self.incoming or gone, "an image that is there is not unknown"
         elif isinstance(error, ImageFailed):
             assert self.gave_up, "an image that was never given up on has not failed"
             assert Stage.BASE not in self.announced, "an image that was announced has not failed"

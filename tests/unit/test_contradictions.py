@@ -203,6 +203,6 @@ def test_no_suffix_meets_what_else_an_image_has(suffix: str) -> None:
     for extension in ("jpg", "PNG", "gif", "svg"):
         image = ImageKey("1475660224_1", extension)
         variants = {key for stage in Stage for key in plan.variant_keys(image, stage)}
-        others = {str(image), image.crop, *(record_key(image, stage) for stage in Stage)}
+        others = {str(image), image.crop_key, *(record_key(image, stage) for stage in Stage)}
         assert not variants & others
         assert {image_name_of(key) for key in variants} == {image.name}

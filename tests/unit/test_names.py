@@ -40,8 +40,8 @@ def test_new_names_have_ten_digits_and_differ() -> None:
 
 
 def test_keys_of_variants() -> None:
-    assert ImageKey.parse("1_2.gif").variant("BI") == "1_2BI.gif"
-    assert ImageKey.parse("1_2.svg").variant("BI") == "1_2BI.jpg"
+    assert ImageKey.parse("1_2.gif").variant_key("BI") == "1_2BI.gif"
+    assert ImageKey.parse("1_2.svg").variant_key("BI") == "1_2BI.jpg"
 
 
 def test_an_object_belongs_to_the_image_whose_whole_name_it_begins_with() -> None:

@@ -8,7 +8,7 @@ from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage
 from common.storage.base import Buckets
-from common.storage.image_store import bucket_of, is_deleted, read_crop, read_record
+from common.storage.image_store import find_bucket, is_deleted, read_crop, read_record
 
 
 class State(StrEnum):
@@ -31,12 +31,12 @@ class Status(BaseModel):
     reason: str | None = None
 
 
-async def status_of(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Status:
+async def read_status(image: ImageKey, *, buckets: Buckets, plan: Plan) -> Status:
     """The status of the image; a deleted image is unknown. Raises StorageFault."""
     # The order of the looks matters: an image that is deleted or moved between two of them is seen where it went.
     if await is_deleted(image, buckets=buckets):
         return Status(key=image, state=State.UNKNOWN, settled=True, reason="it was deleted")
-    bucket = await bucket_of(image, buckets=buckets)
+    bucket = await find_bucket(image, buckets=buckets)
     if bucket is None:
         return Status(key=image, state=State.UNKNOWN, settled=True, reason="there is no such image")
     found = {stage: await read_record(bucket, image, stage) for stage in plan.stages}

@@ -12,7 +12,7 @@ from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.messaging.events import Event
 from common.storage.base import Buckets
-from ingest.status import Status, status_of
+from ingest.status import Status, read_status
 
 # Seconds between two looks without an event, because events may be lost. The last pause is repeated.
 PAUSES = (5.0, 10.0, 20.0, 40.0, 60.0)
@@ -85,7 +85,7 @@ class StatusStreams:
         followed = next((one for one in of_name if one.image == image and one.is_looking), None)
         if followed is None:
             followed = _FollowedImage(
-                image, lambda: status_of(image, buckets=self._buckets, plan=self._plan), self._wait
+                image, lambda: read_status(image, buckets=self._buckets, plan=self._plan), self._wait
             )
             of_name.add(followed)
         followed.streams += 1

@@ -137,14 +137,14 @@ async def write_crop(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:
     The copy in *incoming* stays until the broker has confirmed the request to render: the reconciler looks there.
     """
     text = crop.geometry.text.encode()
-    await buckets.incoming.put(image.crop, text)
-    await buckets.active.put(image.crop, text)
+    await buckets.incoming.put(image.crop_key, text)
+    await buckets.active.put(image.crop_key, text)
 
 
 async def read_pending_crop(image: ImageKey, *, buckets: Buckets) -> bytes | None:
     """The copy of the crop in *incoming*, or None. While it is there, no broker may have the request to render."""
     try:
-        return await buckets.incoming.get(image.crop)
+        return await buckets.incoming.get(image.crop_key)
     except NoSuchKey:
         return None
 
@@ -152,7 +152,7 @@ async def read_pending_crop(image: ImageKey, *, buckets: Buckets) -> bytes | Non
 async def remove_pending_crop(image: ImageKey, requested: bytes, *, buckets: Buckets) -> None:
     """Remove the copy in *incoming* once the rendering was `requested`, unless another crop was written since."""
     if await read_pending_crop(image, buckets=buckets) == requested:
-        await buckets.incoming.delete(image.crop)
+        await buckets.incoming.delete(image.crop_key)
 
 
 async def announce_thumbnails(image: ImageKey, data: ActivatedData, *, context: PublisherContext) -> None:

@@ -146,7 +146,7 @@ async def _publish_copy(
     made.append(new)
     try:
         if crop is not None:
-            await active.put(new.crop, crop.geometry.text.encode())
+            await active.put(new.crop_key, crop.geometry.text.encode())
         async with asyncio.timeout(_CONFIRM_SECONDS):
             await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
         async with asyncio.timeout(context.edit_wait):

@@ -57,7 +57,7 @@ async def move_thumbnails(
     if await buckets.active.is_same_object(buckets.incoming, str(image)):
         raise StorageFault(f"{image} is one object in both buckets: expected two buckets that are apart")
     public = {str(image)} if original else set()
-    others = set(listed) - {image.crop}
+    others = set(listed) - {image.crop_key}
     if await read_crop(buckets.active, image) is not None:
         await buckets.incoming.delete_all(context.plan.rendered_keys(image) | others | public)
         return Moved(others, cropped=True)

@@ -52,7 +52,7 @@ class Renderer:
         _check_variants(rendered, blobs, job)
         variants = tuple(
             Variant(
-                key=image.variant(made.suffix, made.format),
+                key=image.variant_key(made.suffix, made.format),
                 format=made.format,
                 width=made.width,
                 height=made.height,

@@ -22,13 +22,13 @@ from common.messaging.events import (
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import (
     Original,
-    bucket_of,
-    delete_rendered,
+    find_bucket,
     find_original,
     is_deleted,
     original_of,
     read_crop,
     read_record,
+    remove_rendered,
     write_record,
 )
 from resizer.rendering import Renderer
@@ -69,7 +69,7 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
             log.info("the original is in neither bucket: nothing to do")
             # Variants and records are called by the image's name alone: they may be of an original of another format.
             if await find_original(image.name, buckets=buckets) is None:
-                await delete_rendered(image, buckets=buckets, plan=plan)
+                await remove_rendered(image, buckets=buckets, plan=plan)
             return
         crop = await read_crop(buckets.active, image)
         # Whoever moves late, uncropped variants requests another rendering afterwards. So a cropped image is rendered
@@ -84,7 +84,7 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
     # docs/bucket-protocol.md#look-for-the-tombstone-last
     if await is_deleted(image, buckets=buckets):
         log.info("the image was deleted during rendering: removing its thumbnails")
-        await delete_rendered(image, buckets=buckets, plan=plan)
+        await remove_rendered(image, buckets=buckets, plan=plan)
         return
     if stage is Stage.BASE and record.failed is None and Stage.MODERN in plan.stages:
         # The modern formats of a live image wait in a lane of their own; those of a bulk image stay in the bulk lane.
@@ -98,7 +98,7 @@ async def record_giving_up(image: ImageKey, stage: Stage, error: Exception, *, c
     A finished record stays: the error may only have kept it from being announced, or the next stage from being
     requested. docs/bucket-protocol.md#good-records-stay
     """
-    bucket = await bucket_of(image, buckets=context.buckets)
+    bucket = await find_bucket(image, buckets=context.buckets)
     if bucket is None or stage not in context.renderer.plan.stages:
         return
     crop = await read_crop(context.buckets.active, image)

@@ -107,19 +107,19 @@ class ImageKey:
         """The format of the base variants: the original's own, and JPEG for an SVG."""
         return Format.JPG if self.format is Format.SVG else self.format
 
-    def variant(self, suffix: str, variant_format: Format | None = None) -> str:
+    def variant_key(self, suffix: str, variant_format: Format | None = None) -> str:
         """The key of the variant with this suffix. Without a format it is the base variant."""
         if variant_format in (None, self.format):
             return f"{self.name}{suffix}.{Format.JPG if self.format is Format.SVG else self.extension}"
         return f"{self.name}{suffix}.{variant_format}"
 
     @property
-    def crop(self) -> str:
+    def crop_key(self) -> str:
         """The key of the image's crop, in *active*."""
         return f"{self.name}{CROP}"
 
     @property
-    def tombstone(self) -> str:
+    def tombstone_key(self) -> str:
         """The key of the image's tombstone, in *incoming*."""
         return f"{TOMBSTONES}{self.name}"
 

@@ -60,12 +60,12 @@ class Plan:
     def variant_keys(self, image: ImageKey, stage: Stage) -> set[str]:
         """The keys of the stage's variants."""
         outputs = self.outputs(image, stage)
-        return {image.variant(size.suffix, output.format) for size in self.sizes for output in outputs}
+        return {image.variant_key(size.suffix, output.format) for size in self.sizes for output in outputs}
 
     def rendered_keys(self, image: ImageKey) -> set[str]:
         """All keys that rendering may have written, today or while other formats were set: variants and records."""
         endings = (image.variant_format, *MODERN_FORMATS)
-        variants = {image.variant(size.suffix, ending) for size in self.sizes for ending in endings}
+        variants = {image.variant_key(size.suffix, ending) for size in self.sizes for ending in endings}
         return variants | {record_key(image, stage) for stage in Stage}
 
     def keys_by_name(self, image: ImageKey) -> set[str]:
@@ -80,4 +80,4 @@ class Plan:
         versions = {ending for ending in endings if ending.lower() != Format.SVG} | {*MODERN_FORMATS}
         keys = {f"{image.name}.{ending}" for ending in endings}
         keys |= {f"{image.name}{suffix}.{ending}" for suffix in suffixes for ending in versions}
-        return keys | {record_key(image, stage) for stage in Stage} | {image.crop}
+        return keys | {record_key(image, stage) for stage in Stage} | {image.crop_key}

@@ -22,12 +22,12 @@ _POLL = 0.05  # seconds between two looks for a record
 
 async def is_deleted(image: ImageKey, *, buckets: Buckets) -> bool:
     """Whether the image has a tombstone. Raises StorageFault."""
-    return await buckets.incoming.stat(image.tombstone) is not None
+    return await buckets.incoming.stat(image.tombstone_key) is not None
 
 
 async def write_tombstone(image: ImageKey, *, buckets: Buckets) -> None:
     """Write the tombstone: from now on the image is deleted, whatever is left of it. Raises StorageFault."""
-    await buckets.incoming.put(image.tombstone, b"")
+    await buckets.incoming.put(image.tombstone_key, b"")
 
 
 async def is_public(image: ImageKey, *, buckets: Buckets) -> bool:
@@ -55,7 +55,7 @@ async def original_of(image: ImageKey, *, buckets: Buckets) -> Original | None:
     return None
 
 
-async def bucket_of(image: ImageKey, *, buckets: Buckets) -> Storage | None:
+async def find_bucket(image: ImageKey, *, buckets: Buckets) -> Storage | None:
     """The bucket that holds the original, or None where neither does. Raises StorageFault."""
     original = await original_of(image, buckets=buckets)
     return None if original is None else original.bucket
@@ -65,7 +65,7 @@ async def find_original(name: str, *, buckets: Buckets) -> ImageKey | None:
     """The original of this name, of any format and in any bucket, or None where there is none. Raises StorageFault."""
     endings = [spelt for ending in ORIGINALS for spelt in (ending.lower(), ending.upper(), ending.capitalize())]
     images = [ImageKey(name, ending) for ending in endings]
-    places = await together(*(bucket_of(image, buckets=buckets) for image in images))
+    places = await together(*(find_bucket(image, buckets=buckets) for image in images))
     return next((image for image, bucket in zip(images, places, strict=True) if bucket is not None), None)
 
 
@@ -75,11 +75,11 @@ async def read_crop(active: Storage, image: ImageKey) -> Crop | None:
     A crop that cannot be read counts as none.
     """
     try:
-        return Crop.parse((await active.get(image.crop)).decode().strip())
+        return Crop.parse((await active.get(image.crop_key)).decode().strip())
     except NoSuchKey:
         return None
     except ValueError as error:
-        log.error("a crop cannot be read", key=image.crop, reason=str(error))
+        log.error("a crop cannot be read", key=image.crop_key, reason=str(error))
         return None
 
 
@@ -126,7 +126,7 @@ async def wait_for_record(
     return None
 
 
-async def delete_rendered(image: ImageKey, *, buckets: Buckets, plan: Plan) -> None:
+async def remove_rendered(image: ImageKey, *, buckets: Buckets, plan: Plan) -> None:
     """Remove the plan's variants and all records from both buckets. The original stays. Raises StorageFault."""
     keys = plan.rendered_keys(image)
     await together(*(bucket.delete_all(keys) for bucket in (buckets.incoming, buckets.active)))

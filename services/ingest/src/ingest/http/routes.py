@@ -17,7 +17,7 @@ from common.storage.base import Buckets
 from ingest.accept import UploadContext, accept_upload
 from ingest.http.receive import receive_file
 from ingest.http.upload_budget import UploadBudget
-from ingest.status import Status, status_of
+from ingest.status import Status, read_status
 from ingest.streams import StatusStreams
 
 _MOST_STREAMS = 1000
@@ -47,7 +47,7 @@ def status_route(buckets: Buckets, plan: Plan) -> Handler:
     """The handler of `GET /status/KEY`: 200 for every key, also for one that is unknown."""
 
     async def status(request: web.Request) -> web.Response:
-        found = await status_of(_image(request), buckets=buckets, plan=plan)
+        found = await read_status(_image(request), buckets=buckets, plan=plan)
         return web.Response(text=_json(found), content_type="application/json", headers={"Cache-Control": "no-store"})
 
     return status

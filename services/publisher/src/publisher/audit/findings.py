@@ -76,7 +76,7 @@ def possible_findings(listed: ImageObjects, plan: Plan, *, named: bool) -> Itera
     elif private or public:
         yield from _of_originals(listed, private, public, plan)
     elif everything and not listed.documents:  # a document may still show what is left of a photo
-        crop_alone = everything == {key_of_any_format(listed.name).crop}
+        crop_alone = everything == {key_of_any_format(listed.name).crop_key}
         yield PossibleFinding(
             FindingClass.STRAY_CROP if crop_alone else FindingClass.NO_ORIGINAL,
             key_of_any_format(listed.name),
@@ -102,7 +102,7 @@ def _of_originals(
     for image in sorted({*private, *public}):
         if not {record_key(image, stage) for stage in plan.stages} <= listed.incoming | listed.active:
             yield PossibleFinding(FindingClass.NO_RECORD, image)
-        if image in public and image.crop in listed.active:
+        if image in public and image.crop_key in listed.active:
             yield PossibleFinding(FindingClass.OTHER_CROP, image)
 
 

@@ -126,7 +126,7 @@ class Reconciler:
         image, plan = found.original, self._context.plan
         if image is None:
             return  # an orphan is only removed if it has a tombstone, and tombstones are looked at, too
-        if image.crop in found.others and not await is_deleted(image, buckets=self._buckets):
+        if image.crop_key in found.others and not await is_deleted(image, buckets=self._buckets):
             stage = await stage_of_other_crop(image, buckets=self._buckets, plan=plan)
             if stage is not None:
                 await self._request(image, stage)

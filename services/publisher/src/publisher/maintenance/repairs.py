@@ -28,7 +28,7 @@ def key_of_any_format(name: str) -> ImageKey:
 def keys_besides_original(name: str, plan: Plan) -> set[str]:
     """All keys that an image of this name may have besides its original, whatever its format."""
     images = [ImageKey(name, ending) for ending in ORIGINALS]
-    return {key_of_any_format(name).crop} | {key for image in images for key in plan.rendered_keys(image)}
+    return {key_of_any_format(name).crop_key} | {key for image in images for key in plan.rendered_keys(image)}
 
 
 async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Buckets, plan: Plan) -> None:
@@ -44,7 +44,7 @@ async def finish_move(image: ImageKey, others: Collection[str], *, context: Publ
     """
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = context.buckets
-    pending = await read_pending_crop(image, buckets=buckets) if image.crop in others else None
+    pending = await read_pending_crop(image, buckets=buckets) if image.crop_key in others else None
     cut_off = await buckets.incoming.stat(str(image)) is not None
     if not await is_public(image, buckets=buckets):
         await copy_original(image, buckets=buckets)
@@ -83,7 +83,7 @@ async def remove_without_original(name: str, listed: set[str], *, buckets: Bucke
     nobody ever activated it. Other public orphans stay (docs/bucket-protocol.md#public-orphans-are-reported).
     """
     keys = listed | keys_besides_original(name, plan)
-    if await buckets.active.stat(key_of_any_format(name).crop) is not None:
+    if await buckets.active.stat(key_of_any_format(name).crop_key) is not None:
         await _remove_from_both(keys, buckets)
         return
     log.info("removing what has no original", keys=sorted(keys))

@@ -164,7 +164,7 @@ class Sweep:
         elif action is SweepAction.FINISH_MOVE:
             await self._finish_move(found)
         elif action is SweepAction.REMOVE_CROP:
-            await remove_orphans({image.crop}, buckets=self._buckets)
+            await remove_orphans({image.crop_key}, buckets=self._buckets)
         log.info("swept", what=action)
         metrics.SWEPT.labels(action).inc()
 

@@ -80,9 +80,9 @@ async def finish(found: ListedImage, left: set[str], *, buckets: Buckets, plan: 
         log.warning("something was left of a deleted image: removing it", image=found.name, keys=sorted(left))
         await finish_deletion(image, found.others, buckets=buckets, plan=plan)
     elif not found.others and found.age > after:
-        entry = await buckets.incoming.stat(image.tombstone)
+        entry = await buckets.incoming.stat(image.tombstone_key)
         if entry is not None and not entry.bytes and entry.age > after:  # not written anew since
-            await buckets.incoming.put(image.tombstone, NOTHING_LEFT)
+            await buckets.incoming.put(image.tombstone_key, NOTHING_LEFT)
 
 
 def _both(buckets: Buckets) -> tuple[Storage, Storage]:
