@@ -9,7 +9,6 @@ from pathlib import Path
 import structlog
 from tests.benchmarks import (
     distance,
-    growth,
     memory,
     migration,
     modern,
@@ -17,6 +16,7 @@ from tests.benchmarks import (
     pipeline,
     quality,
     renderer,
+    scale,
     uploads,
     walls,
 )
@@ -51,7 +51,7 @@ def main() -> None:
         "pipeline": lambda: pipeline.rates(folder),
         "distance": lambda: distance.report(folder),
         "migration": lambda: migration.report(folder),
-        "growth": lambda: growth.ratios(folder),
+        "scale": lambda: scale.report(folder),
         "uploads": lambda: uploads.latencies(folder, with_imagemagick="imagemagick" in present),
     }
     wanted = sys.argv[1:] or list(sections)

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
@@ -14,6 +12,7 @@ from pathlib import Path
 from tests.benchmarks import photos
 from tests.benchmarks.pipeline import rabbit_rate
 from tests.benchmarks.report import percentile, say
+from tests.benchmarks.watched import cost_of
 from tests.support.deployment import Deployment
 from tests.support.migration import Moving, moving
 from tests.support.originals import Originals
@@ -44,7 +43,9 @@ async def _skipped(folder: Path) -> None:
             async with moving("rabbit-local", Path(name)) as site:
                 await _all_done(site, rows)
                 (Path(name) / "v5").mkdir()
-                seconds, megabytes = await _timed(site, V5_IMAGES=f"{name}/v5")
+                given = {"V5_DATABASE_URL": site.database.url, "V5_IMAGES": f"{name}/v5"}
+                environment = site.deployment.environment | given
+                seconds, _, megabytes = await cost_of("migrator", "migrate", environment=environment)
         wanted = " (20,000 a second are wanted, and constant memory)" if rows == _ROWS else ""
         say(f"{rows:8,} rows: {seconds:5.1f} s, {rows / seconds:9,.0f} rows a second, {megabytes:.0f} MB{wanted}")
 
@@ -64,30 +65,6 @@ async def _all_done(site: Moving, rows: int) -> None:
         (incoming / "checkpoints" / f"migrate-{start:020d}").write_text(piece)
     for name in unique[::100]:
         (incoming / "tombstones" / name).touch()
-
-
-async def _timed(site: Moving, **settings: str) -> tuple[float, float]:
-    """Seconds from start to end, and the most memory of the process, in megabytes."""
-    environment = site.deployment.environment | {"V5_DATABASE_URL": site.database.url} | settings
-    began = time.monotonic()
-    process = await asyncio.create_subprocess_exec(
-        *("/usr/bin/env", "python3", "-c", _WATCHED, sys.executable, "-m", "migrator", "migrate"),
-        env=environment,
-        stdout=subprocess.PIPE,
-    )
-    output, _ = await process.communicate()
-    seconds = time.monotonic() - began
-    assert process.returncode == 0, output
-    return seconds, float(output.splitlines()[-1])
-
-
-# Started from a small process of its own, since a child is said to have had the memory of what it was forked from.
-_WATCHED = """
-import resource, subprocess, sys
-status = subprocess.run(sys.argv[1:], check=False).returncode
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
-sys.exit(status)
-"""
 
 
 def _end_to_end(folder: Path) -> None:
