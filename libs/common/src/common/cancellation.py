@@ -7,6 +7,8 @@ abandon.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, overload
 
 P = ParamSpec("P")
@@ -72,4 +74,5 @@ async def together(*works: Awaitable[Any]) -> tuple[Any, ...]:
 
 async def in_thread(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """What `work` returns or raises, run in a thread. A cancellation is raised once the thread has done it."""
-    return await to_the_end(asyncio.to_thread(work, *arguments, **options))
+    called = partial(copy_context().run, work, *arguments, **options)
+    return await to_the_end(asyncio.get_running_loop().run_in_executor(None, called))
