@@ -41,6 +41,17 @@ async def test_the_format_is_what_the_bytes_say(deployment: Deployment) -> None:
         assert (await deployment.upload(data, "photo.jpg"))[0] == 400
 
 
+async def test_an_svg_may_have_16_mib(deployment: Deployment) -> None:
+    await deployment.start()
+    line = b"<!-- a map -->\n"
+    lines, rest = divmod((16 << 20) - len(SVG), len(line))
+    largest = SVG + line * lines + b"\n" * rest
+    assert (await deployment.upload(largest))[0] == 200
+    status, body = await deployment.upload(largest + b" ")
+    assert status == 413
+    assert "16 MiB" in body["error"]
+
+
 async def test_an_svg_cannot_read_files_nor_the_net(deployment: Deployment, tmp_path: Path) -> None:
     await deployment.start()
     secret = tmp_path / "secret.png"

@@ -1,5 +1,7 @@
 """Deletions while the store fails at some objects, or at all: the rest is removed, and what is left is told."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from tests.support.commands import put
 from tests.support.pictures import photo
 
 from common.errors import StorageFault
-from common.images.names import ImageKey
+from common.images.names import ImageKey, is_original
 from common.images.records import Record, Stage, encode_record, record_key
 from common.messaging.events import Event, ImageDeleted
 from common.sandbox.pool import Pool
@@ -102,38 +104,55 @@ async def test_a_deletion_that_is_repeated_removes_what_only_a_record_names(plac
     assert site.incoming.listings + site.active.listings == 0
 
 
-async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("publisher.edits._ATTEMPTS", 1)
-    site = ClockedSite()
+@asynccontextmanager
+async def editing(site: ClockedSite, temporary: Path) -> AsyncIterator[EditContext]:
+    """A public photo that can be edited: what is stored in *active* has its record at once."""
     await site.active.put(str(IMAGE), photo(30, 20))
-    await put(site.active, f"{NAME}BI.jpg")
-    site.active.stuck = {f"{NAME}BI.jpg"}
+    written = site.active.put_file
+
+    async def with_thumbnails(key: str, path: Path, *, exclusive: bool = False) -> None:
+        await written(key, path, exclusive=exclusive)
+        record = Record(configuration=PLAN.configuration(Stage.BASE))
+        await site.active.put(record_key(ImageKey.parse(key), Stage.BASE), encode_record(record))
+
+    site.active.put_file = with_thumbnails  # type: ignore[method-assign]
     async with Pool.open(1, Limits()) as pool:
-        edit_context = EditContext(
+        yield EditContext(
             buckets=site.buckets,
             bus=site.bus,
             outbox=site.publisher_context.outbox,
             pool=pool,
             plan=PLAN,
             ttl=10 * DAY,
-            temporary=tmp_path,
+            temporary=temporary,
             edit_wait=20,
         )
-        written = site.active.put_file
 
-        async def with_thumbnails(key: str, path: Path, *, exclusive: bool = False) -> None:
-            await written(key, path, exclusive=exclusive)
-            record = Record(configuration=PLAN.configuration(Stage.BASE))
-            await site.active.put(record_key(ImageKey.parse(key), Stage.BASE), encode_record(record))
 
-        site.active.put_file = with_thumbnails  # type: ignore[method-assign]
-        new, warning = await rotate_image(IMAGE, 90, context=edit_context)
+async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("publisher.edits._ATTEMPTS", 1)
+    site = ClockedSite()
+    await put(site.active, f"{NAME}BI.jpg")
+    site.active.stuck = {f"{NAME}BI.jpg"}
+    async with editing(site, tmp_path) as context:
+        new, warning = await rotate_image(IMAGE, 90, context=context)
         assert warning is not None
         assert str(IMAGE) in warning
         site.active.stuck = set()
         await site.sweep()
         assert {key for key in site.active.objects if key.startswith(NAME)} == set()
-        _, warning = await rotate_image(new, 90, context=edit_context)
+        _, warning = await rotate_image(new, 90, context=context)
         assert warning is None
+
+
+async def test_a_rotation_that_cannot_mark_the_old_image_as_deleted_keeps_both(tmp_path: Path) -> None:
+    site = ClockedSite()
+    site.incoming.unwritable = {IMAGE.tombstone}
+    async with editing(site, tmp_path) as context:
+        with pytest.raises(StorageFault, match="cannot be written"):
+            await rotate_image(IMAGE, 90, context=context)
+    originals = {key for key in site.active.objects if is_original(key)}
+    assert str(IMAGE) in originals
+    assert len(originals) == 2

@@ -15,11 +15,11 @@ from tests.support.rabbitmq import VirtualHost
 from common.errors import FailureClass, StorageFault
 from common.images.names import Format, ImageKey
 from common.images.plan import Output, Plan
-from common.images.records import Record, decode_record
+from common.images.records import Record, Stage, decode_record
 from common.images.sizes import parse_sizes
 from common.messaging.bus import Handler, Subscription
 from common.messaging.embedded import EmbeddedBus
-from common.messaging.events import Event, ImageUploaded
+from common.messaging.events import Event, ImageUploaded, Lane, RequestData, ThumbnailsFailed, ThumbnailsRequested
 from common.messaging.outbox import Outbox
 from common.messaging.topology import PUBLISHER, RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.sandbox.pool import Pool
@@ -27,7 +27,7 @@ from common.sandbox.protocol import Limits
 from common.storage.base import Buckets
 from publisher.context import PublisherContext
 from publisher.maintenance.reconciler import Reconciler
-from resizer.handlers import image_uploaded, retries_exhausted
+from resizer.handlers import image_uploaded, retries_exhausted, thumbnails_requested
 from resizer.rendering import Renderer
 from resizer.thumbnails import ResizerContext
 
@@ -79,6 +79,19 @@ async def test_another_configuration_renders_again(world: World) -> None:
     await world.resize('[{"suffix": "XL", "convert": ["-resize", "90x90"]}]')
     assert [variant.key for variant in world.record().variants] == [f"{IMAGE.name}XL.jpg"]
     assert f"{IMAGE.name}XL.jpg" in world.incoming.objects
+
+
+async def test_a_stage_that_the_settings_lack_is_refused_and_leaves_no_record(world: World) -> None:
+    told: list[Event] = []
+    await world.bus.consume((), told.append)
+    request = RequestData(lane=Lane.FOLLOW_UP, stage=Stage.MODERN)
+    await thumbnails_requested(
+        ThumbnailsRequested(source="/test", subject=IMAGE, data=request), context=world.resizing()
+    )
+    (answer,) = told
+    assert isinstance(answer, ThumbnailsFailed)
+    assert answer.data.failed.fault == "no-such-stage"
+    assert set(world.incoming.objects) == {str(IMAGE)}
 
 
 async def test_used_up_attempts_are_written_down_and_do_not_last(world: World) -> None:
