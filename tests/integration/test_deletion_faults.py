@@ -149,7 +149,7 @@ async def test_a_rotation_that_leaves_something_public_is_answered_with_a_warnin
 
 async def test_a_rotation_that_cannot_mark_the_old_image_as_deleted_keeps_both(tmp_path: Path) -> None:
     site = ClockedSite()
-    site.incoming.unwritable = {IMAGE.tombstone}
+    site.incoming.unwritable = {IMAGE.tombstone_key}
     async with editing(site, tmp_path) as context:
         with pytest.raises(StorageFault, match="cannot be written"):
             await rotate_image(IMAGE, 90, context=context)
