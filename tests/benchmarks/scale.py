@@ -97,7 +97,7 @@ async def _large_site(kind: str, folder: Path, images: int) -> AsyncIterator[_La
             await store(buckets.incoming, few, PLAN, first=images + 1)
         for start in range(images + few, images + 2 * few, _SHARE):
             deleted = (ImageKey.parse(f"{name_of(start + number)}.jpg") for number in range(1, 1 + _SHARE))
-            await together(*(buckets.incoming.put(image.tombstone, b"nothing is left") for image in deleted))
+            await together(*(buckets.incoming.put(image.tombstone_key, b"nothing is left") for image in deleted))
         rows = ((number, f"{name_of(number)}.jpg", False) for number in range(1, images + 1))
         await site.database.add(list(rows))
         (folder / "v5").mkdir()
