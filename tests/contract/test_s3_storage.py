@@ -108,6 +108,17 @@ class ReportingStore(OtherStore):
         return {"Errors": [{"Key": first, "Message": "busy"}, {"Key": others[-1], "Code": "NoSuchKey"}]}
 
 
+class StrictStore(SingleStore):
+    """It deletes one object at a time, and reports one that does not exist."""
+
+    async def delete_object(self, **request: Any) -> Any:
+        if KEY not in request["Key"]:
+            raise ClientError(
+                {"Error": {"Code": "NoSuchKey"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "DeleteObject"
+            )
+        return await self._client.delete_object(**request)
+
+
 class AwayStore(OtherStore):
     """It deletes nothing."""
 
@@ -209,6 +220,17 @@ async def test_a_store_that_was_only_busy_is_asked_again_to_delete_objects_at_on
         for _ in range(2):
             await bucket.delete_all([KEY, "1_2.jpg"])
         assert store.asked == asked
+
+
+async def test_a_store_may_report_that_what_is_to_be_deleted_does_not_exist(
+    s3_buckets: TestBuckets, tmp_path: Path
+) -> None:
+    async with connect(s3_buckets.account) as client:
+        bucket = s3_pair(StrictStore(client, "NotImplemented"), s3_buckets.account, s3_buckets, tmp_path).incoming
+        await bucket.put(KEY, b"photo")
+        await bucket.delete_all(["absent.jpg", KEY])
+        await bucket.delete("absent.jpg")
+        assert await bucket.stat(KEY) is None
 
 
 async def test_a_404_of_a_proxy_is_a_fault_and_not_an_absent_key(s3_buckets: TestBuckets, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Deleting objects from a bucket, many with one request where the store can do that."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import structlog
@@ -26,6 +27,12 @@ class Deletions:
         self._client = client
         self._bucket = bucket
         self._at_once = True
+
+    async def delete(self, key: str) -> None:
+        """Remove the object, if it exists. Raises StorageFault."""
+        with suppress(NoSuchKey):  # as some stores report one that does not
+            async with translate_errors(self._bucket, "DeleteObject", key):
+                await self._client.delete_object(Bucket=self._bucket.bucket, Key=key)
 
     async def delete_all(self, keys: Sequence[str]) -> None:
         """Remove the objects. Raises NotDeleted with those that may be left.
@@ -62,16 +69,15 @@ class Deletions:
         left: dict[str, StorageFault] = {}
         for start in range(0, len(keys), _TOGETHER):
             some = keys[start : start + _TOGETHER]
-            faults = await together(*(self._delete(key) for key in some))
+            faults = await together(*(self._fault_of(key) for key in some))
             left |= {key: fault for key, fault in zip(some, faults, strict=True) if fault is not None}
             if len(left) >= _MOST_FAULTS:
                 return left | dict.fromkeys(keys[start + _TOGETHER :], left[min(left)])
         return left
 
-    async def _delete(self, key: str) -> StorageFault | None:
+    async def _fault_of(self, key: str) -> StorageFault | None:
         try:
-            async with translate_errors(self._bucket, "DeleteObject", key):
-                await self._client.delete_object(Bucket=self._bucket.bucket, Key=key)
+            await self.delete(key)
         except StorageFault as fault:
             return fault
         return None

@@ -116,8 +116,7 @@ class S3Storage:
 
     async def delete(self, key: str) -> None:
         """Remove the object. A key that does not exist is no error."""
-        async with translate_errors(self, "DeleteObject", key):
-            await self._client.delete_object(Bucket=self.bucket, Key=key)
+        await self._deletions.delete(key)
 
     async def delete_all(self, keys: Collection[str]) -> None:
         """Remove the objects, up to a thousand with one request. Raises NotDeleted."""
