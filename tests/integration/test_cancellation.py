@@ -63,7 +63,7 @@ async def test_a_file_to_read_goes(folders: Folders, manner: Manner) -> None:
 @everywhere
 async def test_a_lock_is_given_back(folders: Folders, manner: Manner) -> None:
     async def hold() -> None:
-        async with Lock(folders.buckets.incoming, "locks/x", folders.temporary).held() as held:
+        async with Lock(folders.buckets.incoming, "locks/x", folders.temporary).hold() as held:
             assert held
             await asyncio.sleep(0)
 
@@ -86,7 +86,7 @@ async def test_on_s3(s3_buckets: TestBuckets, tmp_path: Path, manner: Manner) ->
             await bucket.delete(KEY)
 
         async def hold() -> None:
-            async with Lock(bucket, "locks/x", temporary).held() as held:
+            async with Lock(bucket, "locks/x", temporary).hold() as held:
                 assert held
                 await asyncio.sleep(0)
 

@@ -200,7 +200,7 @@ async def test_a_sweep_that_is_stopped_leaves_no_lock_and_no_list(
         sweep = Sweep(PublisherContext(buckets, bus, Outbox(bus), PLAN, ttl=-9.0), folders.temporary, grace=0.0)
 
         async def clean(sweep: Sweep = sweep, folders: Folders = folders) -> None:
-            async with Lock(folders.buckets.incoming, "locks/clean", folders.temporary).held() as held:
+            async with Lock(folders.buckets.incoming, "locks/clean", folders.temporary).hold() as held:
                 assert held
                 async with aclosing(sweep.candidates(thorough=True)) as items:
                     async for candidate in items:

@@ -57,7 +57,7 @@ async def test_on_s3_an_expired_image_goes_whole_and_others_stay(s3_buckets: Tes
         assert await keys(active) == {"1_2.jpg", "1_2MI.jpg", "1_6.JPG", "1_6.crop"}
         assert await incoming.stat("tombstones/1_3") is not None
         lock = Lock(incoming, "locks/clean", tmp_path)
-        async with lock.held() as one, Lock(incoming, "locks/clean", tmp_path).held() as other:
+        async with lock.hold() as one, Lock(incoming, "locks/clean", tmp_path).hold() as other:
             assert (one, other) == (True, False)
         assert await incoming.stat("locks/clean") is None
 
@@ -102,11 +102,11 @@ async def test_a_lock_is_kept_while_it_is_held_and_left_to_whom_it_was_taken_by(
     monkeypatch.setattr("publisher.maintenance.lock._REFRESH", 0.01)
     now = 0.0
     bucket = MemoryStorage(lambda: now)
-    async with Lock(bucket, "locks/x", tmp_path).held() as held:
+    async with Lock(bucket, "locks/x", tmp_path).hold() as held:
         assert held
         now = 100 * STALE
         await asyncio.sleep(0.1)
-        async with Lock(bucket, "locks/x", tmp_path).held() as other:
+        async with Lock(bucket, "locks/x", tmp_path).hold() as other:
             assert not other
         await bucket.put("locks/x", b"somebody else")
         await asyncio.sleep(0.1)

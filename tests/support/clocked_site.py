@@ -14,7 +14,7 @@ from common.messaging.embedded import EmbeddedBus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets, Entry
 from publisher.context import PublisherContext
-from publisher.deletion import delete
+from publisher.deletion import delete_images
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweep import Sweep
 
@@ -72,7 +72,7 @@ class ClockedSite:
         )
 
     async def delete(self, *images: ImageKey) -> None:
-        await delete(*images, buckets=self.buckets, plan=PLAN, outbox=self.publisher_context.outbox)
+        await delete_images(*images, buckets=self.buckets, plan=PLAN, outbox=self.publisher_context.outbox)
 
     async def sweep(self) -> None:
         sweep = Sweep(self.publisher_context, Path("/nowhere"))

@@ -26,7 +26,7 @@ from ingest.accept import UploadContext, accept_upload
 from ingest.status import read_status
 from publisher.activation import activate
 from publisher.context import EditContext, PublisherContext
-from publisher.deletion import delete
+from publisher.deletion import delete_images
 from publisher.edits import recrop_image, rotate_image
 from publisher.errors import ImageFailed
 from publisher.handlers import thumbnails_ready
@@ -192,7 +192,7 @@ async def _status(site: Site, image: ImageKey) -> None:
 
 
 async def _delete(site: Site, image: ImageKey) -> None:
-    await delete(image, buckets=site.buckets, plan=PLAN, outbox=site.publisher_context.outbox)
+    await delete_images(image, buckets=site.buckets, plan=PLAN, outbox=site.publisher_context.outbox)
 
 
 async def _rotate(site: Site, image: ImageKey) -> None:

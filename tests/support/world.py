@@ -32,7 +32,7 @@ from common.storage.base import Buckets
 from common.storage.image_store import write_tombstone
 from publisher.activation import activate
 from publisher.context import PublisherContext
-from publisher.deletion import delete
+from publisher.deletion import delete_images
 from publisher.errors import ImageFailed, ImageUnknown, UploadExpired
 from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
 from publisher.maintenance.reconciler import Reconciler
@@ -191,7 +191,7 @@ class World(Processes):
         self.start(lambda: write_tombstone(IMAGE, buckets=self.buckets))
 
     def delete(self) -> None:
-        self.start(lambda: delete(IMAGE, buckets=self.buckets, plan=PLAN, outbox=self._publisher_context.outbox))
+        self.start(lambda: delete_images(IMAGE, buckets=self.buckets, plan=PLAN, outbox=self._publisher_context.outbox))
 
     def sweep(self) -> None:
         """Sweep again and again until nobody may activate the image any more, and the grace is over."""

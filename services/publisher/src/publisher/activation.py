@@ -21,7 +21,7 @@ from common.storage.image_store import is_deleted, is_public, read_record
 from publisher.context import PublisherContext
 from publisher.errors import ImageFailed, ImageUnknown, UploadExpired
 from publisher.moving import copy_original, move_thumbnails
-from publisher.removal import delete_everywhere, find_known_keys
+from publisher.removal import find_known_keys, remove_everywhere
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
 
     Raises ImageUnknown, UploadExpired, ImageFailed, and Transient; with a crop that includes BusFault without a broker.
     """
-    state = await _look(image, context.buckets)
+    state = await _read_state(image, context.buckets)
     if state.deleted:
         await remove_if_deleted(image, context=context)
         raise ImageUnknown(f"{image} was deleted")
@@ -55,7 +55,7 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
         await _store_crop(image, crop, context)
     if not state.public:
         await _copy_original(image, context)
-    moved = await move_thumbnails(image, context=context, base=state.record, original=True)
+    moved = await move_thumbnails(image, context=context, base_record=state.record, original_copied=True)
     if await remove_if_deleted(image, context=context, moved=moved.keys):
         raise ImageUnknown(f"{image} was deleted")
     if moved.cropped:
@@ -65,7 +65,7 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
     await context.outbox.send(event)
 
 
-async def _look(image: ImageKey, buckets: Buckets) -> _State:
+async def _read_state(image: ImageKey, buckets: Buckets) -> _State:
     return _State(
         *await together(
             is_deleted(image, buckets=buckets),
@@ -127,7 +127,7 @@ async def remove_if_deleted(image: ImageKey, *, context: PublisherContext, moved
         return False
     log.info("image was deleted meanwhile: removing what was moved")
     known = await find_known_keys(image, buckets=context.buckets, plan=context.plan)
-    await delete_everywhere({*moved, *known}, buckets=context.buckets)
+    await remove_everywhere({*moved, *known}, buckets=context.buckets)
     return True
 
 

@@ -19,12 +19,12 @@ from common.messaging.events import ImageDeleted
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.image_store import write_tombstone
-from publisher.removal import delete_everywhere, find_known_keys, run_limited, unless_away
+from publisher.removal import find_known_keys, remove_everywhere, run_steps, until_store_is_away
 
 log = structlog.get_logger()
 
 
-async def delete(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox) -> None:
+async def delete_images(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox) -> None:
     """Remove all of the images, of every format. Unknown ones are fine.
 
     An image whose tombstone cannot be written stays as it is, and the others are deleted. Raises StorageFault then, and
@@ -41,23 +41,23 @@ async def delete(*images: ImageKey, buckets: Buckets, plan: Plan, outbox: Outbox
         else:
             deleted.append(image)
 
-    await run_limited(unless_away((partial(mark, image) for image in images), refused))
+    await run_steps(until_store_is_away((partial(mark, image) for image in images), refused))
     try:
-        await remove_deleted(*deleted, buckets=buckets, plan=plan)
+        await remove_rest_of(*deleted, buckets=buckets, plan=plan)
     finally:
         # An image with a tombstone is deleted, whatever is left of it.
-        await announce_deleted(*deleted, outbox=outbox)
+        await announce_deletion(*deleted, outbox=outbox)
     if refused:
         raise refused[0]
 
 
-async def announce_deleted(*images: ImageKey, outbox: Outbox) -> None:
+async def announce_deletion(*images: ImageKey, outbox: Outbox) -> None:
     """Say that these images, which have a tombstone, are deleted."""
     events = [ImageDeleted(source="/publisher", subject=image) for image in images]
     await together(*(outbox.send(event) for event in events))
 
 
-async def remove_deleted(*images: ImageKey, buckets: Buckets, plan: Plan, listed: Iterable[str] = ()) -> None:
+async def remove_rest_of(*images: ImageKey, buckets: Buckets, plan: Plan, listed: Iterable[str] = ()) -> None:
     """Remove what is left of images that have a tombstone; `listed` are keys of theirs that a listing has shown.
 
     A record that cannot be read stops no removal, and is kept: it may list variants that the name does not tell, and
@@ -73,8 +73,8 @@ async def remove_deleted(*images: ImageKey, buckets: Buckets, plan: Plan, listed
             unread.append(fault)
             keys.update(plan.keys_by_name(image) - {record_key(image, stage) for stage in Stage})
 
-    await run_limited(unless_away((partial(find, image) for image in images), unread))
-    await delete_everywhere(keys, buckets=buckets)
+    await run_steps(until_store_is_away((partial(find, image) for image in images), unread))
+    await remove_everywhere(keys, buckets=buckets)
     if unread:
         raise unread[0]
     for image in images:

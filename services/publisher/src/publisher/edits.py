@@ -28,7 +28,7 @@ from common.storage.base import Storage
 from common.storage.image_store import is_deleted, read_crop, wait_for_record, write_tombstone
 from common.storage.temporary import temporary_copy
 from publisher.context import EditContext
-from publisher.deletion import announce_deleted, delete, remove_deleted
+from publisher.deletion import announce_deletion, delete_images, remove_rest_of
 from publisher.errors import EditImpossible, ImageFailed, ImageUnknown
 
 log = structlog.get_logger()
@@ -50,7 +50,7 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditCont
     async with _all_or_nothing(context) as made:
         async with _open_original(image, context) as path:
             job = RotateJob(limits=context.pool.limits, rotation=rotation)
-            found, (data,) = await _imaging(context.pool.run(rotate, job, Rotated, path))
+            found, (data,) = await _run_decoder(context.pool.run(rotate, job, Rotated, path))
             crop = await read_crop(context.buckets.active, image)
             if crop is not None:
                 box = rotate_box(crop.box(found.width, found.height), rotation, (found.width, found.height))
@@ -62,7 +62,7 @@ async def rotate_image(image: ImageKey, rotation: Rotation, *, context: EditCont
     # If this write fails, it may have happened all the same. Both images are kept, so that the photo is not lost.
     await write_tombstone(image, buckets=context.buckets)
     left = await _remove_with_retries(image, context)
-    await announce_deleted(image, outbox=context.outbox)
+    await announce_deletion(image, outbox=context.outbox)
     return new, left
 
 
@@ -75,7 +75,7 @@ async def _remove_with_retries(image: ImageKey, context: EditContext) -> str | N
     for attempt in range(_ATTEMPTS):
         await asyncio.sleep(jittered(attempt))
         try:
-            await remove_deleted(image, buckets=context.buckets, plan=context.plan)
+            await remove_rest_of(image, buckets=context.buckets, plan=context.plan)
         except StorageFault as fault:
             reason = str(fault)
             log.warning("a rotated image's old versions cannot be removed", image=str(image), reason=reason)
@@ -98,14 +98,14 @@ async def recrop_image(image: ImageKey, crop: Crop | None, *, context: EditConte
 
 async def check_crop(path: Path, crop: Crop, pool: Pool) -> None:
     """Raises EditImpossible for a crop that lies outside of the image."""
-    header, _ = await _imaging(pool.run(probe, Job(limits=pool.limits), Header, path))
+    header, _ = await _run_decoder(pool.run(probe, Job(limits=pool.limits), Header, path))
     try:
         crop.box(header.upright_width, header.upright_height)
     except ImageError as error:
         raise EditImpossible(f"crop {crop.geometry.text}: {error.reason}") from error
 
 
-async def _imaging(work: Awaitable[T]) -> T:
+async def _run_decoder(work: Awaitable[T]) -> T:
     try:
         return await work
     except ImageError as error:
@@ -133,7 +133,7 @@ async def _all_or_nothing(context: EditContext) -> AsyncIterator[list[ImageKey]]
     try:
         yield made
     except (Exception, asyncio.CancelledError):
-        await to_the_end(delete(*made, buckets=context.buckets, plan=context.plan, outbox=context.outbox))
+        await to_the_end(delete_images(*made, buckets=context.buckets, plan=context.plan, outbox=context.outbox))
         raise
 
 

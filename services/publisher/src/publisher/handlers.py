@@ -33,8 +33,8 @@ async def _move_late_stage(event: ThumbnailsReady | ThumbnailsFailed, context: P
     image = event.subject
     moved = Moved(keys=(), cropped=False)
     public = await is_public(image, buckets=context.buckets)
-    if public and not await _is_in_place(event, context):
-        moved = await move_thumbnails(image, context=context, late=event.data.stage)
+    if public and not await _is_crop_in_place(event, context):
+        moved = await move_thumbnails(image, context=context, late_stage=event.data.stage)
         if moved.cropped:
             await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
     deleted = await remove_if_deleted(image, context=context, moved=moved.keys)
@@ -44,7 +44,7 @@ async def _move_late_stage(event: ThumbnailsReady | ThumbnailsFailed, context: P
         await announce_thumbnails(image, activated, context=context)
 
 
-async def _is_in_place(event: ThumbnailsReady | ThumbnailsFailed, context: PublisherContext) -> bool:
+async def _is_crop_in_place(event: ThumbnailsReady | ThumbnailsFailed, context: PublisherContext) -> bool:
     """Whether the image is cropped, these variants show the crop, and nothing else is left in *incoming*.
 
     To request another rendering then would never end. The crop decides, and not the configuration: a resizer's settings

@@ -37,33 +37,33 @@ async def move_thumbnails(
     image: ImageKey,
     *,
     context: PublisherContext,
-    base: Record | None = None,
-    late: Stage | None = None,
+    base_record: Record | None = None,
+    late_stage: Stage | None = None,
     listed: Collection[str] = (),
-    original: bool = False,
+    original_copied: bool = False,
 ) -> Moved:
-    """Move the variants and the record of each stage of today's settings, and of the `late` one, to *active*.
+    """Move the variants and the record of each stage of today's settings, and of the `late_stage`, to *active*.
 
     A record is looked for before its variants, and copied after them
-    (docs/bucket-protocol.md#record-before-variants). Without a record, only the base variants and those of the `late`
-    stage are looked for. Nothing of a cropped image is moved: its variants are rendered in *active*, and what
+    (docs/bucket-protocol.md#record-before-variants). Without a record, only the base variants and those of the
+    `late_stage` are looked for. Nothing of a cropped image is moved: its variants are rendered in *active*, and what
     *incoming* has was rendered before the crop, so it is removed.
 
-    `base` is the base stage's record, if it was read before. `listed` are keys that a listing has shown in *incoming*;
-    they may be of earlier sizes. If the `original` was copied, it is deleted from *incoming* with the rest. Raises
-    StorageFault where both buckets are one: then nothing is deleted.
+    `base_record` is the base stage's record, if it was read before. `listed` are keys that a listing has shown in
+    *incoming*; they may be of earlier sizes. With `original_copied`, the original is deleted from *incoming* with the
+    rest. Raises StorageFault where both buckets are one: then nothing is deleted.
     """
     buckets = context.buckets
     if await buckets.active.is_same_object(buckets.incoming, str(image)):
         raise StorageFault(f"{image} is one object in both buckets: expected two buckets that are apart")
-    public = {str(image)} if original else set()
+    public = {str(image)} if original_copied else set()
     others = set(listed) - {image.crop_key}
     if await read_crop(buckets.active, image) is not None:
         await buckets.incoming.delete_all(context.plan.rendered_keys(image) | others | public)
         return Moved(others, cropped=True)
-    stages = {*context.plan.stages, *([] if late is None else [late])}
+    stages = {*context.plan.stages, *([] if late_stage is None else [late_stage])}
     copying = (
-        _copy_stage(image, stage, base if stage is Stage.BASE else None, context, late=stage is late)
+        _copy_stage(image, stage, base_record if stage is Stage.BASE else None, context, is_late=stage is late_stage)
         for stage in stages
     )
     for found in await together(*copying):
@@ -77,13 +77,13 @@ async def move_thumbnails(
 
 
 async def _copy_stage(
-    image: ImageKey, stage: Stage, record: Record | None, context: PublisherContext, *, late: bool
+    image: ImageKey, stage: Stage, record: Record | None, context: PublisherContext, *, is_late: bool
 ) -> set[str]:
     """Copy what *incoming* has of the stage. Returns the keys of it that are public then."""
     buckets = context.buckets
     record = record or await read_record(buckets.incoming, image, stage)
     if record is None:
-        return await _copy_without_record(image, stage, context) if late or stage is Stage.BASE else set()
+        return await _copy_without_record(image, stage, context) if is_late or stage is Stage.BASE else set()
     public = await _copy_all(context.plan.variant_keys(image, stage) | _keys(image, record), buckets)
     return public | await _copy_all({record_key(image, stage)}, buckets)
 

@@ -25,21 +25,21 @@ async def find_known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> s
     return plan.keys_by_name(image) | {key for key in recorded if image_name_of(key) == image.name}
 
 
-async def delete_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:
+async def remove_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:
     """Delete these keys in both buckets, records last: only a record may name an image's variants of earlier sizes.
 
     docs/bucket-protocol.md#records-go-last. A key that cannot be removed does not stop the others, but its image's
     records stay. Raises StorageFault naming what is left.
     """
     records = {key for key in keys if key.endswith(tuple(RECORD_ENDINGS.values()))}
-    left = await _delete_in_both(set(keys) - records, buckets)
+    left = await _remove_in_both(set(keys) - records, buckets)
     unfinished = {image_name_of(key) for _, fault in left for key in fault.keys}
-    left += await _delete_in_both({key for key in records if image_name_of(key) not in unfinished}, buckets)
+    left += await _remove_in_both({key for key in records if image_name_of(key) not in unfinished}, buckets)
     if left:
         raise StorageFault("cannot be removed: " + "; ".join(f"{place}/{fault}" for place, fault in left))
 
 
-async def _delete_in_both(keys: Collection[str], buckets: Buckets) -> list[tuple[str, NotDeleted]]:
+async def _remove_in_both(keys: Collection[str], buckets: Buckets) -> list[tuple[str, NotDeleted]]:
     """Delete these keys in both buckets. Returns what may be left, each with the name of its bucket."""
     left: list[tuple[str, NotDeleted]] = []
 
@@ -53,7 +53,7 @@ async def _delete_in_both(keys: Collection[str], buckets: Buckets) -> list[tuple
     return left
 
 
-def unless_away(
+def until_store_is_away(
     steps: Iterable[Callable[[], Awaitable[None]]], faults: Sized
 ) -> Iterator[Callable[[], Awaitable[None]]]:
     """The steps, which add to `faults` where the store fails them; no further one after MOST_FAULTS."""
@@ -63,7 +63,7 @@ def unless_away(
         yield step
 
 
-async def run_limited(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
+async def run_steps(steps: Iterable[Callable[[], Awaitable[None]]]) -> None:
     """Take all the steps, some at a time. Raises what the first failing step raises; no further step is begun."""
     waiting = iter(steps)
 

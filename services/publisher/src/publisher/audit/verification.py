@@ -17,7 +17,7 @@ from publisher.maintenance.repairs import (
     request_thumbnails,
     stage_of_other_crop,
 )
-from publisher.removal import delete_everywhere
+from publisher.removal import remove_everywhere
 
 # Here either the bucket is wrong or the site's database: a person decides.
 _OF_DOCUMENTS = (FindingClass.UNLISTED, FindingClass.GONE, FindingClass.NOT_PUBLIC)
@@ -86,7 +86,7 @@ class Verification:
             others = {key for key in keys if not is_original(key)}
             await finish_move(image, others, context=repair)
         elif kind is FindingClass.DELETED:
-            await delete_everywhere(keys, buckets=self.buckets)
+            await remove_everywhere(keys, buckets=self.buckets)
         else:
             await remove_orphans(keys, buckets=self.buckets)
 

@@ -13,7 +13,7 @@ from common.storage.image_store import is_deleted, wait_for_record
 from common.storage.local import LocalStorage
 from publisher.activation import activate
 from publisher.context import EditContext, PublisherContext
-from publisher.deletion import delete
+from publisher.deletion import delete_images
 from publisher.edits import check_crop, recrop_image, rotate_image
 from publisher.errors import EditImpossible, ImageFailed, ImageUnknown, UploadExpired
 from publisher.http import requests
@@ -27,10 +27,10 @@ _DISTRUST = {
 }
 
 Given = dict[str, object]
-Call = Callable[[web.Request, Given], Awaitable[web.Response]]
+SecretCall = Callable[[web.Request, Given], Awaitable[web.Response]]
 
 
-def _guarded(secret: str, call: Call) -> Handler:
+def _with_secret(secret: str, call: SecretCall) -> Handler:
     """The handler of a call with a secret: it reads the body, checks the secret, and then calls.
 
     What the call raises becomes the status of _STATUS. Every other exception is translated by `common/http/app.py`.
@@ -70,7 +70,7 @@ def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
                 raise ImageUnknown(f"{image} was deleted")
         return _done(headers=None if waits else {"Preference-Applied": "respond-async"})
 
-    return _guarded(secret, publish)
+    return _with_secret(secret, publish)
 
 
 def recrop_route(context: EditContext, secret: str) -> Handler:
@@ -81,7 +81,7 @@ def recrop_route(context: EditContext, secret: str) -> Handler:
         request["image"] = str(image)
         return _done(filename=str(await recrop_image(image, crop, context=context)))
 
-    return _guarded(secret, recrop)
+    return _with_secret(secret, recrop)
 
 
 def rotate_route(context: EditContext, secret: str) -> Handler:
@@ -96,7 +96,7 @@ def rotate_route(context: EditContext, secret: str) -> Handler:
         new, warning = await rotate_image(image, rotation, context=context)
         return _done(filename=str(new), warning=warning)
 
-    return _guarded(secret, rotate)
+    return _with_secret(secret, rotate)
 
 
 def delete_route(context: PublisherContext, secret: str) -> Handler:
@@ -107,10 +107,10 @@ def delete_route(context: PublisherContext, secret: str) -> Handler:
 
     async def remove(_: web.Request, given: Given) -> web.Response:
         images = set(requests.images(given))
-        await delete(*images, buckets=context.buckets, plan=context.plan, outbox=context.outbox)
+        await delete_images(*images, buckets=context.buckets, plan=context.plan, outbox=context.outbox)
         return _done()
 
-    return _guarded(secret, remove)
+    return _with_secret(secret, remove)
 
 
 def active_route(bucket: LocalStorage, cache_control: str) -> Handler:

@@ -38,7 +38,7 @@ class Lock:
     _id: bytes = field(default_factory=_fresh_id)
 
     @asynccontextmanager
-    async def held(self) -> AsyncIterator[bool]:
+    async def hold(self) -> AsyncIterator[bool]:
         """Take the lock for the length of the block. Yields whether it was free. Raises StorageFault."""
         if not await self._acquire():
             yield False

@@ -75,7 +75,7 @@ class Reconciler:
         self._follow_up_waits = False
         incoming = list_images(self._buckets.incoming.entries(), self._temporary)
         active = list_images(self._buckets.active.entries(), self._temporary)
-        deleted = tombstones.unverified(self._buckets, marked=False)
+        deleted = tombstones.unverified(self._buckets, verified_too=False)
         repaired = True
         for listed, repair in (
             (incoming, self._repair_in_incoming),

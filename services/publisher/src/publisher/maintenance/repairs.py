@@ -14,7 +14,7 @@ from common.storage.base import Buckets, Storage
 from common.storage.image_store import is_public, read_crop, read_record
 from publisher.activation import announce_thumbnails, read_pending_crop, remove_if_deleted, remove_pending_crop
 from publisher.context import PublisherContext
-from publisher.deletion import remove_deleted
+from publisher.deletion import remove_rest_of
 from publisher.moving import copy_original, move_thumbnails
 
 log = structlog.get_logger()
@@ -33,7 +33,7 @@ def keys_besides_original(name: str, plan: Plan) -> set[str]:
 
 async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Buckets, plan: Plan) -> None:
     """Remove what is left of an image that has a tombstone; `listed` is what a listing showed of it."""
-    await remove_deleted(image, buckets=buckets, plan=plan, listed=listed)
+    await remove_rest_of(image, buckets=buckets, plan=plan, listed=listed)
     _count("deletion")
 
 
@@ -48,7 +48,7 @@ async def finish_move(image: ImageKey, others: Collection[str], *, context: Publ
     cut_off = await buckets.incoming.stat(str(image)) is not None
     if not await is_public(image, buckets=buckets):
         await copy_original(image, buckets=buckets)
-    moved = await move_thumbnails(image, context=context, listed=others, original=True)
+    moved = await move_thumbnails(image, context=context, listed=others, original_copied=True)
     if moved.cropped:
         await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
     if pending is not None:

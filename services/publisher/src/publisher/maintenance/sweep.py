@@ -97,7 +97,7 @@ class Sweep:
                 age = found.age if found.original is None else found.original_age
                 if age > self._limit:
                     yield Candidate(CandidateKind.IMAGE, found)
-        async with aclosing(tombstones.unverified(self._buckets, marked=thorough, name=name)) as deleted:
+        async with aclosing(tombstones.unverified(self._buckets, verified_too=thorough, name=name)) as deleted:
             async for found in deleted:
                 if found.others or found.age > self.grace:
                     yield Candidate(CandidateKind.TOMBSTONE, found)

@@ -28,7 +28,7 @@ class Sweeper:
         """Sweep for ever."""
         while True:
             try:
-                async with self._lock.held() as held:
+                async with self._lock.hold() as held:
                     if held:
                         await self._once()
             except Transient as fault:

@@ -23,11 +23,13 @@ NOTHING_LEFT = b"nothing is left\n"  # the content of a tombstone whose image is
 _TOGETHER = 10_000  # tombstones that are looked for in one listing
 
 
-async def unverified(buckets: Buckets, *, marked: bool, name: str | None = None) -> AsyncGenerator[ListedImage, None]:
+async def unverified(
+    buckets: Buckets, *, verified_too: bool, name: str | None = None
+) -> AsyncGenerator[ListedImage, None]:
     """Tombstones that are unverified or have something left of their image; with a `name`, that image's alone.
 
-    `age` is the tombstone's, `others` are the objects that are left. With `marked`, verified tombstones are looked at,
-    too. Raises StorageFault.
+    `age` is the tombstone's, `others` are the objects that are left. With `verified_too`, verified tombstones are
+    looked at, too. Raises StorageFault.
     """
     deleted: dict[str, ListedImage] = {}
     verified: set[str] = set()
@@ -35,7 +37,7 @@ async def unverified(buckets: Buckets, *, marked: bool, name: str | None = None)
         found = ListedImage(entry.key.removeprefix(TOMBSTONES), entry.age)
         if image_name_of(str(key_of_any_format(found.name))) != found.name or name not in (None, found.name):
             continue
-        if entry.bytes and not marked:
+        if entry.bytes and not verified_too:
             continue
         deleted[found.name] = found
         if entry.bytes:
