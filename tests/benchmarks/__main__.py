@@ -17,6 +17,7 @@ from tests.benchmarks import (
     quality,
     renderer,
     scale,
+    stages,
     uploads,
     walls,
 )
@@ -46,6 +47,7 @@ def main() -> None:
         "quality": lambda: quality.against_imagemagick(folder, with_imagemagick="imagemagick" in present),
         "curve": lambda: quality.curve(folder),
         "modern": lambda: modern.report(folder),
+        "stages": lambda: stages.report(folder, with_sharp="sharp" in present),
         "walls": lambda: walls.report(folder),
         "memory": lambda: memory.large(folder),
         "pipeline": lambda: pipeline.rates(folder),

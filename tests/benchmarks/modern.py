@@ -31,9 +31,9 @@ print(*(compute_ssimulacra2(sys.argv[1], path) for path in sys.argv[2:]))
 
 def report(folder: Path) -> None:
     """Print the distribution of bytes and of quality, relative to JPEG at 90, for each kind of photo."""
-    _set_up(folder)
+    set_up(folder)
     big, *_ = parse_sizes(None)
-    modern = _defaults()
+    modern = defaults()
     shares: dict[str, list[tuple[float, ...]]] = defaultdict(list)  # of each kind, per photo: bytes and quality of each
     seconds = [0.0 for _ in modern]
     for kind, path in gallery.fetched(folder):
@@ -45,7 +45,7 @@ def report(folder: Path) -> None:
             files.append(encode(picture, output, big))
             if index:
                 seconds[index - 1] += cpu_seconds() - start
-        jpeg, *others = _scores(picture, files, folder)
+        jpeg, *others = scores(picture, files, folder)
         relative = [len(file) / len(files[0]) for file in files[1:]]
         shares[kind].append((*relative, *(score - jpeg for score in others)))
     everything = [photo for photos in shares.values() for photo in photos]
@@ -62,7 +62,8 @@ def report(folder: Path) -> None:
     say(f"AVIF is smaller than WebP for {smaller} of {len(everything)}")
 
 
-def _defaults() -> list[Output]:
+def defaults() -> list[Output]:
+    """The modern formats with their default qualities and efforts."""
     fields = SizeSettings.model_fields
     return [
         Output(format=name, quality=fields[f"{name}_quality"].default, effort=fields[f"{name}_effort"].default)
@@ -77,7 +78,8 @@ def _middle(path: Path) -> pyvips.Image:
     return image.crop((image.width - width) // 2, (image.height - height) // 2, width, height).copy_memory()
 
 
-def _scores(picture: pyvips.Image, files: list[bytes], folder: Path) -> list[float]:
+def scores(picture: pyvips.Image, files: list[bytes], folder: Path) -> list[float]:
+    """SSIMULACRA2 of each file against the picture. `set_up` has to have been called."""
     paths = [folder / f"scored-{index}.png" for index in range(len(files) + 1)]
     for path, image in zip(paths, [picture, *(pyvips.Image.new_from_buffer(file, "") for file in files)], strict=True):
         image.pngsave(str(path), compression=1, keep="none")
@@ -87,7 +89,8 @@ def _scores(picture: pyvips.Image, files: list[bytes], folder: Path) -> list[flo
     return [float(score) for score in done.stdout.split()]
 
 
-def _set_up(folder: Path) -> None:
+def set_up(folder: Path) -> None:
+    """Install what scores. Raises CalledProcessError."""
     if not (folder / "ssimulacra2").exists():
         command = [
             sys.executable,

@@ -49,7 +49,7 @@ def curve(folder: Path) -> None:
     photo = photos.make_photo(folder)
     big, *_ = parse_sizes(None)
     perfect = reference(photo, big)
-    image = _colours(photo, big).copy_memory()
+    image = colours(photo, big).copy_memory()
     say()
     say("The largest version, 1500 x 1125: what it costs to encode, and what it is then")
     say(f"{'':22}{'CPU ms':>8}{'KB':>7}{'PSNR':>8}{'SSIM':>8}")
@@ -67,7 +67,7 @@ def curve(folder: Path) -> None:
 
 def reference(original: Path, plan: Size) -> pyvips.Image:
     """The luma of the perfect thumbnail: decoded in full, Lanczos3 in floating point, rounded to 8 bits."""
-    return _luma(_colours(original, plan))
+    return _luma(colours(original, plan))
 
 
 def compare(thumbnail: bytes, perfect: pyvips.Image) -> tuple[float, float]:
@@ -77,7 +77,8 @@ def compare(thumbnail: bytes, perfect: pyvips.Image) -> tuple[float, float]:
     return 10 * math.log10(255**2 / error) if error else math.inf, _ssim(found, perfect)
 
 
-def _colours(original: Path, plan: Size) -> pyvips.Image:
+def colours(original: Path, plan: Size) -> pyvips.Image:
+    """The perfect thumbnail in colour."""
     image = pyvips.Image.jpegload(str(original)).cast("float")
     if plan.suffix != "SI":
         width, height = plan.dimensions(image.width, image.height)

@@ -13,8 +13,8 @@ const encode = {
   svg: (image) => image.flatten({ background: "white" }).jpeg({ quality: 90, chromaSubsampling: "4:2:0" }),
   png: (image) => image.png({ compressionLevel: 3 }),
   gif: (image) => image.gif({ effort: 1 }),
-  webp: (image) => image.webp({ quality: 86, effort: 2 }),
-  avif: (image) => image.avif({ quality: 75, effort: 0, chromaSubsampling: "4:2:0" }),
+  webp: (image) => image.webp({ quality: 93, effort: 4 }),
+  avif: (image) => image.avif({ quality: 83, effort: 0, chromaSubsampling: "4:2:0" }),
 }[kind];
 const open = () => sharp(buffer, { animated: kind === "gif" });
 const thumbnails = () =>
