@@ -96,7 +96,7 @@ async def _bursts(photo: Path) -> None:
             found["decoding once"].append(await _burst(photo, live, None))
     say()
     say(
-        f"{_BURST} photos at once, {workers} decoders: seconds until half have base variants, 95 % have, and all is done"
+        f"{_BURST} photos at once, {workers} decoders: seconds until half have base variants, 95 % have, all is done"
     )
     for name, bursts in found.items():
         values = (statistics.median(values) for values in zip(*bursts, strict=True))
