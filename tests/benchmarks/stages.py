@@ -95,9 +95,7 @@ async def _bursts(photo: Path) -> None:
             found["decoding twice"].append(await _burst(photo, live, background))
             found["decoding once"].append(await _burst(photo, live, None))
     say()
-    say(
-        f"{_BURST} photos at once, {workers} decoders: seconds until half have base variants, 95 % have, all is done"
-    )
+    say(f"{_BURST} photos at once, {workers} decoders: seconds until half have base variants, 95 % have, all is done")
     for name, bursts in found.items():
         values = (statistics.median(values) for values in zip(*bursts, strict=True))
         say(f"{name:16}" + "".join(f"{value:8.2f}" for value in values))
