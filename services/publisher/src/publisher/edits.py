@@ -78,10 +78,10 @@ async def _remove_with_retries(image: ImageKey, context: EditContext) -> str | N
             await remove_rest_of(image, buckets=context.buckets, plan=context.plan)
         except StorageFault as fault:
             reason = str(fault)
-            log.warning("a rotated image's old versions cannot be removed", image=str(image), reason=reason)
+            log.warning("the old image of a rotation cannot be removed", image=str(image), reason=reason)
         else:
             return None
-    log.error("a rotated image's old versions stay until the next sweep", image=str(image), reason=reason)
+    log.error("something of the old image of a rotation stays until the next sweep", image=str(image), reason=reason)
     return f"{image} is deleted, and something of it stays until the next sweep"
 
 

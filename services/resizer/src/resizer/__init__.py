@@ -1,1 +1,1 @@
-"""Makes the smaller versions of an image, and the record of them. Scale it by adding replicas."""
+"""Makes the variants of an image, and the record of them. Scale it by adding replicas."""

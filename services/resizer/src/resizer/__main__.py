@@ -29,7 +29,7 @@ async def start() -> None:
 if __name__ == "__main__":
     command_line(
         "resizer",
-        "The service that makes the smaller versions of images. It serves, unless a command is given.",
+        "The service that makes the variants of images. It serves, unless a command is given.",
         settings=read,
         kind=ResizerServiceSettings,
         serve=start,

@@ -77,7 +77,7 @@ class Plan:
         own = image.extension
         endings = {*ORIGINALS, own, own.lower(), own.upper(), own.capitalize()}
         suffixes = {size.suffix for size in self.sizes} | {suffix for suffix, _ in DEFAULT}
-        versions = {ending for ending in endings if ending.lower() != Format.SVG} | {*MODERN_FORMATS}
+        of_variants = {ending for ending in endings if ending.lower() != Format.SVG} | {*MODERN_FORMATS}
         keys = {f"{image.name}.{ending}" for ending in endings}
-        keys |= {f"{image.name}{suffix}.{ending}" for suffix in suffixes for ending in versions}
+        keys |= {f"{image.name}{suffix}.{ending}" for suffix in suffixes for ending in of_variants}
         return keys | {record_key(image, stage) for stage in Stage} | {image.crop_key}

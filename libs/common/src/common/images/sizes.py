@@ -138,7 +138,7 @@ def parse_sizes(value: object) -> tuple[Size, ...]:
     sizes = tuple(_entry(entry) for entry in entries)
     suffixes = [size.suffix for size in sizes]
     if len(set(suffixes)) < len(suffixes):
-        raise ValueError(f"expected a suffix of its own for each version, found {', '.join(suffixes)}")
+        raise ValueError(f"expected a suffix of its own for each size, found {', '.join(suffixes)}")
     return sizes
 
 
