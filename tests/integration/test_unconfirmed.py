@@ -16,7 +16,7 @@ from common.images.names import ImageKey
 from common.messaging.bus import Subscription
 from common.messaging.events import Event, ImageUploaded
 from common.messaging.outbox import Outbox
-from common.messaging.rabbit import Bounds, RabbitBus
+from common.messaging.rabbit import BrokerTimeouts, RabbitBus
 from common.messaging.topology import RESIZER_LIVE
 
 DELAYS = (0.2, 0.4)
@@ -48,7 +48,7 @@ async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(broke
     async def handler(event: Event) -> None:
         handled[event.id] += 1
 
-    async with opened(broker.url, DELAYS, Bounds(heartbeat=1, confirm=0.5, unconfirmed=5.0)) as bus:
+    async with opened(broker.url, DELAYS, BrokerTimeouts(heartbeat=1, confirm=0.5, unconfirmed=5.0)) as bus:
         outbox = Outbox(bus)
         await outbox.send(uploaded(0))
         late = asyncio.create_task(outbox.run())
@@ -104,8 +104,8 @@ async def test_a_consumer_that_the_broker_ends_for_being_slow_comes_back(broker:
 
 async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: VirtualHost) -> None:
     async with Proxy.to(*vhost.address) as proxy:
-        bounds = Bounds(confirm=0.3, unconfirmed=1.5)
-        async with opened(vhost.url_through(proxy.port), DELAYS, bounds) as bus:
+        timeouts = BrokerTimeouts(confirm=0.3, unconfirmed=1.5)
+        async with opened(vhost.url_through(proxy.port), DELAYS, timeouts) as bus:
             proxy.replace(CONFIRM, b"")
             event = uploaded(1)
             with pytest.raises(BusFault, match="no confirm"):
@@ -129,8 +129,8 @@ async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: V
 
 
 async def test_beyond_a_thousand_unconfirmed_messages_a_publish_is_refused_at_once(vhost: VirtualHost) -> None:
-    bounds = Bounds(confirm=60.0, unconfirmed=120.0)
-    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), DELAYS, bounds) as bus:
+    timeouts = BrokerTimeouts(confirm=60.0, unconfirmed=120.0)
+    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), DELAYS, timeouts) as bus:
         proxy.stall()
         waiting = [asyncio.create_task(bus.publish(uploaded(number))) for number in range(1000)]
         await asyncio.sleep(0)

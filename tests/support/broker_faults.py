@@ -15,13 +15,13 @@ from common.images.names import ImageKey
 from common.messaging.bus import Subscription
 from common.messaging.events import Event, ImageUploaded
 from common.messaging.outbox import Outbox
-from common.messaging.rabbit import Bounds, RabbitBus
+from common.messaging.rabbit import BrokerTimeouts, RabbitBus
 from common.messaging.topology import EXCHANGE, QUEUES, RESIZER_LIVE
 
 # Longer than it takes to declare a queue again: RabbitMQ tries again only after minutes to dead-letter into none.
 DELAYS = (0.7, 0.9)
 SLOTS = 4
-BOUNDS = Bounds(heartbeat=1)
+TIMEOUTS = BrokerTimeouts(heartbeat=1)
 FAILS_ONCE, TAKES_LONG = 1, 2  # what the handler does with these images
 MEETING = 100  # images from here on have to be in hand at once, as many as there are slots
 PUBLISHING, CONSUMING = b"test-publish", b"test-consume"  # the connections, by the names that they give themselves
@@ -193,7 +193,7 @@ FAULTS: list[tuple[Act, Act]] = [
 async def open_scenario(vhost: VirtualHost) -> AsyncIterator[Scenario]:
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy.to(*vhost.address))
-        bus = await stack.enter_async_context(opened(vhost.url_through(proxy.port), DELAYS, BOUNDS))
+        bus = await stack.enter_async_context(opened(vhost.url_through(proxy.port), DELAYS, TIMEOUTS))
         scenario = Scenario(vhost, proxy, bus, Outbox(bus))
         lanes = [Subscription(RESIZER_LIVE, {ImageUploaded: scenario.handle}, slots=SLOTS, deadline=60)]
         await bus.consume(lanes, lambda _: None)

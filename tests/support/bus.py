@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from tests.support.eventually import eventually
 
-from common.messaging.rabbit import Bounds, RabbitBus
+from common.messaging.rabbit import BrokerTimeouts, RabbitBus
 from common.messaging.topology import RETRY_DELAYS
 
 
@@ -20,10 +20,10 @@ async def wait_for_broker(bus: RabbitBus) -> None:
 
 @asynccontextmanager
 async def opened(
-    url: str, retry_delays: tuple[float, ...] = RETRY_DELAYS, bounds: Bounds | None = None
+    url: str, retry_delays: tuple[float, ...] = RETRY_DELAYS, timeouts: BrokerTimeouts | None = None
 ) -> AsyncIterator[RabbitBus]:
     """A connected bus; it is drained and closed afterwards."""
-    bus = RabbitBus(url, "test", retry_delays, bounds or Bounds())
+    bus = RabbitBus(url, "test", retry_delays, timeouts or BrokerTimeouts())
     bus.start()
     await wait_for_broker(bus)
     try:

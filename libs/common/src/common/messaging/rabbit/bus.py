@@ -15,12 +15,12 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from common.errors import BusFault, Permanent
 from common.messaging.bus import DeadMessage, Listener, Subscription
 from common.messaging.events import Event, decode, encode
-from common.messaging.rabbit.calls import Bounds, answered
+from common.messaging.rabbit.calls import BrokerTimeouts, call_broker
 from common.messaging.rabbit.consumer import Consumers
 from common.messaging.rabbit.declare import declare
 from common.messaging.rabbit.link import Link
 from common.messaging.rabbit.message import new_message, reason_of, without_our_headers
-from common.messaging.rabbit.publisher import Publisher
+from common.messaging.rabbit.sender import Sender
 from common.messaging.rabbit.session import Session
 from common.messaging.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_work_queue, routing_key
 from common.settings.values import broker_addresses
@@ -41,17 +41,17 @@ class RabbitBus:
         url: str,
         service: str,
         retry_delays: tuple[float, ...] = RETRY_DELAYS,
-        bounds: Bounds = Bounds(),  # noqa: B008 - it is frozen
+        timeouts: BrokerTimeouts = BrokerTimeouts(),  # noqa: B008 - it is frozen
     ) -> None:
         self._delays = retry_delays
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._listener: Listener | None = None
-        self._consumers = Consumers(retry_delays, bounds, self._send_to_queue)
-        self._following_trouble: asyncio.Task[None] | None = None
-        self._publisher: Publisher | None = None
+        self._consumers = Consumers(retry_delays, timeouts, self._send_to_queue)
+        self._trouble_follower: asyncio.Task[None] | None = None
+        self._sender: Sender | None = None
         nodes = broker_addresses(url)
-        self._publishing = Link(nodes, f"{service}-publish", self._open_publishing, bounds)
-        self._consuming = Link(nodes, f"{service}-consume", self._open_consuming, bounds)
+        self._publishing = Link(nodes, f"{service}-publish", self._open_publishing, timeouts)
+        self._consuming = Link(nodes, f"{service}-consume", self._open_consuming, timeouts)
 
     def start(self) -> None:
         """Begin to connect for publishing; a broker that is not up yet is waited for."""
@@ -68,7 +68,7 @@ class RabbitBus:
         return (
             self._publishing.trouble
             or (self._consuming.trouble if consumes else None)
-            or (self._publisher.trouble if self._publisher else None)
+            or (self._sender.trouble if self._sender else None)
         )
 
     async def publish(self, event: Event) -> None:
@@ -82,14 +82,14 @@ class RabbitBus:
         self._listener = listener
         if subscriptions or listener is not None:
             self._consuming.start()
-            self._following_trouble = asyncio.create_task(self._consumers.follow_trouble())
+            self._trouble_follower = asyncio.create_task(self._consumers.follow_trouble())
 
     async def drain(self, grace: float) -> None:
         """Cancel the consumers and wait up to `grace` seconds for what is in hand; the broker redelivers the rest."""
         deadline = asyncio.get_running_loop().time() + grace
         self._listener = None
-        if self._following_trouble is not None:
-            self._following_trouble.cancel()
+        if self._trouble_follower is not None:
+            self._trouble_follower.cancel()
         await self._consumers.drain(deadline)
         await self._consuming.stop()
 
@@ -115,14 +115,14 @@ class RabbitBus:
             while count < waiting and (message := await self._get(channel, queue.dead)):
                 headers = without_our_headers(message.headers)
                 await self._send_to_queue(queue.name, new_message(message.body, message.message_id, headers))
-                await answered("acknowledge", message.ack(), self._bounds.answer)
+                await call_broker("acknowledge", message.ack(), self._timeouts.answer)
                 count += 1
         return count
 
     async def _open_publishing(self, session: Session) -> None:
         channel = await session.channel(on_return_raises=True)
         await declare(channel, self._delays)
-        self._publisher = Publisher(session, channel, self._bounds)
+        self._sender = Sender(session, channel, self._timeouts)
 
     async def _open_consuming(self, session: Session) -> None:
         await declare(await session.channel(), self._delays)
@@ -150,26 +150,26 @@ class RabbitBus:
 
     async def _send(self, exchange: str, key: str, message: Message, *, mandatory: bool) -> None:
         self._publishing.session()
-        assert self._publisher is not None, "a session that was set up has one"
-        await self._publisher.send(exchange, key, message, mandatory=mandatory)
+        assert self._sender is not None, "a session that was set up has one"
+        await self._sender.send(exchange, key, message, mandatory=mandatory)
 
     async def _count(self, channel: AbstractChannel, queue: str) -> int:
         call = channel.declare_queue(queue, passive=True)
-        declared = await answered(f"cannot look at {queue}", call, self._bounds.answer)
+        declared = await call_broker(f"cannot look at {queue}", call, self._timeouts.answer)
         return declared.declaration_result.message_count or 0
 
     async def _get(self, channel: AbstractChannel, queue: str) -> AbstractIncomingMessage | None:
         source = await channel.get_queue(queue, ensure=False)
-        call = source.get(fail=False, timeout=self._bounds.answer)
-        return await answered(f"cannot take from {queue}", call, self._bounds.answer)
+        call = source.get(fail=False, timeout=self._timeouts.answer)
+        return await call_broker(f"cannot take from {queue}", call, self._timeouts.answer)
 
     @asynccontextmanager
     async def _side_channel(self) -> AsyncIterator[AbstractChannel]:
         """A channel for one use, so that an error on it cannot close the one that publishes. Raises BusFault."""
         channel = self._publishing.session().connection.channel()
-        await answered("cannot ask the broker", channel.initialize(), self._bounds.answer)
+        await call_broker("cannot ask the broker", channel.initialize(), self._timeouts.answer)
         try:
             yield channel
         finally:
             with suppress(BusFault):
-                await answered("closing", channel.close(), self._bounds.close)
+                await call_broker("closing", channel.close(), self._timeouts.close)

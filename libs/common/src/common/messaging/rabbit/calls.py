@@ -15,7 +15,7 @@ _abandoned: set[asyncio.Future[Any]] = set()  # calls that do not end when cance
 
 
 @dataclass(frozen=True)
-class Bounds:
+class BrokerTimeouts:
     """How long the broker may take, in seconds.
 
     The library gives a silent connection up after three times (`heartbeat` + 1). `connect` includes the declarations,
@@ -33,7 +33,7 @@ class Bounds:
     unconfirmed: float = 60.0
 
 
-async def answered(what: str, call: Awaitable[T], seconds: float) -> T:
+async def call_broker(what: str, call: Awaitable[T], seconds: float) -> T:
     """The result of the call. Raises BusFault when the broker is away, refuses, or does not answer in time.
 
     The call runs as a task of its own: some of the library's calls do not end when they are cancelled, and so a
@@ -47,10 +47,10 @@ async def answered(what: str, call: Awaitable[T], seconds: float) -> T:
             _abandon(task)
     if not task.done():
         raise BusFault(f"{what}: no answer within {seconds:g} s")
-    return outcome(what, task)
+    return task_result(what, task)
 
 
-def outcome(what: str, task: asyncio.Future[T]) -> T:
+def task_result(what: str, task: asyncio.Future[T]) -> T:
     """The result of a task that has ended. Raises BusFault for whatever the library raises of the broker."""
     try:
         return task.result()

@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 from common.backoff import jittered, shortened
 from common.errors import BusFault
 from common.messaging.bus import Acknowledge, DeadLetter, Decision, Retry, Subscription, dispatch
-from common.messaging.rabbit.calls import Bounds, answered
+from common.messaging.rabbit.calls import BrokerTimeouts, call_broker
 from common.messaging.rabbit.message import attempt_of, new_message, retry_headers
 from common.messaging.rabbit.session import Session
 from common.messaging.topology import WorkQueue
@@ -37,14 +37,14 @@ class Consumer:
         queue: AbstractQueue,
         *,
         take: Callable[["Consumer", AbstractIncomingMessage], Awaitable[None]],
-        bounds: Bounds,
+        timeouts: BrokerTimeouts,
     ) -> None:
         self.subscription = subscription
         self.session = session
         self.channel = channel
         self._queue = queue
         self._take = partial(take, self)
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._tag: str | None = None
         self._ended = False
         self._changing = asyncio.Lock()
@@ -54,7 +54,7 @@ class Consumer:
         async with self._changing:
             trouble = self.subscription.trouble()
             if trouble is None and self._tag is None and not self._ended:
-                self._tag = await answered("consume", self._queue.consume(self._take), self._bounds.answer)
+                self._tag = await call_broker("consume", self._queue.consume(self._take), self._timeouts.answer)
             elif trouble is not None and self._tag is not None:
                 log.warning("events are left to others", queue=self.subscription.queue.name, reason=trouble)
                 await self._cancel()
@@ -68,7 +68,7 @@ class Consumer:
     async def _cancel(self) -> None:
         tag, self._tag = self._tag, None
         if tag is not None:
-            await answered("cancel", self._queue.cancel(tag), self._bounds.close)
+            await call_broker("cancel", self._queue.cancel(tag), self._timeouts.close)
 
 
 class Consumers:
@@ -78,11 +78,11 @@ class Consumers:
     """
 
     def __init__(
-        self, retry_delays: tuple[float, ...], bounds: Bounds, send: Callable[[str, Message], Awaitable[None]]
+        self, retry_delays: tuple[float, ...], timeouts: BrokerTimeouts, send: Callable[[str, Message], Awaitable[None]]
     ) -> None:
         self.subscriptions: tuple[Subscription, ...] = ()
         self._delays = retry_delays
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._send = send
         self._consumers: list[Consumer] = []
         self._in_hand: set[asyncio.Task[None]] = set()
@@ -94,7 +94,7 @@ class Consumers:
             channel = await session.channel()
             await channel.set_qos(prefetch_count=subscription.slots)
             queue = await channel.get_queue(subscription.queue.name)
-            consumer = Consumer(subscription, session, channel, queue, take=self._take, bounds=self._bounds)
+            consumer = Consumer(subscription, session, channel, queue, take=self._take, timeouts=self._timeouts)
             self._consumers.append(consumer)  # first, since the first message may tell of trouble at once
             await consumer.adjust()
 
@@ -148,7 +148,7 @@ class Consumers:
             # Only the publishing side is away, or the queue was removed: nobody else has the message.
             await asyncio.sleep(jittered(_RETRY_INTERVAL))
         try:
-            await answered("acknowledge", message.ack(), self._bounds.answer)
+            await call_broker("acknowledge", message.ack(), self._timeouts.answer)
         except BusFault as fault:
             log.warning("a message could not be acknowledged", queue=queue.name, reason=str(fault))
             consumer.session.lose(str(fault))  # else the channel may stay open and its slot taken

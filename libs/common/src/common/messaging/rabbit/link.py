@@ -17,7 +17,7 @@ from yarl import URL
 from common import metrics
 from common.backoff import pause
 from common.errors import BusFault
-from common.messaging.rabbit.calls import Bounds, answered
+from common.messaging.rabbit.calls import BrokerTimeouts, call_broker
 from common.messaging.rabbit.session import Session
 
 log = structlog.get_logger()
@@ -33,12 +33,12 @@ class Link:
     """
 
     def __init__(
-        self, urls: Sequence[str], name: str, setup: Callable[[Session], Awaitable[None]], bounds: Bounds
+        self, urls: Sequence[str], name: str, setup: Callable[[Session], Awaitable[None]], timeouts: BrokerTimeouts
     ) -> None:
         self._urls = random.sample(urls, len(urls))  # else all replicas would use the first node
         self._name = name
         self._setup = setup
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._session: Session | None = None
         self._task: asyncio.Task[None] | None = None
         metrics.BROKER_CONNECTED.labels(name).set(0)
@@ -108,12 +108,12 @@ class Link:
 
     async def _open(self, url: str) -> Session:
         what = f"cannot use the broker at {_without_secret(url)}"
-        return await answered(what, self._set_up(what, url), self._bounds.connect)
+        return await call_broker(what, self._set_up(what, url), self._timeouts.connect)
 
     async def _set_up(self, what: str, url: str) -> Session:
         connection = self._connect(what, url)
         if len(self._urls) > 1:
-            connection = answered(what, connection, self._bounds.reach)
+            connection = call_broker(what, connection, self._timeouts.reach)
         session = self._session = Session(await connection)
         underlay = session.connection.transport
         if underlay is None or not underlay.connection.publisher_confirms:
@@ -123,7 +123,7 @@ class Link:
 
     async def _connect(self, what: str, url: str) -> AbstractConnection:
         connection = aio_pika.Connection(
-            make_url(url, heartbeat=self._bounds.heartbeat), client_properties={"connection_name": self._name}
+            make_url(url, heartbeat=self._timeouts.heartbeat), client_properties={"connection_name": self._name}
         )
         try:
             await connection.connect()
@@ -145,7 +145,7 @@ class Link:
     async def _close(self) -> None:
         session, self._session = self._session, None
         if session is not None:
-            await session.close(self._bounds.close)
+            await session.close(self._timeouts.close)
 
 
 def _without_secret(url: str) -> str:

@@ -6,7 +6,7 @@ from contextlib import suppress
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
 from common.errors import BusFault
-from common.messaging.rabbit.calls import answered
+from common.messaging.rabbit.calls import call_broker
 
 
 class Session:
@@ -46,7 +46,7 @@ class Session:
         """Close the connection, or abandon that after so many `seconds`."""
         self.connection.close_callbacks.discard(self._closed)
         with suppress(BusFault):
-            await answered("closing", self.connection.close(), seconds)
+            await call_broker("closing", self.connection.close(), seconds)
 
     def _closed(self, _: object, error: BaseException | None) -> None:
         silent = isinstance(error, asyncio.CancelledError)

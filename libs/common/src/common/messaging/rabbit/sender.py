@@ -15,7 +15,7 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import PublishError
 
 from common.errors import BusFault
-from common.messaging.rabbit.calls import Bounds, answered, outcome
+from common.messaging.rabbit.calls import BrokerTimeouts, call_broker, task_result
 from common.messaging.rabbit.session import Session
 
 _MOST = 1000  # messages of about 1 KB that may wait for their confirms, in memory
@@ -36,13 +36,13 @@ class _Sending:
     waiting: int = 0  # callers
 
 
-class Publisher:
-    """Sends over the channel that it was made with; a new channel needs a new publisher."""
+class Sender:
+    """Sends over the channel that it was made with; a new channel needs a new sender."""
 
-    def __init__(self, session: Session, channel: AbstractChannel, bounds: Bounds) -> None:
+    def __init__(self, session: Session, channel: AbstractChannel, timeouts: BrokerTimeouts) -> None:
         self._session = session
         self._channel = channel
-        self._bounds = bounds
+        self._timeouts = timeouts
         self._unconfirmed: dict[_Copy, _Sending] = {}  # oldest first
         self._confirmed_late: dict[_Copy, None] = {}  # after its caller had gone; oldest first
         self._blocked = 0.0  # when the broker was last seen to block publishers
@@ -51,7 +51,7 @@ class Publisher:
     def trouble(self) -> str | None:
         """That the broker does not confirm, or None."""
         oldest = self._oldest()
-        if oldest is None or _now() - oldest < self._bounds.confirm:
+        if oldest is None or _now() - oldest < self._timeouts.confirm:
             return None
         return "the broker does not confirm what is published: it is overloaded, or has an alarm (memory, disk)"
 
@@ -67,14 +67,14 @@ class Publisher:
         sending = self._unconfirmed[copy]
         sending.waiting += 1
         try:
-            await asyncio.wait((sending.task,), timeout=self._bounds.confirm)
+            await asyncio.wait((sending.task,), timeout=self._timeouts.confirm)
         finally:
             sending.waiting -= 1
         if sending.task.done():
-            outcome(what, sending.task)
+            task_result(what, sending.task)
             return
         await self._lose_session_if_overdue()
-        raise BusFault(f"{what}: no confirm within {self._bounds.confirm:g} s")
+        raise BusFault(f"{what}: no confirm within {self._timeouts.confirm:g} s")
 
     def _begin(self, what: str, copy: _Copy, message: Message, *, mandatory: bool) -> None:
         if len(self._unconfirmed) >= _MOST:
@@ -112,7 +112,7 @@ class Publisher:
         if await self._is_blocked():
             self._blocked = _now()
         oldest = self._oldest()
-        if oldest is not None and _now() - max(oldest, self._blocked) >= self._bounds.unconfirmed:
+        if oldest is not None and _now() - max(oldest, self._blocked) >= self._timeouts.unconfirmed:
             self._session.lose("the broker does not confirm what is published")
 
     async def _is_blocked(self) -> bool:
@@ -120,7 +120,7 @@ class Publisher:
         if transport is None:
             return False
         try:
-            await answered("whether it is blocked", transport.ready(), 0.1)
+            await call_broker("whether it is blocked", transport.ready(), 0.1)
         except BusFault:
             return True
         return False
