@@ -20,7 +20,7 @@ from common.sandbox.protocol import Limits, Reply
 from common.storage.base import Buckets
 from publisher.activation import activate
 from publisher.context import PublisherContext
-from resizer.operations.render import Made, Rendered, RenderedUnlessHeavy
+from resizer.operations.render import Rendered, RenderedUnlessHeavy, RenderedVariant
 from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_1.jpg")
@@ -34,7 +34,7 @@ class Liar:
     limits = Limits()
 
     def __init__(self, variants: list[dict[str, Any]], blobs: int) -> None:
-        rendered = Rendered(variants=[Made(**variant) for variant in variants], **RENDERED)
+        rendered = Rendered(variants=[RenderedVariant(**variant) for variant in variants], **RENDERED)
         self.answer = RenderedUnlessHeavy(rendered=rendered), [b"x"] * blobs
 
     async def run(self, *_: object) -> tuple[RenderedUnlessHeavy, list[bytes]]:

@@ -36,10 +36,10 @@ def test_dimensions_for_every_flag_and_many_sizes() -> None:
         tried = [
             text
             for text in GEOMETRIES
-            if percent not in text and max(Geometry.parse(text).resized(width, height)) < most
+            if percent not in text and max(Geometry.parse(text).resized_size(width, height)) < most
         ]
         for text, expected in resized(width, height, tried).items():
-            found = Geometry.parse(text).resized(width, height)
+            found = Geometry.parse(text).resized_size(width, height)
             if found != expected:
                 differences.append((width, height, text, expected, found))
     assert differences == []

@@ -224,4 +224,4 @@ async def test_a_header_is_read(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(photo(640, 480, 6))
     header, _ = await pool.run(probe, Job(limits=pool.limits), Header, tmp_path / "photo")
     assert header == Header(format="jpg", width=640, height=480, frames=1, orientation=6, interlaced=False)
-    assert header.sideways
+    assert header.is_sideways

@@ -126,7 +126,7 @@ def kernels(configuration: Configuration, width: int, height: int, larger: str) 
 def _first(size: Size, width: int, height: int) -> tuple[int, int]:
     """The dimensions after its resize."""
     step = size.steps[0] if size.steps else None
-    return step.geometry.resized(width, height) if isinstance(step, Resize) else (width, height)
+    return step.geometry.resized_size(width, height) if isinstance(step, Resize) else (width, height)
 
 
 @cache

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from common.sandbox.protocol import Limits
-from resizer.operations.render import Made, Rendered, RenderedUnlessHeavy, RenderJob
+from resizer.operations.render import Rendered, RenderedUnlessHeavy, RenderedVariant, RenderJob
 
 
 class InstantPool:
@@ -13,7 +13,7 @@ class InstantPool:
 
     async def run(self, _: object, job: RenderJob, __: object, ___: Path) -> tuple[RenderedUnlessHeavy, list[bytes]]:
         made = [
-            Made(suffix=size.suffix, format=output.format, width=1, height=1)
+            RenderedVariant(suffix=size.suffix, format=output.format, width=1, height=1)
             for size in job.sizes
             for output in job.outputs
         ]

@@ -30,7 +30,7 @@ class Renderer:
     pool: Pool
     plan: Plan
     in_hand: OriginalsInHand = field(default_factory=lambda: OriginalsInHand(decoders=1))
-    heavy: asyncio.Lock = field(default_factory=asyncio.Lock)
+    heavy_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     turn_wait: float | None = None
     _postponed: set[ImageKey] = field(default_factory=set)
 
@@ -47,7 +47,7 @@ class Renderer:
         unless_heavy, blobs = await self.pool.run(render_unless_heavy, job, RenderedUnlessHeavy, path)
         rendered = unless_heavy.rendered
         if rendered is None:
-            async with self._turn(image):
+            async with self._hold_turn(image):
                 rendered, blobs = await self.pool.run(render, job, Rendered, path)
         _check_variants(rendered, blobs, job)
         variants = tuple(
@@ -77,14 +77,14 @@ class Renderer:
 
     def check_turn(self, image: ImageKey) -> None:
         """Raises Postponed for an image that would be postponed again, before its original is fetched in vain."""
-        if image in self._postponed and self.heavy.locked():
+        if image in self._postponed and self.heavy_lock.locked():
             raise Postponed(_NOT_YET)
 
     @asynccontextmanager
-    async def _turn(self, image: ImageKey) -> AsyncIterator[None]:
+    async def _hold_turn(self, image: ImageKey) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self.turn_wait):
-                await self.heavy.acquire()
+                await self.heavy_lock.acquire()
         except TimeoutError as error:
             if len(self._postponed) >= _MOST_KNOWN:
                 self._postponed.clear()
@@ -94,7 +94,7 @@ class Renderer:
         try:
             yield
         finally:
-            self.heavy.release()
+            self.heavy_lock.release()
 
 
 def _check_variants(rendered: Rendered, blobs: list[bytes], job: RenderJob) -> None:

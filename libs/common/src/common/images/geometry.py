@@ -69,7 +69,7 @@ class Geometry:
         x, y = (None if match[side] is None else int(match[side]) for side in ("x", "y"))
         return cls(width, height, x, y, flags, text)
 
-    def resized(self, width: int, height: int) -> tuple[int, int]:
+    def resized_size(self, width: int, height: int) -> tuple[int, int]:
         """The dimensions after `-resize` of a width × height image, in pixels."""
         if "@" in self.flags:
             assert self.width is not None

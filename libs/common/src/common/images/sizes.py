@@ -109,7 +109,7 @@ class Size(BaseModel):
         """Width and height of a width × height image after the steps, as in ImageMagick. Raises ImageError."""
         for step in self.steps:
             if isinstance(step, Resize):
-                width, height = step.geometry.resized(width, height)
+                width, height = step.geometry.resized_size(width, height)
             else:
                 box = step.box(width, height)
                 width, height = box.width, box.height

@@ -29,24 +29,24 @@ class Header(BaseModel):
     interlaced: bool
 
     @property
-    def heavy(self) -> bool:
+    def is_heavy(self) -> bool:
         """Whether it is progressive or interlaced and has many pixels: it is decoded as a whole, in much memory."""
         return self.interlaced and self.width * self.height * self.frames > _HEAVY
 
     @property
-    def sideways(self) -> bool:
+    def is_sideways(self) -> bool:
         """Whether the upright image is as wide as the stored one is high."""
         return self.orientation in SIDEWAYS
 
     @property
     def upright_width(self) -> int:
         """The width of the upright image, in pixels."""
-        return self.height if self.sideways else self.width
+        return self.height if self.is_sideways else self.width
 
     @property
     def upright_height(self) -> int:
         """The height of the upright image, in pixels."""
-        return self.width if self.sideways else self.height
+        return self.width if self.is_sideways else self.height
 
 
 def sniff(head: bytes) -> Format:

@@ -9,7 +9,7 @@ from common.imaging.probe import Header, load
 from common.sandbox.protocol import Original
 from resizer.operations.encode import Encoded, encode, gif_options
 from resizer.operations.gif import without_metadata
-from resizer.operations.pixels import apply, changes_nothing, fit, flatten, resamples
+from resizer.operations.pixels import apply_steps, changes_nothing, fit, flatten, resamples
 
 _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 
@@ -33,7 +33,7 @@ def _fail_on(*, strict: bool) -> str:
 def _variant(data: Original, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
     if output.format not in (Format.GIF, Format.WEBP):
         # A single picture: AVIF's encoder writes no more, and a GIF that is called .jpg or .png gets what it is called.
-        still = apply(load(data, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
+        still = apply_steps(load(data, Format.GIF, access="sequential", fail_on=fail_on), size.steps)
         still = flatten(still) if output.format is Format.JPG else still
         return still.width, still.height, encode(still, output, size)
     strip = load(data, Format.GIF, n=-1, access="sequential", fail_on=fail_on)
@@ -42,7 +42,7 @@ def _variant(data: Original, header: Header, size: Size, output: Output, fail_on
         if same is not None:
             return header.width, header.height, same  # encoding again could only lose
     frames = [
-        apply(strip.crop(0, index * header.height, header.width, header.height), size.steps)
+        apply_steps(strip.crop(0, index * header.height, header.width, header.height), size.steps)
         for index in range(header.frames)
     ]
     joined = pyvips.Image.arrayjoin(frames, across=1).copy()

@@ -17,7 +17,7 @@ _JPEG_SHRINKS = (8, 4, 2)
 
 
 @dataclass(frozen=True)
-class Source:
+class OriginalPart:
     """What is rendered of an original: its bytes, its header, and a box in pixels of the upright image.
 
     `opaque`: all outputs are formats without transparency, so the image is put on white.
@@ -44,26 +44,26 @@ class Source:
         return self.box == Box(0, 0, self.header.upright_width, self.header.upright_height)
 
 
-def open_reduced(source: Source, across: int, down: int, *, strict: bool) -> pyvips.Image:
+def open_reduced(part: OriginalPart, across: int, down: int, *, strict: bool) -> pyvips.Image:
     """The whole image as it is stored, opened lazily. Raises pyvips.Error.
 
     A JPEG is opened at 1/2, 1/4 or 1/8 where that leaves the resampler enough for across × down pixels. An SVG is drawn
     at the scale at which the box has them. `strict`: damage is an error.
     """
-    header, box = source.header, _stored_box(source)
+    header, box = part.header, _stored_box(part)
     fail_on = "warning" if strict else "none"
     if header.format is Format.SVG:
         scale = max(across / box.width, down / box.height)
-        return load(source.data, header.format, scale=scale, fail_on=fail_on)
+        return load(part.data, header.format, scale=scale, fail_on=fail_on)
     if header.format is Format.JPG:
         shrink = _shrink(header, box, across, down)
-        return load(source.data, header.format, access="sequential", shrink=shrink, fail_on=fail_on)
-    return load(source.data, header.format, access="sequential", fail_on=fail_on)
+        return load(part.data, header.format, access="sequential", shrink=shrink, fail_on=fail_on)
+    return load(part.data, header.format, access="sequential", fail_on=fail_on)
 
 
-def crop_to_box(opened: pyvips.Image, source: Source) -> pyvips.Image:
-    """The source's box out of the opened image, which may be smaller or larger than the header says."""
-    header, box = source.header, _stored_box(source)
+def crop_to_box(opened: pyvips.Image, part: OriginalPart) -> pyvips.Image:
+    """The part's box out of the opened image, which may be smaller or larger than the header says."""
+    header, box = part.header, _stored_box(part)
     if (box.width, box.height) == (header.width, header.height):
         return opened
     across, down = opened.width / header.width, opened.height / header.height
@@ -82,9 +82,9 @@ def _shrink(header: Header, box: Box, across: int, down: int) -> int:
     return 1
 
 
-def _stored_box(source: Source) -> Box:
-    """The source's box in the coordinates of the image as it is stored, in pixels."""
-    header, box = source.header, source.box
+def _stored_box(part: OriginalPart) -> Box:
+    """The part's box in the coordinates of the image as it is stored, in pixels."""
+    header, box = part.header, part.box
     turn = TURNS[header.orientation]
     if turn.degrees:
         back = {90: -90, 180: 180, 270: 90}[turn.degrees]

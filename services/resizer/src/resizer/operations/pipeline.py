@@ -3,8 +3,8 @@
     open (reduced) → crop → fit → sRGB → flatten → upright → steps of the size → encode
     └──────────────────── decode ────────────────────────┘   └──── make_variants ────┘
 
-`decode` is done once for as many sizes as possible: `decoded.py` says how sizes share its pixels. An animation is not
-decoded in this way: its frames go through the crop, the size's steps and the encoder alone (`animate.py`).
+`decode` is done once for as many sizes as possible: `shared_pixels.py` says how sizes share its pixels. An animation is
+not decoded in this way: its frames go through the crop, the size's steps and the encoder alone (`animate.py`).
 """
 
 from collections.abc import Mapping
@@ -15,42 +15,51 @@ import pyvips
 from common.images.names import Format
 from common.images.plan import Output
 from common.images.sizes import Size
-from resizer.operations.decoded import Decoded, DecodedPixels, first_step_area
 from resizer.operations.encode import Encoded, encode
 from resizer.operations.gif import without_metadata
-from resizer.operations.original import Source, crop_to_box, open_reduced
-from resizer.operations.pixels import apply, brightness, changes_nothing, fit, flatten, resamples, to_srgb, turn_upright
+from resizer.operations.original import OriginalPart, crop_to_box, open_reduced
+from resizer.operations.pixels import (
+    apply_steps,
+    changes_nothing,
+    fit,
+    flatten,
+    kept_brightness,
+    resamples,
+    to_srgb,
+    turn_upright,
+)
 from resizer.operations.png_colour import from_png_colour, png_colour
+from resizer.operations.shared_pixels import DecodedImage, SharedPixels, first_step_area
 
 
-def decode(source: Source, width: int, height: int, *, strict: bool) -> Decoded:
-    """The source's box at width × height pixels, in memory: upright, in sRGB or grey, 8 bits. Raises pyvips.Error."""
+def decode(part: OriginalPart, width: int, height: int, *, strict: bool) -> DecodedImage:
+    """The part's box at width × height pixels, in memory: upright, in sRGB or grey, 8 bits. Raises pyvips.Error."""
     # Until it is turned, the image lies as it is stored.
-    across, down = (height, width) if source.header.sideways else (width, height)
-    opened = open_reduced(source, across, down, strict=strict)
-    cropped = crop_to_box(opened, source)
+    across, down = (height, width) if part.header.is_sideways else (width, height)
+    opened = open_reduced(part, across, down, strict=strict)
+    cropped = crop_to_box(opened, part)
     image = fit(cropped, across, down)
-    if source.header.format is Format.PNG and (colour := png_colour(source.data)):
+    if part.header.format is Format.PNG and (colour := png_colour(part.data)):
         image = from_png_colour(image, colour)
     image = to_srgb(image)
-    if source.opaque:
+    if part.opaque:
         image = flatten(image)
-    image = turn_upright(image.copy_memory(), source.header.orientation)
-    return Decoded(image, brightness(cropped, across, down))
+    image = turn_upright(image.copy_memory(), part.header.orientation)
+    return DecodedImage(image, kept_brightness(cropped, across, down))
 
 
 def make_variants(
-    source: Source, sizes: tuple[Size, ...], outputs: Mapping[str, list[Output]], *, strict: bool
+    part: OriginalPart, sizes: tuple[Size, ...], outputs: Mapping[str, list[Output]], *, strict: bool
 ) -> tuple[pyvips.Image, dict[str, list[Encoded]]]:
     """Pixels for the placeholder; and by suffix, each size in its outputs. Raises pyvips.Error, ImageError."""
-    pixels = DecodedPixels(source, partial(decode, source, strict=strict))
+    pixels = SharedPixels(part, partial(decode, part, strict=strict))
     made = {}
-    for size in sorted(sizes, key=partial(first_step_area, source=source), reverse=True):
-        image, steps = pixels.start(size.steps)
-        image = apply(image, steps)
+    for size in sorted(sizes, key=partial(first_step_area, part=part), reverse=True):
+        image, steps = pixels.apply_first_step(size.steps)
+        image = apply_steps(image, steps)
         if len(outputs[size.suffix]) > 1:
             image = image.copy_memory()
-        exact = not resamples(size.steps, source.width, source.height)
+        exact = not resamples(size.steps, part.width, part.height)
         made[size.suffix] = [
             (
                 image.width,
@@ -62,11 +71,11 @@ def make_variants(
     return pixels.preview, made
 
 
-def _unchanged_gif(pixels: DecodedPixels, size: Size, output: Output, *, strict: bool) -> bytes | None:
+def _unchanged_gif(pixels: SharedPixels, size: Size, output: Output, *, strict: bool) -> bytes | None:
     """The original's own file without its metadata, where the variant is the same GIF as the original."""
-    source = pixels.source
-    if not source.header.format is output.format is Format.GIF or not strict or not source.is_whole:
+    part = pixels.part
+    if not part.header.format is output.format is Format.GIF or not strict or not part.is_whole:
         return None
-    if not changes_nothing(size.steps, source.width, source.height, alpha=pixels.preview.hasalpha()):
+    if not changes_nothing(size.steps, part.width, part.height, alpha=pixels.preview.hasalpha()):
         return None
-    return without_metadata(source.data[:], source.width, source.height)
+    return without_metadata(part.data[:], part.width, part.height)

@@ -19,7 +19,7 @@ _DEEP = 65_535 / _LEVELS
 
 
 def fit(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
-    """The image resampled to exactly width × height pixels. `brightness` tells how much darker that makes it."""
+    """The image resampled to exactly width × height pixels. `kept_brightness` tells how much darker that makes it."""
     if (image.width, image.height) == (width, height):
         return image
     if not image.hasalpha():
@@ -28,7 +28,7 @@ def fit(image: pyvips.Image, width: int, height: int) -> pyvips.Image:
     return _resampled(image.premultiply(), width, height).unpremultiply().rint().cast(image.format)
 
 
-def brightness(image: pyvips.Image, width: int, height: int) -> float:
+def kept_brightness(image: pyvips.Image, width: int, height: int) -> float:
     """The share of its brightness that the image keeps when `fit` makes it width × height pixels: 0 to 1.
 
     libvips resamples integers with weights that are cut off to 12 bits. Their sum is a little below one, which takes up
@@ -87,12 +87,12 @@ def _gap(reduction: float) -> float:
     return 0 if reduction < _LARGEST_REDUCTION else 2
 
 
-def apply(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
+def apply_steps(image: pyvips.Image, steps: Iterable[Step]) -> pyvips.Image:
     """The image after the size's steps. Raises ImageError for a crop outside of the image."""
     for step in steps:
         if isinstance(step, Resize):
-            size = step.geometry.resized(image.width, image.height)
-            image = restore_brightness(fit(image, *size), brightness(image, *size))
+            size = step.geometry.resized_size(image.width, image.height)
+            image = restore_brightness(fit(image, *size), kept_brightness(image, *size))
         elif isinstance(step, Crop):
             image = image.crop(*step.box(image.width, image.height))
         else:
@@ -105,7 +105,7 @@ def resamples(steps: Iterable[Step], width: int, height: int) -> bool:
     for step in steps:
         before = width, height
         if isinstance(step, Resize):
-            width, height = step.geometry.resized(width, height)
+            width, height = step.geometry.resized_size(width, height)
             if (width, height) != before:
                 return True
         else:
@@ -118,7 +118,7 @@ def changes_nothing(steps: Iterable[Step], width: int, height: int, *, alpha: bo
     """Whether the steps leave a width × height image as it is. `alpha`: it has an alpha channel."""
     for step in steps:
         if isinstance(step, Resize):
-            if step.geometry.resized(width, height) != (width, height):
+            if step.geometry.resized_size(width, height) != (width, height):
                 return False
         elif step.box(width, height) != Box(0, 0, width, height) or (
             isinstance(step, Extent) and alpha and step.background[3]
@@ -127,7 +127,7 @@ def changes_nothing(steps: Iterable[Step], width: int, height: int, *, alpha: bo
     return True
 
 
-def on_background(image: pyvips.Image, extent: Extent) -> pyvips.Image:
+def put_on_background(image: pyvips.Image, extent: Extent) -> pyvips.Image:
     """The image on the extent's background. As ImageMagick does, also where nothing is padded."""
     *colour, alpha = extent.background
     if alpha != _LEVELS or not image.hasalpha():
@@ -138,7 +138,7 @@ def on_background(image: pyvips.Image, extent: Extent) -> pyvips.Image:
 def _extended(image: pyvips.Image, extent: Extent) -> pyvips.Image:
     box = extent.box(image.width, image.height)
     red, green, blue, alpha = extent.background
-    image = on_background(image, extent)
+    image = put_on_background(image, extent)
     if box == Box(0, 0, image.width, image.height):
         return image
     right, bottom = box.left + box.width, box.top + box.height

@@ -16,7 +16,7 @@ from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import MAX_SIDE, Job, Original, operation
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.encode import MOST_A_SIDE
-from resizer.operations.original import Source
+from resizer.operations.original import OriginalPart
 from resizer.operations.pipeline import make_variants
 from resizer.operations.placeholder import average_colour, shrink_for_placeholder, thumbhash
 
@@ -32,7 +32,7 @@ class RenderJob(Job):
     crop: Crop | None = None
 
 
-class Made(BaseModel):
+class RenderedVariant(BaseModel):
     """One variant, in pixels."""
 
     suffix: str
@@ -47,7 +47,7 @@ class Rendered(BaseModel):
     width: Annotated[int, Field(ge=1)]
     height: Annotated[int, Field(ge=1)]
     frames: Annotated[int, Field(ge=1)]
-    variants: list[Made]
+    variants: list[RenderedVariant]
     damaged: bool
     thumbhash: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]{0,48}$")]
     colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
@@ -77,7 +77,7 @@ def render_unless_heavy(job: RenderJob, data: Original) -> tuple[RenderedUnlessH
     Raises ImageError, pyvips.Error.
     """
     found, _ = header(data, job.limits)
-    if found.heavy:
+    if found.is_heavy:
         return RenderedUnlessHeavy(rendered=None), []
     rendered, blobs = _render(job, data, found)
     return RenderedUnlessHeavy(rendered=rendered), blobs
@@ -87,15 +87,15 @@ def _render(job: RenderJob, data: Original, found: Header) -> tuple[Rendered, li
     width, height = found.upright_width, found.upright_height
     opaque = all(output.format is Format.JPG for output in job.outputs)
     box = Box(0, 0, width, height) if job.crop is None else job.crop.box(width, height)
-    source = Source(data, found, box, opaque=opaque)
+    part = OriginalPart(data, found, box, opaque=opaque)
     damaged = False
     try:
-        preview, variants = _variants(job, source, strict=True)
+        preview, variants = _variants(job, part, strict=True)
     except pyvips.Error as error:
         if fault_of(error) is not FailureClass.BROKEN:
             raise
         # A damaged image is shown as far as it goes, as viewers do. If all of it has one colour, nothing is left of it.
-        preview, variants = _variants(job, source, strict=False)
+        preview, variants = _variants(job, part, strict=False)
         if preview.deviate() < _NOTHING_TO_SEE:
             raise ImageError(FailureClass.BROKEN, explain(error)) from error
         damaged = True
@@ -112,31 +112,33 @@ def _render(job: RenderJob, data: Original, found: Header) -> tuple[Rendered, li
     return rendered, [blob for _, blob in variants]
 
 
-def _variants(job: RenderJob, source: Source, *, strict: bool) -> tuple[pyvips.Image, list[tuple[Made, bytes]]]:
+def _variants(
+    job: RenderJob, part: OriginalPart, *, strict: bool
+) -> tuple[pyvips.Image, list[tuple[RenderedVariant, bytes]]]:
     """Pixels for the placeholder, and the variants: for each size each output, in their order."""
-    wanted = {size.suffix: _fitting(size, source, job) for size in job.sizes}
-    if source.header.frames > 1:
+    wanted = {size.suffix: _fitting(size, part, job) for size in job.sizes}
+    if part.header.frames > 1:
         steps = () if job.crop is None else (job.crop,)
         sizes = tuple(size.model_copy(update={"steps": (*steps, *size.steps)}) for size in job.sizes)
-        data, found = source.data, source.header
+        data, found = part.data, part.header
         preview = animation_preview(data, found, strict=strict)
         made = {size.suffix: animate(data, found, size, wanted[size.suffix], strict=strict) for size in sizes}
     else:
-        preview, made = make_variants(source, job.sizes, wanted, strict=strict)
+        preview, made = make_variants(part, job.sizes, wanted, strict=strict)
     return preview, [
-        (Made(suffix=size.suffix, format=output.format, width=width, height=height), data)
+        (RenderedVariant(suffix=size.suffix, format=output.format, width=width, height=height), data)
         for size in job.sizes
         for output, (width, height, data) in zip(wanted[size.suffix], made[size.suffix], strict=True)
     ]
 
 
-def _fitting(size: Size, source: Source, job: RenderJob) -> list[Output]:
+def _fitting(size: Size, part: OriginalPart, job: RenderJob) -> list[Output]:
     """The outputs that can hold the size. Raises ImageError where it is larger than any may be."""
-    across, down = size.dimensions(source.width, source.height)
+    across, down = size.dimensions(part.width, part.height)
     what = f"its version {size.suffix} would have {across:,} × {down:,} pixels"
     if across * down > job.limits.pixels:
         raise ImageError(FailureClass.TOO_LARGE, f"{what}; {job.limits.pixels:,} are the most")
-    if (side := size.longest_side(source.width, source.height)) > MAX_SIDE:
+    if (side := size.longest_side(part.width, part.height)) > MAX_SIDE:
         raise ImageError(
             FailureClass.TOO_LARGE, f"its version {size.suffix} would be cut out of {side:,} pixels a side"
         )

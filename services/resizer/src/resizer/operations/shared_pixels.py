@@ -17,8 +17,8 @@ import pyvips
 
 from common.images.names import Format
 from common.images.sizes import Resize, Size, Step
-from resizer.operations.original import Source
-from resizer.operations.pixels import brightness, fit, restore_brightness
+from resizer.operations.original import OriginalPart
+from resizer.operations.pixels import fit, kept_brightness, restore_brightness
 
 # The most pixels that a drawing larger than its own size is drawn with, in all (128 MB) and a side.
 _DRAWN = 32_000_000
@@ -30,42 +30,42 @@ _PREVIEW = 64  # the least pixels of the longer side that the placeholder is mad
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodedImage:
     """Pixels in memory, and the share of the original's brightness that they have kept: 0 to 1."""
 
     image: pyvips.Image
     brightness: float
 
 
-class DecodedPixels:
-    """The pixels decoded so far. `decode` gives the source at width × height pixels."""
+class SharedPixels:
+    """The pixels decoded so far. `decode` gives the part at width × height pixels."""
 
-    def __init__(self, source: Source, decode: Callable[[int, int], Decoded]) -> None:
-        self.source = source
+    def __init__(self, part: OriginalPart, decode: Callable[[int, int], DecodedImage]) -> None:
+        self.part = part
         self._decode = decode
-        self._decoded: list[Decoded] = []
+        self._decoded: list[DecodedImage] = []
         self._preview: pyvips.Image | None = None
 
     @property
     def preview(self) -> pyvips.Image:
-        """The smallest undistorted picture of the whole source in memory that is at least `_PREVIEW` pixels long."""
+        """The smallest undistorted picture of the whole part in memory that is at least `_PREVIEW` pixels long."""
         if self._preview is not None:
             return self._preview
         if not self._decoded:
-            self._at_least(self.source.width, self.source.height)
+            self._decoded_at_least(self.part.width, self.part.height)
         return self._decoded[0].image
 
-    def start(self, steps: tuple[Step, ...]) -> tuple[pyvips.Image, tuple[Step, ...]]:
+    def apply_first_step(self, steps: tuple[Step, ...]) -> tuple[pyvips.Image, tuple[Step, ...]]:
         """The image after the first step if that is a resize, else the whole image; and the steps that are left."""
-        source = self.source
+        part = self.part
         if not steps or not isinstance(steps[0], Resize):
-            return self._resized(source.width, source.height), steps
-        width, height = steps[0].geometry.resized(source.width, source.height)
+            return self._resized(part.width, part.height), steps
+        width, height = steps[0].geometry.resized_size(part.width, part.height)
         return self._resized(width, height), steps[1:]
 
     def _resized(self, width: int, height: int) -> pyvips.Image:
         decoded = self._decoded_for(width, height)
-        kept = decoded.brightness * brightness(decoded.image, width, height)
+        kept = decoded.brightness * kept_brightness(decoded.image, width, height)
         image = restore_brightness(fit(decoded.image, width, height), kept)
         if width * height > _SMALL:
             return image
@@ -76,20 +76,20 @@ class DecodedPixels:
         return image
 
     def _in_proportion(self, width: int, height: int) -> bool:
-        source = self.source
-        if width > source.width:
+        part = self.part
+        if width > part.width:
             return False
-        return abs(width * source.height - height * source.width) <= max(source.width, source.height)
+        return abs(width * part.height - height * part.width) <= max(part.width, part.height)
 
-    def _decoded_for(self, width: int, height: int) -> Decoded:
+    def _decoded_for(self, width: int, height: int) -> DecodedImage:
         """What a picture of width × height pixels is made from: never an enlargement, unless it is a drawing."""
-        source = self.source
-        larger = width > source.width or height > source.height
-        if larger and source.header.format is Format.SVG and _drawable(width, height):
+        part = self.part
+        larger = width > part.width or height > part.height
+        if larger and part.header.format is Format.SVG and _drawable(width, height):
             return self._decode(width, height)
-        return self._at_least(min(width, source.width), min(height, source.height))
+        return self._decoded_at_least(min(width, part.width), min(height, part.height))
 
-    def _at_least(self, width: int, height: int) -> Decoded:
+    def _decoded_at_least(self, width: int, height: int) -> DecodedImage:
         for decoded in self._decoded:
             if decoded.image.width >= width and decoded.image.height >= height:
                 return decoded
@@ -102,9 +102,9 @@ def _drawable(width: int, height: int) -> bool:
     return width * height <= _DRAWN and max(width, height) <= _DRAWN_A_SIDE
 
 
-def first_step_area(size: Size, source: Source) -> int:
-    """How many of the source's pixels the size's first step leaves: sizes are made in falling order of this number."""
+def first_step_area(size: Size, part: OriginalPart) -> int:
+    """How many of the part's pixels the size's first step leaves: sizes are made in falling order of this number."""
     if size.steps and isinstance(size.steps[0], Resize):
-        across, down = size.steps[0].geometry.resized(source.width, source.height)
-        return min(across, source.width) * min(down, source.height)
-    return source.width * source.height
+        across, down = size.steps[0].geometry.resized_size(part.width, part.height)
+        return min(across, part.width) * min(down, part.height)
+    return part.width * part.height
