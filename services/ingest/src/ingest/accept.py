@@ -46,13 +46,13 @@ async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
     exception or a cancellation.
     """
     # What no decoder would take costs none: each fault ends a decoding process.
-    sniff(_head(path))
+    sniff(_read_head(path))
     header, _ = await context.pool.run(probe, Job(limits=context.pool.limits), Header, path)
     async with AsyncExitStack() as copies:
         if context.orient_pool is not None and header.orientation != 1:
-            path = await _upright(path, context.orient_pool, copies)
+            path = await _turn_upright(path, context.orient_pool, copies)
         if context.strip_location and header.format is not Format.SVG:
-            path = await _without_location(path, context.pool, copies)
+            path = await _strip_location(path, context.pool, copies)
         key = await _store(path, header, context.incoming)
     # docs/bucket-protocol.md#store-before-publish
     event = ImageUploaded(source="/ingest", subject=key)
@@ -65,7 +65,7 @@ async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
     return key
 
 
-def _head(path: Path) -> bytes:
+def _read_head(path: Path) -> bytes:
     """Its first bytes, which have just been written and so are in memory."""
     with path.open("rb") as file:
         return file.read(SNIFF_BYTES)
@@ -79,7 +79,7 @@ async def _remove(key: ImageKey, incoming: Storage) -> None:
         log.warning("the original of a cancelled upload stays until it expires", image=str(key), reason=str(fault))
 
 
-async def _upright(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
+async def _turn_upright(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
     """A copy of the file turned upright, which exists until `copies` is closed; the file itself if turning fails."""
     try:
         _, (data,) = await pool.run(orient, Job(limits=pool.limits), Upright, path)
@@ -90,7 +90,7 @@ async def _upright(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
     return await copies.enter_async_context(temporary_copy(data, path.parent))
 
 
-async def _without_location(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
+async def _strip_location(path: Path, pool: Pool, copies: AsyncExitStack) -> Path:
     """A copy of the file without its location, which exists until `copies` is closed; the file itself if it has none.
 
     What the pool raises is passed on: an original whose location cannot be removed is not stored.

@@ -64,11 +64,11 @@ class StatusStreams:
         """
         if self._closed:
             return
-        with self._joined(image) as followed:
+        with self._join(image) as followed:
             sent, wanted = None, followed.request_look()
             while not self._closed:
                 if followed.looks < wanted:
-                    if not await followed.look_ended(_KEEPALIVE):
+                    if not await followed.wait_for_look(_KEEPALIVE):
                         yield None
                     continue
                 status, wanted = followed.status, followed.looks + 1
@@ -80,7 +80,7 @@ class StatusStreams:
                     return
 
     @contextmanager
-    def _joined(self, image: ImageKey) -> Iterator["_FollowedImage"]:
+    def _join(self, image: ImageKey) -> Iterator["_FollowedImage"]:
         of_name = self._followed[image.name]
         followed = next((one for one in of_name if one.image == image and one.is_looking), None)
         if followed is None:
@@ -136,7 +136,7 @@ class _FollowedImage:
         """Stop looking."""
         self._looking.cancel()
 
-    async def look_ended(self, seconds: float) -> bool:
+    async def wait_for_look(self, seconds: float) -> bool:
         """Whether a look ended within `seconds`. Raises what the look raised."""
         waiting = (self._ended, self._looking)
         ended, _ = await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

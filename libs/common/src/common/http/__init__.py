@@ -1,8 +1,8 @@
 """What the HTTP endpoints of all services have in common."""
 
-from common.http.answers import fields
 from common.http.app import Health, make_app, make_metrics_app
 from common.http.bodies import RequestRefused
+from common.http.fields import read_fields
 from common.http.openapi import Route
 from common.http.server import BoundedSite, most_connections
 
@@ -11,8 +11,8 @@ __all__ = [
     "Health",
     "RequestRefused",
     "Route",
-    "fields",
     "make_app",
     "make_metrics_app",
     "most_connections",
+    "read_fields",
 ]

@@ -12,10 +12,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from common import metrics
 from common.errors import StorageFault, StorageFull, Transient
-from common.http.answers import LIMITS, RETRY, error_response
+from common.http.answers import RETRY_HEADERS, error_response
 from common.http.bodies import RequestRefused
 from common.http.cors import cors, preflight
-from common.http.openapi import TEXT, Operation, Route, document, object_schema, page
+from common.http.fields import LIMITS
+from common.http.openapi import TEXT, Operation, Route, document, html_page, object_schema
 from common.http.server import HEALTH, refuse_excess
 from common.messaging import asyncapi
 from common.settings.base import HttpSettings, Settings
@@ -66,7 +67,7 @@ def make_app(service: str, routes: Iterable[Route], health: Health, settings: Se
     """The service's application: its own routes and those of every service, under the route prefix."""
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
-    middlewares = (_observe(service, health), refuse_excess, preflight, _errors)
+    middlewares = (_observe(service, health), refuse_excess, preflight, _answer_errors)
     app = web.Application(middlewares=middlewares, client_max_size=LIMITS.bytes)
     app.on_response_prepare.append(cors(origins))
     served = [*routes, *_common_routes(health)]
@@ -97,7 +98,7 @@ def _documents(described: dict[str, object]) -> list[Route]:
         return web.json_response(asyncapi.document())
 
     async def docs(_: web.Request) -> web.Response:
-        return web.Response(text=page(described), content_type="text/html")
+        return web.Response(text=html_page(described), content_type="text/html")
 
     return [
         Route("GET", "/openapi.json", openapi, Operation("This description", {"application/json": {}})),
@@ -115,7 +116,7 @@ def _common_routes(health: Health) -> list[Route]:
 
     async def ready(_: web.Request) -> web.Response:
         is_ready, body = await health.report()
-        return web.json_response(body) if is_ready else web.json_response(body, status=503, headers=RETRY)
+        return web.json_response(body) if is_ready else web.json_response(body, status=503, headers=RETRY_HEADERS)
 
     states = {"application/json": object_schema(ready={"type": "boolean"}, storage=TEXT, broker=TEXT, decoders=TEXT)}
     return [
@@ -128,7 +129,7 @@ def _common_routes(health: Health) -> list[Route]:
 
 
 @web.middleware
-async def _errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def _answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except ConnectionError:

@@ -47,7 +47,7 @@ class BodyLimits:
         return RequestRefused(413, f"the body is larger than {self.bytes} bytes, which is the most")
 
 
-class _Guarded:
+class _LimitedStream:
     """The body's stream. Each read counts its bytes and is limited in time.
 
     aiohttp does not limit a streamed body or the lines before its first boundary, and waits for a slow sender without
@@ -110,7 +110,7 @@ async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIter
     """The parts of a multipart body, each to be read before the next is asked for. Raises RequestRefused."""
     if request.content_length is not None and request.content_length > limits.bytes + _OVERHEAD:
         raise limits.too_large()
-    reader = MultipartReader(request.headers, _Guarded(request.content, limits))  # type: ignore[arg-type]
+    reader = MultipartReader(request.headers, _LimitedStream(request.content, limits))  # type: ignore[arg-type]
     count = 0
     while (part := await reader.next()) is not None:
         count += 1

@@ -104,7 +104,7 @@ def _errors(answers: Mapping[int, str]) -> dict[str, Any]:
     return described
 
 
-def page(described: dict[str, Any]) -> str:
+def html_page(described: dict[str, Any]) -> str:
     """The document for people, without anything from elsewhere."""
     prefix = described["servers"][0]["url"].rstrip("/")
     lines = [f"<!doctype html><meta charset=utf-8><title>{html.escape(described['info']['title'])}</title>{_STYLE}"]

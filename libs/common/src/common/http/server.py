@@ -41,17 +41,17 @@ class Connections:
         self._open: dict[Connection, None] = {}
 
     def opened(self, connection: "Connection") -> None:
-        """Count it. If there are too many, close the one that the service has waited for longest.
+        """Count it. If there are too many, close the one that has been idle longest.
 
         What is still beyond the limit is in excess. Of too many in excess, the oldest is closed.
         """
         self._open[connection] = None
         if len(self._open) <= self._most:
             return
-        waited_for = [one for one in self._open if one.is_waited_for]
-        if waited_for:
+        idle = [one for one in self._open if one.is_idle]
+        if idle:
             # One in excess makes no room among those that are served, so it goes only where all of these are busy.
-            self._drop(min(waited_for, key=lambda one: (one.in_excess, one.waited_for_until)), "waited for")
+            self._drop(min(idle, key=lambda one: (one.in_excess, one.closes_at)), "waited for")
         connection.in_excess = sum(not one.in_excess for one in self._open) > self._most
         if len(self._open) > self._most + _IN_EXCESS:
             self._drop(next(one for one in self._open if one.in_excess), "in excess")
@@ -69,9 +69,9 @@ class Connections:
 class Connection(web.RequestHandler):
     """One connection. aiohttp closes it when it has waited `keepalive_timeout` for a whole head, the first included."""
 
-    __slots__ = ("_among", "in_excess")
+    __slots__ = ("_connections", "in_excess")
 
-    def __init__(self, server: web.Server, among: Connections, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: web.Server, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
         # No client compresses what it sends, and what a body inflates to would escape every limit.
         super().__init__(
             server,
@@ -80,28 +80,28 @@ class Connection(web.RequestHandler):
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]
         )
-        self._among = among
+        self._connections = connections
         self.in_excess = False
 
     @property
-    def is_waited_for(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether the service has nothing to do for it before it sends more."""
         return self._waiter is not None and not self._waiter.done()
 
     @property
-    def waited_for_until(self) -> float:
+    def closes_at(self) -> float:
         """When it will be closed, by the loop's clock, if it has not sent a whole head."""
         return self._next_keepalive_close_time
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         super().connection_made(transport)
-        self._among.opened(self)
+        self._connections.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the loop."""
         super().connection_lost(exc)
-        self._among.closed(self)
+        self._connections.closed(self)
 
 
 class BoundedSite(web.BaseSite):

@@ -6,7 +6,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from common.errors import NoSuchKey, StorageFault
-from common.http import RequestRefused, fields
+from common.http import RequestRefused, read_fields
 from common.images.names import ImageKey, content_type, image_name_of
 from common.images.sizes import Crop
 from common.storage.image_store import is_deleted, wait_for_record
@@ -37,7 +37,7 @@ def _with_secret(secret: str, call: SecretCall) -> Handler:
     """
 
     async def handler(request: web.Request) -> web.Response:
-        given = await fields(request)
+        given = await read_fields(request)
         requests.check_secret(request.headers.getall("Authorization", []), given, secret)
         try:
             return await call(request, given)
