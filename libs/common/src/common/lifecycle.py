@@ -32,7 +32,7 @@ _SCRAPERS = 8  # connections at METRICS_PORT
 _STORAGE_PAUSES = (0.5, 1.0, 2.0, 5.0)  # seconds between looks at a store that is not up yet
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     """For services that do nothing when they begin to stop."""
 
 
@@ -50,7 +50,7 @@ class Service:
     subscriptions: tuple[Subscription, ...] = ()
     background: tuple[Callable[[], Coroutine[None, None, None]], ...] = ()
     listener: Callable[[Event], None] | None = None
-    stopping: Callable[[], None] = _nothing
+    stopping: Callable[[], None] = _do_nothing
     trouble: Callable[[], str | None] = no_trouble
     needs_broker: bool = False
 
@@ -85,11 +85,11 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         connections = most_connections()
         runner = await http.enter_async_context(_serve(app, "SERVICE_PORT", settings.service_port, connections))
         if not settings.disable_prometheus_metrics:
-            numbers = make_metrics_app(settings.metrics_path)
-            await http.enter_async_context(_serve(numbers, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
+            metrics_app = make_metrics_app(settings.metrics_path)
+            await http.enter_async_context(_serve(metrics_app, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
         temporary = str(settings.temp_folder)
         log.info("started", port=settings.service_port, temp_folder=temporary, most_connections=connections)
-        work = asyncio.create_task(_work(service, bus, buckets, settings.temp_folder))
+        work = asyncio.create_task(_run_tasks(service, bus, buckets, settings.temp_folder))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
         fault = work.exception() if work.done() else None
@@ -126,14 +126,14 @@ async def _serve(app: web.Application, setting: str, port: int, connections: int
         await runner.cleanup()
 
 
-async def _work(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
+async def _run_tasks(service: Service, bus: Bus, buckets: Buckets, temporary: Path) -> None:
     await _wait_for_storage(buckets)
     await bus.consume(service.subscriptions, service.listener)
     async with asyncio.TaskGroup() as tasks:
         for task in service.background:
-            tasks.create_task(_endless(task.__qualname__, task()))
+            tasks.create_task(_run_endlessly(task.__qualname__, task()))
         tasks.create_task(
-            _endless(_remove_unfinished_writes.__qualname__, _remove_unfinished_writes(buckets, temporary))
+            _run_endlessly(_remove_unfinished_writes.__qualname__, _remove_unfinished_writes(buckets, temporary))
         )
 
 
@@ -153,7 +153,7 @@ async def _wait_for_storage(buckets: Buckets) -> None:
             return
 
 
-async def _endless(name: str, work: Coroutine[None, None, None]) -> None:
+async def _run_endlessly(name: str, work: Coroutine[None, None, None]) -> None:
     """Run work that must not end by itself. Raises BackgroundFault when it does, and what it raises itself."""
     try:
         await work

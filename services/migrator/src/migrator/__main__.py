@@ -19,5 +19,5 @@ if __name__ == "__main__":
         settings=read,
         kind=MigratorSettings,
         jobs=(MIGRATE,),
-        more=check_v5,
+        extra_checks=check_v5,
     )

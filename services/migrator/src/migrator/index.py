@@ -80,15 +80,15 @@ class MigrationIndex(jobs.TemporaryIndex):
 
     async def add_rows(self, rows: list[Row]) -> None:
         """Add rows of the database, in the order of their ids."""
-        await self._many(_ADD, ((row.id, _name(row), row.filename, row.has_svg) for row in rows))
+        await self._run_for_each(_ADD, ((row.id, _name(row), row.filename, row.has_svg) for row in rows))
 
     async def add_done(self, states: Iterable[tuple[str, str]]) -> None:
         """Add names and their states. The last state of a name counts."""
-        await self._many("INSERT OR REPLACE INTO done VALUES (?, ?)", states)
+        await self._run_for_each("INSERT OR REPLACE INTO done VALUES (?, ?)", states)
 
     async def add_deleted(self, names: Iterable[str]) -> None:
         """Add names that have a tombstone."""
-        await self._many("INSERT OR IGNORE INTO deleted VALUES (?)", ((name,) for name in names))
+        await self._run_for_each("INSERT OR IGNORE INTO deleted VALUES (?)", ((name,) for name in names))
 
     async def count(self) -> int:
         """How many images there are."""
@@ -96,7 +96,7 @@ class MigrationIndex(jobs.TemporaryIndex):
 
     async def of_name(self, name: str) -> ArchivedImage | None:
         """The image of this name, if v5 has it."""
-        found = await self._all(_IndexRow, f"{_READ} WHERE image.name = ?", name)
+        found = await self._fetch_rows(_IndexRow, f"{_READ} WHERE image.name = ?", name)
         return _archived_image(found[0]) if found else None
 
     async def pages(self, order: str) -> AsyncIterator[list[ArchivedImage]]:
@@ -104,7 +104,7 @@ class MigrationIndex(jobs.TemporaryIndex):
         beyond, start = (">", -(2**31)) if order == "ASC" else ("<", 2**31)
         query = f"{_READ} WHERE id {beyond} ? ORDER BY id {order} LIMIT {_PAGE}"
         last = start
-        while found := await self._all(_IndexRow, query, last):
+        while found := await self._fetch_rows(_IndexRow, query, last):
             last = found[-1].id
             yield [_archived_image(row) for row in found]
 

@@ -68,7 +68,7 @@ class WebSource:
         async with self._request("GET", key) as answer:
             if answer.content_length is None and "chunked" not in answer.headers.get("Transfer-Encoding", "").lower():
                 raise SourceFault("the source does not say how long its answer is: expected Content-Length, or chunks")
-            with _full_as_storage_full(path), path.open("wb") as file:
+            with _translate_full_disk(path), path.open("wb") as file:
                 async for chunk in answer.content.iter_chunked(_CHUNK):
                     await in_thread(file.write, chunk)
                     if file.tell() > _MOST_BYTES:
@@ -109,7 +109,7 @@ class FolderSource:
 
     async def fetch(self, key: str, path: Path) -> int:
         """Copy the file to `path`."""
-        with _full_as_storage_full(path):
+        with _translate_full_disk(path):
             try:
                 await in_thread(shutil.copyfile, self._folder / key, path)
                 return path.stat().st_size  # noqa: ASYNC240 - it has just been written
@@ -192,7 +192,7 @@ async def open_source(settings: MigratorSettings) -> AsyncIterator[Source]:
 
 
 @contextmanager
-def _full_as_storage_full(path: Path) -> Iterator[None]:
+def _translate_full_disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -2,7 +2,7 @@
 
 from common.images.records import Stage
 from common.messaging.events import ImageUploaded, ThumbnailsRequested
-from resizer.thumbnails import ResizerContext, make_thumbnails, record_giving_up
+from resizer.thumbnails import ResizerContext, make_thumbnails, write_gave_up_record
 
 
 async def image_uploaded(event: ImageUploaded, *, context: ResizerContext) -> None:
@@ -20,4 +20,4 @@ async def retries_exhausted(
 ) -> None:
     """The last retry of the event failed with this error: record that for whoever waits for the image."""
     stage = event.data.stage if isinstance(event, ThumbnailsRequested) else Stage.BASE
-    await record_giving_up(event.subject, stage, error, context=context)
+    await write_gave_up_record(event.subject, stage, error, context=context)

@@ -60,7 +60,9 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
         log.info("today's settings have no such stage: nothing to do", stage=stage)
         # Whoever waits for the stage learns that it will not come.
         failure = Failure(fault="no-such-stage", reason="the resizers' settings have no such stage")
-        await _announce(image, _failed(stage, await read_crop(buckets.active, image), failure, context), context)
+        await _announce(
+            image, _failure_record(stage, await read_crop(buckets.active, image), failure, context), context
+        )
         return
     # docs/bucket-protocol.md#crop-around-rendering
     while True:
@@ -92,7 +94,7 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
         await context.bus.publish(ThumbnailsRequested(source=_SOURCE, subject=image, data=data))
 
 
-async def record_giving_up(image: ImageKey, stage: Stage, error: Exception, *, context: ResizerContext) -> None:
+async def write_gave_up_record(image: ImageKey, stage: Stage, error: Exception, *, context: ResizerContext) -> None:
     """Write the record that no retry is left, and announce it. Raises Transient.
 
     A finished record stays: the error may only have kept it from being announced, or the next stage from being
@@ -107,7 +109,7 @@ async def record_giving_up(image: ImageKey, stage: Stage, error: Exception, *, c
     record = await _finished_record(image, stage, target, crop, context)
     if record is None:
         log.error("the image could not be rendered", stage=stage, reason=reason)
-        record = _failed(stage, crop, Failure(fault=FailureClass.GAVE_UP, reason=_GAVE_UP), context)
+        record = _failure_record(stage, crop, Failure(fault=FailureClass.GAVE_UP, reason=_GAVE_UP), context)
         await write_record(target, image, record)
     else:  # what failed came after the record: repair finds what is missing, or the event is replayed
         log.error("the image was rendered, but not announced", stage=stage, reason=reason)
@@ -140,7 +142,7 @@ async def _render(
             await together(*(target.put(variant.key, blob) for variant, blob in pairs))
     except ImageError as error:
         log.warning("the image cannot be rendered", stage=stage, fault=error.fault, reason=error.reason)
-        record = _failed(stage, crop, Failure(fault=error.fault, reason=error.reason), context)
+        record = _failure_record(stage, crop, Failure(fault=error.fault, reason=error.reason), context)
     else:
         total = sum(map(len, blobs))
         log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
@@ -148,7 +150,7 @@ async def _render(
     return record
 
 
-def _failed(stage: Stage, crop: Crop | None, failure: Failure, context: ResizerContext) -> Record:
+def _failure_record(stage: Stage, crop: Crop | None, failure: Failure, context: ResizerContext) -> Record:
     configuration = context.renderer.plan.configuration(stage, crop)
     shown = None if crop is None else crop.geometry.text
     return Record(stage=stage, configuration=configuration, crop=shown, failed=failure)

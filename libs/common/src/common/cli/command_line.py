@@ -14,7 +14,7 @@ from common.messaging.topology import QUEUES, WorkQueue
 from common.sandbox.pool import Pool
 from common.sandbox.undumpable import become_undumpable
 from common.settings.base import BrokerSettings, ImagingSettings, Settings, read_settings
-from common.storage.check import CheckResult, check_buckets, leaving_no_folder, missing_folders, try_step
+from common.storage.check import CheckResult, check_buckets, missing_folders, removing_new_folders, try_step
 from common.storage.local import TEMPORARY
 from common.storage.temporary import prepare_temporary_folder
 from common.wiring import open_buckets, open_bus, wait_for_broker
@@ -38,17 +38,17 @@ def command_line(
     serve: Callable[[], Coroutine[None, None, None]] | None = None,
     queues: tuple[WorkQueue, ...] = (),
     jobs: tuple[Command, ...] = (),
-    more: Callable[[S], AsyncIterator[CheckResult]] | None = None,
+    extra_checks: Callable[[S], AsyncIterator[CheckResult]] | None = None,
 ) -> None:
     """Run what the command line asks for; without a command, `serve`.
 
-    `about` says what the service does, `settings` reads those of this `kind`, and `more` is what `check` tries besides.
-    Exits 0; 1 when it cannot be done; 2 for a wrong command or setting. A job exits as it says itself.
+    `about` says what the service does, `settings` reads those of this `kind`, and `extra_checks` is what `check`
+    tries besides. Exits 0; 1 when it cannot be done; 2 for a wrong command or setting. A job exits as it says itself.
     """
     become_undumpable()  # before there is any decoding process, which could read our secrets
     given = _parser(name, about, kind, queues, jobs, serves=serve is not None).parse_args()
     if given.command == "check":
-        main(name, lambda: _check(name, settings, more))
+        main(name, lambda: _check(name, settings, extra_checks))
     elif given.command == "dead-letters":
         main(name, lambda: _dead_letters(name, queues, replay=given.replay))
     elif given.command is not None:
@@ -91,47 +91,51 @@ def _parser(
     return parser
 
 
-async def _check(name: str, read: Callable[[], S], more: Callable[[S], AsyncIterator[CheckResult]] | None) -> None:
+async def _check(
+    name: str, read: Callable[[], S], extra_checks: Callable[[S], AsyncIterator[CheckResult]] | None
+) -> None:
     settings = read()
-    with leaving_no_folder(settings.temp_folder, *(folder / TEMPORARY for folder in settings.bucket_folders.values())):
+    with removing_new_folders(
+        settings.temp_folder, *(folder / TEMPORARY for folder in settings.bucket_folders.values())
+    ):
         prepare_temporary_folder(settings.temp_folder)
-        failures = await _failures(settings, name, more)
+        failures = await _run_checks(settings, name, extra_checks)
     if failures:
         raise SystemExit(1)
 
 
-async def _failures(settings: S, name: str, more: Callable[[S], AsyncIterator[CheckResult]] | None) -> int:
+async def _run_checks(settings: S, name: str, extra_checks: Callable[[S], AsyncIterator[CheckResult]] | None) -> int:
     failures = 0
-    _say("the settings", None)
+    _print_result("the settings", None)
     if isinstance(settings, ImagingSettings):
-        failures += await _decoders(settings)
+        failures += await _check_decoders(settings)
     if isinstance(settings, BrokerSettings):
         what = "the broker can be reached, and has all queues"
-        failures += _say(*await try_step(what, partial(_broker, settings, name), _BROKER_SECONDS))
-    async for found in _store(settings):
-        failures += _say(*found)
-    if more is not None:
-        async for found in more(settings):
-            failures += _say(*found)
+        failures += _print_result(*await try_step(what, partial(_check_broker, settings, name), _BROKER_SECONDS))
+    async for found in _check_store(settings):
+        failures += _print_result(*found)
+    if extra_checks is not None:
+        async for found in extra_checks(settings):
+            failures += _print_result(*found)
     return failures
 
 
-async def _decoders(settings: ImagingSettings) -> bool:
+async def _check_decoders(settings: ImagingSettings) -> bool:
     """Whether decoding processes cannot start, or lack a wall that SANDBOX requires. Prints a line."""
     # Without the requirement one starts, and can tell which walls stand.
     limits = settings.limits.model_copy(update={"walls_required": False})
     async with Pool.open(1, limits) as pool:
         await pool.start_one()
         if pool.walls is None:
-            return _say("decoding processes can be started", pool.trouble())
+            return _print_result("decoding processes can be started", pool.trouble())
         what, complaint = f"decoding processes are confined ({pool.walls})", pool.walls.complaint()
     if complaint is not None and not settings.limits.walls_required:
         print(f"WARNING {what}: {complaint}", flush=True)
         return False
-    return _say(what, None if complaint is None else f"SANDBOX=required, and {complaint}")
+    return _print_result(what, None if complaint is None else f"SANDBOX=required, and {complaint}")
 
 
-async def _store(settings: Settings) -> AsyncIterator[CheckResult]:
+async def _check_store(settings: Settings) -> AsyncIterator[CheckResult]:
     if (missing := missing_folders(settings.bucket_folders)) is not None:
         yield _OPENED, missing
         return
@@ -143,12 +147,12 @@ async def _store(settings: Settings) -> AsyncIterator[CheckResult]:
         yield _OPENED, str(fault)
 
 
-def _say(what: str, wrong: str | None) -> bool:
+def _print_result(what: str, wrong: str | None) -> bool:
     print(f"ok      {what}" if wrong is None else f"FAILED  {what}: {wrong}", flush=True)
     return wrong is not None
 
 
-async def _broker(settings: BrokerSettings, name: str) -> None:
+async def _check_broker(settings: BrokerSettings, name: str) -> None:
     async with open_bus(settings, name) as bus:
         await wait_for_broker(bus)
         for queue in QUEUES:

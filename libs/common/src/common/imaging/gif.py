@@ -62,7 +62,7 @@ class _Frame:
 
 def load(data: Original, *, every: bool, **options: object) -> pyvips.Image:
     """The first frame, or every one, below each other. Raises pyvips.Error."""
-    prepared, empty = _prepared(data)
+    prepared, empty = _prepare(data)
     if prepared is not None:
         frames = pyvips.Image.gifload_buffer(prepared, **options).get("n-pages")
         if kept := [page for page in range(frames) if page not in empty]:
@@ -87,53 +87,53 @@ def _without_empty(data: bytes, kept: list[int], *, every: bool, **options: obje
     return image
 
 
-def table(flags: int) -> int:
+def palette_bytes(flags: int) -> int:
     """Bytes of the palette that the flags announce."""
     return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
 
 
-def blocks_from(data: Original, at: int) -> int:
+def data_blocks_begin(data: Original, at: int) -> int:
     """Where the chain of data blocks begins of what begins here. Raises IndexError, ValueError."""
     kind = data[at : at + 1]
     if kind == IMAGE:
-        return at + _DESCRIPTOR + table(data[at + _DESCRIPTOR - 1]) + 1
+        return at + _DESCRIPTOR + palette_bytes(data[at + _DESCRIPTOR - 1]) + 1
     if kind == EXTENSION:
         return at + 2
     raise ValueError("neither image nor extension")
 
 
-def after_blocks(data: Original, at: int) -> int:
+def data_blocks_end(data: Original, at: int) -> int:
     """Where the chain of data blocks ends that begins here. Raises IndexError."""
     while length := data[at]:
         at += 1 + length
     return at + 1
 
 
-def _prepared(data: Original) -> tuple[bytes | None, frozenset[int]]:
+def _prepare(data: Original) -> tuple[bytes | None, frozenset[int]]:
     """The file as libvips' decoder shows it rightly, and which of its frames were put in and show nothing; or None."""
     frames = list(_frames(data))
     if not frames:
         return None, frozenset()
     width, height = struct.unpack_from("<HH", data, 6)
     screen = 0, 0, max(width, frames[0].box[2]), max(height, frames[0].box[3])  # browsers enlarge it for the first
-    begin = HEAD + table(data[10])
+    begin = HEAD + palette_bytes(data[10])
     out, empty, page = [data[:begin]], [], 0
     if not frames[0].covers(screen) or frames[0].disposal in _PREVIOUS:
-        out.append(_nothing(screen, _KEEP))
+        out.append(_empty_frame(screen, _KEEP))
         empty.append(page)
         page += 1
     for frame, following in pairwise(frames):
         page += 1
         if frame.uncovers_background(following, screen):
             out += data[begin : frame.flags_at], bytes([frame.flags & ~_DISPOSAL | _KEEP << 2])
-            out += data[frame.flags_at + 1 : frame.end], _nothing(frame.box, _BACKGROUND)
+            out += data[frame.flags_at + 1 : frame.end], _empty_frame(frame.box, _BACKGROUND)
             empty.append(page)
             page += 1
             begin = frame.end
     return b"".join((*out, data[begin:])) if empty else None, frozenset(empty)
 
 
-def _nothing(box: _Box, disposal: int) -> bytes:
+def _empty_frame(box: _Box, disposal: int) -> bytes:
     """A frame that shows nothing."""
     left, top, right, bottom = box
     control = struct.pack("<BBBBHBB", 0x21, CONTROL, 4, disposal << 2 | _TRANSPARENT, 0, 0, 0)
@@ -143,21 +143,21 @@ def _nothing(box: _Box, disposal: int) -> bytes:
 def _frames(data: Original) -> Iterator[_Frame]:
     """The frames up to where the file ends, breaks off or makes no sense."""
     with suppress(struct.error, IndexError, ValueError):
-        at = HEAD + table(data[10])
+        at = HEAD + palette_bytes(data[10])
         flags, flags_at = 0, 0
         while data[at : at + 1] != END:
-            begin, at = at, blocks_from(data, at)
+            begin, at = at, data_blocks_begin(data, at)
             if data[begin : begin + 1] == EXTENSION:
                 if data[begin + 1] == CONTROL:
                     flags_at = begin + 3
                     # Of several, the last one counts, but what was once said to be transparent stays so.
                     flags = flags & _TRANSPARENT | data[flags_at]
-                at = after_blocks(data, at)
+                at = data_blocks_end(data, at)
                 continue
             left, top, width, height = struct.unpack_from("<HHHH", data, begin + 1)
             box = left, top, left + width, top + height
             try:
-                at = after_blocks(data, at)
+                at = data_blocks_end(data, at)
             except IndexError:
                 at = len(data)
             yield _Frame(box, at, flags, flags_at)

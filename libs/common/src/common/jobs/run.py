@@ -20,15 +20,15 @@ R = TypeVar("R")
 
 
 async def process_all(
-    items: AsyncIterator[T], work: Callable[[T], Awaitable[R]], ended: Callable[[R], None], *, at_once: int
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[R]], on_end: Callable[[R], None], *, at_once: int
 ) -> None:
-    """Call `work` with each item, `at_once` at a time, and `ended` with what it returns.
+    """Call `work` with each item, `at_once` at a time, and `on_end` with what it returns.
 
     `work` may be called again for the same item after a Transient fault. Raises JobFault when such a fault lasts, or
     `work` raises it.
     """
     try:
-        await _all(items, work, ended, at_once)
+        await _all(items, work, on_end, at_once)
     except BaseExceptionGroup as group:
         # A fault of the listing itself is not retried: a listing cannot be continued.
         faults, others = group.split((JobFault, Transient))
@@ -39,13 +39,13 @@ async def process_all(
 
 
 async def _all(
-    items: AsyncIterator[T], work: Callable[[T], Awaitable[R]], ended: Callable[[R], None], at_once: int
+    items: AsyncIterator[T], work: Callable[[T], Awaitable[R]], on_end: Callable[[R], None], at_once: int
 ) -> None:
     slots = asyncio.Semaphore(at_once)
 
     async def one(item: T) -> None:
         try:
-            ended(await retry_transient(partial(work, item), str(item)))
+            on_end(await retry_transient(partial(work, item), str(item)))
         finally:
             slots.release()
 

@@ -41,17 +41,17 @@ class TemporaryIndex:
             index._database.close()
             path.unlink(missing_ok=True)
 
-    async def _all(self, row: Callable[..., R], query: str, *values: object) -> list[R]:
+    async def _fetch_rows(self, row: Callable[..., R], query: str, *values: object) -> list[R]:
         """All rows that the query finds. `row` is a named tuple, whose fields are the columns in their order."""
         found = await self._run(lambda: self._database.execute(query, values).fetchall())
         return [row(*columns) for columns in found]
 
     async def _count(self, query: str) -> int:
         """The one number that the query finds."""
-        (count,) = await self._all(int, query)
+        (count,) = await self._fetch_rows(int, query)
         return count
 
-    async def _many(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
+    async def _run_for_each(self, query: str, rows: Iterable[tuple[object, ...]]) -> None:
         """Run the statement once for each row, all of them or none."""
 
         def work() -> None:

@@ -31,10 +31,10 @@ class AccountSettings(BaseModel):
     @property
     def server(self) -> str:
         """What is equal for two spellings of the server's address."""
-        return server(self.endpoint)
+        return canonical_server(self.endpoint)
 
 
-def server(endpoint: str | None) -> str:
+def canonical_server(endpoint: str | None) -> str:
     """What is equal for two spellings of one server's address. A bucket's name is unique on AWS as a whole."""
     url = URL(endpoint or f"https://{_AWS[0]}")
     host = (url.host or "").rstrip(".")

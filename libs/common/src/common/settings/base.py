@@ -18,7 +18,7 @@ from common.images.plan import Output, Plan
 from common.images.sizes import Size, parse_sizes
 from common.sandbox.protocol import Limits
 from common.settings.accounts import account_errors
-from common.settings.errors import sentences
+from common.settings.errors import error_lines
 from common.settings.folders import default_folder, overlaps
 from common.settings.secrets import read_secret_files
 from common.settings.storage import (
@@ -196,7 +196,7 @@ def read_settings(kind: type[S], environment: Mapping[str, str] | None = None) -
     try:
         settings = kind.model_validate(values)
     except ValidationError as error:
-        lines += sentences(kind, error, unread)
+        lines += error_lines(kind, error, unread)
     lines += storage_errors(given) + account_errors(given, unread)
     if settings is not None and not lines:
         settings.resolve(given)

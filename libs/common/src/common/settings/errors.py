@@ -10,13 +10,13 @@ _SECRET = ("secret", "url", "v5_images")  # a setting whose name has one of thes
 _MOST = 60  # characters of a value that are shown
 
 
-def sentences(kind: type[BaseModel], error: ValidationError, told: Collection[str] = ()) -> list[str]:
-    """A line for each field of the settings `kind` that the error is about, but for the variables already `told`."""
+def error_lines(kind: type[BaseModel], error: ValidationError, reported: Collection[str] = ()) -> list[str]:
+    """A line for each field of the settings `kind` that is wrong, but for the variables already `reported`."""
     found = error.errors(include_url=False)
-    return [_sentence(kind, one) for one in found if str(one["loc"][0]).upper() not in told]
+    return [_error_line(kind, one) for one in found if str(one["loc"][0]).upper() not in reported]
 
 
-def _sentence(kind: type[BaseModel], found: Mapping[str, Any]) -> str:
+def _error_line(kind: type[BaseModel], found: Mapping[str, Any]) -> str:
     name = str(found["loc"][0])
     described = (kind.model_fields[name].description or "").replace("`", "")
     if found["type"] == "missing":

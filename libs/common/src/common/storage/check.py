@@ -56,7 +56,7 @@ def _is_folder(path: Path) -> bool:
 
 
 @contextmanager
-def leaving_no_folder(*folders: Path) -> Iterator[None]:
+def removing_new_folders(*folders: Path) -> Iterator[None]:
     """Afterwards, remove the folders that are empty and were not there before, and those above them."""
     missing = [path for folder in folders for path in (folder, *folder.parents) if not _is_folder(path)]
     try:
@@ -96,45 +96,45 @@ def _steps(buckets: Buckets, key: str) -> list[tuple[str, Callable[[], Awaitable
     """The steps: each with its name, its function, and the steps that it needs."""
     incoming, active = buckets.incoming, buckets.active
     return [
-        (_INCOMING, lambda: _put(incoming, key), set()),
-        (_APART, lambda: _apart(active, key), {_INCOMING}),
-        ("nobody else can read what is in incoming", lambda: _private(incoming, key), {_INCOMING}),
-        (_COPY, lambda: _copy(buckets, key), {_INCOMING, _APART}),
-        ("everybody can read the copy, as an image", lambda: _public(active, key), {_COPY}),
+        (_INCOMING, lambda: _check_put(incoming, key), set()),
+        (_APART, lambda: _check_apart(active, key), {_INCOMING}),
+        ("nobody else can read what is in incoming", lambda: _check_private(incoming, key), {_INCOMING}),
+        (_COPY, lambda: _check_copy(buckets, key), {_INCOMING, _APART}),
+        ("everybody can read the copy, as an image", lambda: _check_public(active, key), {_COPY}),
         (_ACTIVE, lambda: active.put(key, b"check"), {_APART}),
-        ("everybody can read it, as an image", lambda: _public(active, key), {_ACTIVE}),
-        ("objects can be listed", lambda: _listed(buckets, key), {_INCOMING, _ACTIVE}),
-        ("the store's clock is this machine's", lambda: _clock(incoming, key), {_INCOMING}),
-        ("objects can be deleted", lambda: _delete(buckets, key), {_INCOMING, _ACTIVE}),
+        ("everybody can read it, as an image", lambda: _check_public(active, key), {_ACTIVE}),
+        ("objects can be listed", lambda: _check_listed(buckets, key), {_INCOMING, _ACTIVE}),
+        ("the store's clock is this machine's", lambda: _check_clock(incoming, key), {_INCOMING}),
+        ("objects can be deleted", lambda: _check_delete(buckets, key), {_INCOMING, _ACTIVE}),
     ]
 
 
-async def _put(bucket: Storage, key: str) -> None:
+async def _check_put(bucket: Storage, key: str) -> None:
     await bucket.put(key, b"check")
     if await bucket.get(key) != b"check":
         raise CheckFailed("what is read is not what was put")
 
 
-async def _apart(active: Storage, key: str) -> None:
+async def _check_apart(active: Storage, key: str) -> None:
     if await active.stat(key) is not None:
         raise CheckFailed(
             "what is put into incoming is in active, too, and so public: expected two buckets, or two folders"
         )
 
 
-async def _private(bucket: Storage, key: str) -> None:
+async def _check_private(bucket: Storage, key: str) -> None:
     found = await bucket.anonymous_access(key)
     if found.readable:
         raise CheckFailed("anybody can read it without credentials")
 
 
-async def _copy(buckets: Buckets, key: str) -> None:
+async def _check_copy(buckets: Buckets, key: str) -> None:
     await buckets.active.copy_from(buckets.incoming, key)
     if await buckets.active.get(key) != b"check":
         raise CheckFailed("the copy is not what was copied")
 
 
-async def _public(bucket: Storage, key: str) -> None:
+async def _check_public(bucket: Storage, key: str) -> None:
     found = await bucket.anonymous_access(key)
     if found.readable is False:
         raise CheckFailed("it cannot be read without credentials: the site's visitors would see nothing")
@@ -142,13 +142,13 @@ async def _public(bucket: Storage, key: str) -> None:
         raise CheckFailed(f"its content type is {found.content_type}: expected image/jpeg")
 
 
-async def _listed(buckets: Buckets, key: str) -> None:
+async def _check_listed(buckets: Buckets, key: str) -> None:
     for bucket in (buckets.incoming, buckets.active):
         if key not in [entry.key async for entry in bucket.entries(key[:-4])]:
             raise CheckFailed("an object that was put is not among those listed")
 
 
-async def _clock(bucket: Storage, key: str) -> None:
+async def _check_clock(bucket: Storage, key: str) -> None:
     await bucket.put(key, b"check")
     found = await bucket.stat(key)
     before = time.time()
@@ -157,7 +157,7 @@ async def _clock(bucket: Storage, key: str) -> None:
         raise CheckFailed(f"what was put at this moment has the age {age}, at {before:.0f}")
 
 
-async def _delete(buckets: Buckets, key: str) -> None:
+async def _check_delete(buckets: Buckets, key: str) -> None:
     for bucket in (buckets.incoming, buckets.active):
         await bucket.delete(key)
         if await bucket.stat(key) is not None:

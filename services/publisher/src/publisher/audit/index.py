@@ -50,11 +50,11 @@ class BucketIndex(jobs.TemporaryIndex):
 
     async def add(self, place: str, keys: Iterable[tuple[str, str, float]]) -> None:
         """Add keys of this place, each as the name of its image, the key and its age in seconds."""
-        await self._many(_ADD, ((name, place, key.removeprefix(name), age) for name, key, age in keys))
+        await self._run_for_each(_ADD, ((name, place, key.removeprefix(name), age) for name, key, age in keys))
 
     async def add_deleted(self, names: Iterable[str]) -> None:
         """Add the names of deleted images."""
-        await self._many("INSERT OR IGNORE INTO deleted VALUES (?)", ((name,) for name in names))
+        await self._run_for_each("INSERT OR IGNORE INTO deleted VALUES (?)", ((name,) for name in names))
 
     async def count(self) -> int:
         """How many images there are."""
@@ -63,7 +63,7 @@ class BucketIndex(jobs.TemporaryIndex):
     async def pages(self) -> AsyncIterator[list[ImageObjects]]:
         """All images by their names, a page at a time."""
         last = ""
-        while found := await self._all(_Row, _READ, last):
+        while found := await self._fetch_rows(_Row, _READ, last):
             page = [_listed(row) for row in found]
             last = page[-1].name
             yield page

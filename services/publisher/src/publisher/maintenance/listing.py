@@ -87,7 +87,7 @@ async def list_images(entries: AsyncIterator[Entry], temporary: Path) -> AsyncGe
                     yield found
                 return
             await kept.add(held)
-            async for found in with_pauses(kept.all()):
+            async for found in with_pauses(kept.images()):
                 yield found
     except JobFault as fault:
         raise StorageFault(str(fault)) from fault
@@ -120,12 +120,12 @@ class _ListingIndex(jobs.TemporaryIndex):
 
     async def add(self, images: dict[str, ListedImage]) -> None:
         """Add what was seen of these images to what is known of them."""
-        await self._many(_ADD, map(_row, images.values()))
+        await self._run_for_each(_ADD, map(_row, images.values()))
 
-    async def all(self) -> AsyncGenerator[ListedImage, None]:
+    async def images(self) -> AsyncGenerator[ListedImage, None]:
         """All of them by their names."""
         last = ""
-        while rows := await self._all(_Row, _READ, last):
+        while rows := await self._fetch_rows(_Row, _READ, last):
             for row in rows:
                 yield _image_from_row(row)
             last = rows[-1].name

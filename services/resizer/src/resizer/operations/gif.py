@@ -5,7 +5,7 @@ https://www.w3.org/Graphics/GIF/spec-gif89a.txt, appendix B.
 
 import struct
 
-from common.imaging.gif import APPLICATION, CONTROL, END, HEAD, IMAGE, after_blocks, blocks_from, table
+from common.imaging.gif import APPLICATION, CONTROL, END, HEAD, IMAGE, data_blocks_begin, data_blocks_end, palette_bytes
 
 _LOOP = (b"NETSCAPE2.0", b"ANIMEXTS1.0")  # applications whose extension holds the loop count
 
@@ -18,13 +18,13 @@ def without_metadata(data: bytes, width: int, height: int) -> bytes | None:
     try:
         if struct.unpack_from("<HH", data, 6) != (width, height):
             return None
-        at = HEAD + table(data[10])
+        at = HEAD + palette_bytes(data[10])
         kept = [data[:at]]
         while (kind := data[at : at + 1]) != END:
             begin = at
-            at = blocks_from(data, at)
-            after = after_blocks(data, at)
-            if kind == IMAGE or _needed(data, begin, at):
+            at = data_blocks_begin(data, at)
+            after = data_blocks_end(data, at)
+            if kind == IMAGE or _is_needed(data, begin, at):
                 kept.append(data[begin:after])
             at = after
     except (struct.error, IndexError, ValueError):
@@ -32,7 +32,7 @@ def without_metadata(data: bytes, width: int, height: int) -> bytes | None:
     return b"".join((*kept, END))
 
 
-def _needed(data: bytes, begin: int, blocks: int) -> bool:
+def _is_needed(data: bytes, begin: int, blocks: int) -> bool:
     """Whether the extension says how frames are shown: a graphic control, or a loop count."""
     label = data[begin + 1]
     return label == CONTROL or (label == APPLICATION and data[blocks + 1 : blocks + 12] in _LOOP)

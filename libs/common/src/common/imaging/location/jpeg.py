@@ -44,7 +44,7 @@ def _strip(out: bytearray, found: list[Segment], orientation: int) -> None:
             _replace(out, segment, _MPF, _index(payload[len(_MPF) :]))
         elif segment.marker == APP13 and payload.startswith(blocks.PHOTOSHOP):
             resources.append(segment)
-        elif not segment.harmless(out):
+        elif not segment.is_harmless(out):
             segment.blank(out)
     for segment in packets:
         packet = bytes(out[segment.begin + len(blocks.XMP) : segment.end])

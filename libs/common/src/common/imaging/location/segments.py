@@ -35,7 +35,7 @@ class Segment:
     end: int
 
     @property
-    def describes(self) -> bool:
+    def is_metadata(self) -> bool:
         """Whether it is APPn or a comment, and not needed to decode pixels."""
         return _APP0 <= self.marker <= _APP15 or self.marker == _COM
 
@@ -43,7 +43,7 @@ class Segment:
         """Overwrite the payload with zeros."""
         out[self.begin : self.end] = bytes(self.end - self.begin)
 
-    def harmless(self, out: bytearray) -> bool:
+    def is_harmless(self, out: bytearray) -> bool:
         """Whether it is of a kind that holds no position."""
         if self.marker == _APP11 and out[self.begin + 12 : self.begin + 16] == _JUMBF:
             return False
@@ -78,10 +78,10 @@ def segments(out: bytearray, start: int, *, strict: bool) -> tuple[int, list[Seg
             segment = Segment(marker, at + _LENGTH, at + length)
             if segment.end > len(out):
                 _refuse(strict)
-                if segment.describes:
+                if segment.is_metadata:
                     out[at:] = bytes(len(out) - at)
                 return len(out), found
-            if segment.describes and marker != _COM:
+            if segment.is_metadata and marker != _COM:
                 found.append(segment)
             among_pixels, at = marker == _SOS, segment.end
 
@@ -96,6 +96,6 @@ def without_metadata(jpeg: bytes) -> bytes:
     out = bytearray(jpeg)
     end, found = segments(out, 0, strict=False)
     for segment in found:
-        if not segment.harmless(out):
+        if not segment.is_harmless(out):
             segment.blank(out)
     return bytes(out[:end]).ljust(len(jpeg), b"\0")

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from common.cancellation import in_thread, together
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import image_name_of
-from common.settings.accounts import server
+from common.settings.accounts import canonical_server
 from common.storage.base import AnonymousAccess, Entry, Storage
 from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
 from common.storage.s3.answers import age, size
@@ -109,7 +109,7 @@ class S3Storage:
         """Whether both are one bucket, even at two addresses. A copy of an object is another object."""
         if not isinstance(other, S3Storage) or other.bucket != self.bucket:
             return False
-        if server(other.account.endpoint) == server(self.account.endpoint):
+        if canonical_server(other.account.endpoint) == canonical_server(self.account.endpoint):
             return True
         found = await self.identity(key)
         return found is not None and found == await other.identity(key)
