@@ -5,40 +5,58 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from tests.support.hostile import Act, Answer, act
+from tests.support.hostile import Act, Answer, Lie, act, lie
 from tests.support.memory import MemoryStorage
+from tests.support.pictures import photo
 from tests.support.world import PLAN
 
 from common.errors import FailureClass, ImageError
 from common.images.names import ImageKey
 from common.images.records import Record, Stage, Variant, encode_record, record_key
+from common.imaging.capable import Capabilities
+from common.imaging.location import Stripped
+from common.imaging.orient import Upright
+from common.imaging.probe import Header
+from common.imaging.rotate import Rotated
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
-from common.sandbox.process import cause
-from common.sandbox.protocol import Limits, Reply
+from common.sandbox.process import Died
+from common.sandbox.protocol import Limits, Reply, Result
 from common.storage.base import Buckets
+from ingest.accept import UploadContext, accept_upload
 from publisher.activation import activate
 from publisher.context import PublisherContext
-from resizer.operations.render import Rendered, RenderedUnlessHeavy, RenderedVariant
+from resizer.operations.render import Rendered, RenderedUnlessHeavy
 from resizer.rendering import Renderer
 
 IMAGE = ImageKey.parse("1475660224_1.jpg")
 WANTED = [{"suffix": size.suffix, "format": "jpg", "width": 1, "height": 1} for size in PLAN.sizes]
 RENDERED = {"width": 1, "height": 1, "frames": 1, "damaged": False, "thumbhash": "", "colour": "#000000"}
+HEADER = {"format": "jpg", "width": 64, "height": 48, "frames": 1, "orientation": 1, "interlaced": False}
+
+
+LIMITS = Limits(memory_mb=512)
+NONSENSE = "its decoder gave an answer that makes no sense"
 
 
 class Liar:
-    """A pool whose processes answer with these variants."""
+    """A pool whose processes answer this."""
 
-    limits = Limits()
+    limits = LIMITS
 
-    def __init__(self, variants: list[dict[str, Any]], blobs: int) -> None:
-        rendered = Rendered(variants=[RenderedVariant(**variant) for variant in variants], **RENDERED)
-        self.answer = RenderedUnlessHeavy(rendered=rendered), [b"x"] * blobs
+    def __init__(self, result: Result, blobs: int = 0) -> None:
+        self.answer = result, [b"x"] * blobs
 
-    async def run(self, *_: object) -> tuple[RenderedUnlessHeavy, list[bytes]]:
+    async def run(self, *_: object) -> tuple[Result, list[bytes]]:
         return self.answer
+
+
+async def answered(kind: type[Result], result: dict[str, Any], blobs: int) -> None:
+    """A decoding process answers this where a result of that kind is due."""
+    async with Pool.open(1, LIMITS) as pool:
+        job = Lie(limits=LIMITS, sizes=PLAN.sizes, outputs=PLAN.outputs(IMAGE, Stage.BASE), result=result, blobs=blobs)
+        await pool.run(lie, job, kind, None)
 
 
 @pytest.mark.parametrize(
@@ -52,24 +70,59 @@ class Liar:
         (list(reversed(WANTED)), len(WANTED)),
         ([WANTED[0], WANTED[0]], 2),
         (WANTED, len(WANTED) - 1),
+        (WANTED, len(WANTED) + 1),
     ],
 )
-async def test_variants_that_nobody_asked_for_are_not_taken(
-    variants: list[dict[str, Any]], blobs: int, tmp_path: Path
-) -> None:
-    (tmp_path / "original").write_bytes(b"original")
-    pool: Any = Liar(variants, blobs)
-    with pytest.raises(ImageError, match="makes no sense") as lie:
-        await Renderer(pool, PLAN).render_stage(tmp_path / "original", IMAGE, Stage.BASE)
-    assert lie.value.fault is FailureClass.CRASHED
+async def test_variants_that_nobody_asked_for_are_not_taken(variants: list[dict[str, Any]], blobs: int) -> None:
+    rendered = {**RENDERED, "variants": variants}
+    for kind, result in ((Rendered, rendered), (RenderedUnlessHeavy, {"rendered": rendered})):
+        with pytest.raises(ImageError, match=NONSENSE) as error:
+            await answered(kind, result, blobs)
+        assert error.value.fault is FailureClass.CRASHED
 
 
 @pytest.mark.parametrize("some", [WANTED, WANTED[1:], WANTED[:1], []])
 async def test_variants_that_a_format_cannot_hold_may_be_missing(some: list[dict[str, Any]], tmp_path: Path) -> None:
+    await answered(Rendered, {**RENDERED, "variants": some}, len(some))
     (tmp_path / "original").write_bytes(b"original")
-    pool: Any = Liar(some, len(some))
+    pool: Any = Liar(RenderedUnlessHeavy(rendered=Rendered.model_validate({**RENDERED, "variants": some})), len(some))
     record, _ = await Renderer(pool, PLAN).render_stage(tmp_path / "original", IMAGE, Stage.BASE)
     assert [variant.key for variant in record.variants] == [f"1475660224_1{one['suffix']}.jpg" for one in some]
+
+
+@pytest.mark.parametrize(
+    ("kind", "result", "most"),
+    [
+        (Header, HEADER, 0),
+        (RenderedUnlessHeavy, {"rendered": None}, 0),
+        (Capabilities, {"reads": [], "writes": []}, 0),
+        (Upright, {"width": 1, "height": 1}, 1),
+        (Rotated, {"width": 1, "height": 1}, 1),
+        (Stripped, {"changed": True}, 1),
+        (Stripped, {"changed": False}, 0),
+    ],
+)
+async def test_each_operation_has_its_number_of_blobs(kind: type[Result], result: dict[str, Any], most: int) -> None:
+    await answered(kind, result, most)
+    for other in {0, 1, 2} - {most}:
+        with pytest.raises(ImageError, match=NONSENSE):
+            await answered(kind, result, other)
+
+
+@pytest.mark.parametrize("wrong", [{"width": 0}, {"height": -5}, {"frames": 0}, {"orientation": 9}])
+async def test_a_header_has_its_form(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ImageError, match=NONSENSE):
+        await answered(Header, {**HEADER, **wrong}, 0)
+
+
+async def test_an_upload_is_stored_as_what_its_first_bytes_announce_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "upload").write_bytes(photo(64, 48))
+    incoming, bus = MemoryStorage(lambda: 0.0), EmbeddedBus()
+    pool: Any = Liar(Header.model_validate({**HEADER, "format": "svg"}))
+    context = UploadContext(incoming=incoming, outbox=Outbox(bus), pool=pool, orient_pool=None)
+    with pytest.raises(ImageError, match=NONSENSE):
+        await accept_upload(tmp_path / "upload", context=context)
+    assert not incoming.objects
 
 
 @pytest.mark.parametrize(
@@ -109,5 +162,5 @@ async def test_a_process_that_takes_another_name_is_measured_and_given_work_all_
 
 
 def test_every_signal_has_a_name() -> None:
-    assert cause(-11) == "SIGSEGV"
-    assert cause(-40) == "signal 40"
+    assert Died(-11).why == "SIGSEGV"
+    assert Died(-40).why == "signal 40"

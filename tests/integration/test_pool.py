@@ -2,6 +2,9 @@
 
 import asyncio
 import os
+import subprocess
+import sys
+import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +20,9 @@ from common.errors import Defect, FailureClass, ImageError, Transient
 from common.imaging.probe import Header, probe
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job, Limits
+
+REPOSITORY = Path(__file__).parents[2]
+DONE = Answer(text="done", blobs=2)
 
 
 @pytest.fixture
@@ -43,6 +49,8 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("answer too much", FailureClass.CRASHED, "out of form"),
         ("answer without end", FailureClass.CRASHED, "out of form"),
         ("lie", FailureClass.CRASHED, "no sense"),
+        ("start threads", FailureClass.CRASHED, "more than 16 threads"),
+        ("deep stack", FailureClass.CRASHED, "SIGSEGV"),
     ],
 )
 async def test_whatever_an_image_does_costs_that_image_alone(
@@ -51,7 +59,7 @@ async def test_whatever_an_image_does_costs_that_image_alone(
     bad = asyncio.create_task(do(pool, what))
     for _ in range(3):
         answer, blobs = await do(pool, "work")
-        assert (answer, blobs) == (Answer(text="done"), [b"blob", b""])
+        assert (answer, blobs) == (DONE, [b"blob", b""])
     with pytest.raises(ImageError) as error:
         await bad
     assert error.value.fault is fault
@@ -64,13 +72,13 @@ async def test_a_process_that_goes_on_writing_keeps_no_slot(what: str) -> None:
     async with Pool.open(1, Limits(memory_mb=512)) as one:
         with pytest.raises(ImageError, match="out of form"):
             await do(one, what)
-        assert await do(one, "work") == (Answer(text="done"), [b"blob", b""])
+        assert await do(one, "work") == (DONE, [b"blob", b""])
 
 
 async def test_an_answer_written_ahead_is_not_taken_for_the_next_job() -> None:
     async with Pool.open(1, Limits(memory_mb=512)) as one:
         assert await do(one, "answer twice") == (Answer(text="first"), [])
-        assert await do(one, "work") == (Answer(text="done"), [b"blob", b""])
+        assert await do(one, "work") == (DONE, [b"blob", b""])
 
 
 async def test_what_goes_on_after_its_answer_is_ended_and_the_next_image_is_not_blamed() -> None:
@@ -83,7 +91,84 @@ async def test_what_goes_on_after_its_answer_is_ended_and_the_next_image_is_not_
             return pid not in decoding_processes()
 
         await eventually(ended, "the end of a process that is idle and spins")
-        assert await do(one, "work") == (Answer(text="done"), [b"blob", b""])
+        assert await do(one, "work") == (DONE, [b"blob", b""])
+
+
+async def test_a_process_that_left_many_threads_running_is_never_reused() -> None:
+    async with Pool.open(1, Limits(memory_mb=512)) as one:
+        for what, reused in (("leave some threads", True), ("leave many threads", False)):
+            answer, _ = await do(one, what)
+            assert isinstance(answer, Answer)
+            assert (await pid_of_the_next(one) == int(answer.text)) is reused, what
+
+
+async def test_what_cannot_be_watched_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(pid: int) -> int:
+        raise RuntimeError(f"of {pid}")
+
+    async with Pool.open(1, Limits(memory_mb=512)) as one:
+        with monkeypatch.context() as patch:
+            patch.setattr("common.sandbox.usage.threads", fail)
+            with pytest.raises(Transient, match="killed its decoder"):
+                await do(one, "hang")
+        assert await do(one, "work") == (DONE, [b"blob", b""])
+
+
+async def test_the_memory_that_an_answer_takes_is_taken_once() -> None:
+    size = 100 << 20
+    async with Pool.open(1, Limits(memory_mb=512)) as one:
+        await one.start_one()
+        tracemalloc.start()
+        try:
+            _, (blob,) = await do(one, f"much:{size}")
+            _, most = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(blob) == size
+        assert most < 1.3 * size
+
+
+_NO_MEMORY = """
+import asyncio, resource
+from tests.support.hostile import Act, Answer, act
+from common.errors import Transient
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
+
+async def main():
+    async with Pool.open(1, Limits()) as pool:
+        await pool.start_one()
+        resource.setrlimit(resource.RLIMIT_DATA, (300 << 20, resource.RLIM_INFINITY))
+        try:
+            await pool.run(act, Act(what=f"much:{400 << 20}", limits=pool.limits), Answer, None)
+        except Transient as error:
+            assert "no memory" in str(error), error
+        else:
+            raise AssertionError("there was room")
+        resource.setrlimit(resource.RLIMIT_DATA, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        answer, _ = await pool.run(act, Act(what="work", limits=pool.limits), Answer, None)
+        assert answer.text == "done"
+
+asyncio.run(main())
+"""
+
+
+def test_an_answer_for_which_the_service_has_no_memory_is_tried_again_later() -> None:
+    command = [sys.executable, "-c", _NO_MEMORY]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+async def test_how_much_cpu_time_it_took_is_not_the_processs_to_say() -> None:
+    async with Pool.open(1, Limits(memory_mb=512)) as one:
+        await do(one, "boast")
+        assert one.cpu_seconds < 60
+
+
+async def test_addresses_have_a_limit_too() -> None:
+    async with Pool.open(1, Limits(memory_mb=512)) as one:
+        with pytest.raises(Transient, match="Cannot allocate memory"):
+            await do(one, "many addresses")
 
 
 async def test_a_process_that_met_a_fault_is_never_reused() -> None:
@@ -174,7 +259,7 @@ async def test_a_failing_system_call_is_not_the_images_fault(pool: Pool) -> None
 
 async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Pool) -> None:
     answer, _ = await do(pool, f"crash in:{await pid_of_the_next(pool)}")
-    assert answer == Answer(text="done")
+    assert answer == DONE
 
 
 async def test_what_the_system_kills_is_not_held_against_the_image(pool: Pool) -> None:
@@ -201,7 +286,7 @@ async def test_a_job_that_is_cancelled_leaves_a_pool_that_works(pool: Pool) -> N
             async with asyncio.timeout(0.2):
                 await do(pool, "hang")
     answer, _ = await do(pool, "work")
-    assert answer == Answer(text="done")
+    assert answer == DONE
 
 
 async def pid_of_the_next(pool: Pool) -> int:

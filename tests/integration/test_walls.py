@@ -1,19 +1,20 @@
 """What an image that has taken its decoding process over is kept from: by both walls, and by each alone."""
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.hostile import Act, Answer, act
-from tests.support.walls import ABSTRACT, ATTEMPTS
+from tests.support.unprivileged import unprivileged
+from tests.support.walls import ABSTRACT, ATTEMPTS, short
 
-from common.errors import SettingsError
+from common.errors import ImageError, SettingsError
+from common.sandbox import process
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 
@@ -36,12 +37,17 @@ _LANDLOCK = {
     "link",
     "link by name",
     "make a folder",
-    "tcp",
+    "open for writing by openat2",
+    "take tcp connections",
+    "connect by tcp",
     "abstract socket",
     "execute",
+    "execute a descriptor",
     "trace its parent",
     "read its parent",
+    "write its parent",
     "kill its parent",
+    "signal a thread of anybody",
     "signal a thread of its parent",
 }
 _SECCOMP = {
@@ -55,9 +61,16 @@ _SECCOMP = {
     "make a folder",
     "change a mode",
     "change a time",
-    "tcp",
-    "udp",
-    "unix",
+    "open for writing by openat2",
+    "take tcp connections",
+    "connect by tcp",
+    "connect by mptcp",
+    "connect by tcp fast open",
+    "take udp",
+    "send by udp",
+    "a unix socket with a name",
+    "netlink",
+    "ciphers of the kernel",
     "abstract socket",
     "pair of sockets",
     "fork",
@@ -65,8 +78,10 @@ _SECCOMP = {
     "execute a descriptor",
     "trace its parent",
     "read its parent",
+    "write its parent",
     "kill its parent",
     "signal a thread of its parent",
+    "signal a thread of anybody",
     "be signalled for its parent",
     "its parent's descriptors",
     "namespaces",
@@ -78,93 +93,176 @@ _SECCOMP = {
     "memory as a file",
     "shared memory beyond its limit",
     "a stack beyond its limit",
+    "memory beyond its limit",
     "raise its limits",
+    "control a device",
+    "be readable for others",
+    "make memory executable",
     "executable memory",
 }
 
-_ALONE = """
-import json, sys
-from pathlib import Path
-import common.sandbox.walls as walls
-from tests.support.walls import ATTEMPTS
-target = Path(sys.argv[2])
-if sys.argv[1] == "landlock":
-    walls.landlock.restrict(walls._readable())
-elif sys.argv[1] == "seccomp":
-    walls.seccomp.confine()
-print(json.dumps({name: attempt(target) for name, attempt in ATTEMPTS.items() if name in sys.argv[3:]}), flush=True)
-"""
+_X86_64 = {"create", "a call of 32 bits", "a call of x32"} & set(ATTEMPTS)
 
 
 @pytest.fixture
 def target(tmp_path: Path) -> Iterator[Path]:
-    """A folder with all that is worth taking, beside an abstract socket that takes connections."""
-    (tmp_path / "upload").write_bytes(b"another photo")
-    bucket = tmp_path / "incoming"
-    bucket.mkdir()
-    (bucket / "1475660224_1.jpg").write_bytes(b"a private photo")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(ABSTRACT.format(os.getpid()))
-        listener.listen()
-        yield tmp_path
+    """A folder with all that is worth taking, and sockets that are worth a call: by TCP, by name, and an abstract one.
+
+    Its own name is the number of the TCP port.
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.socket(socket.AF_UNIX) as docker,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        folder = tmp_path / str(server.getsockname()[1])
+        bucket = folder / "incoming"
+        bucket.mkdir(parents=True)
+        (folder / "upload").write_bytes(b"another photo")
+        (bucket / "1475660224_1.jpg").write_bytes(b"a private photo")
+        with short(folder) as name:
+            docker.bind(f"{name}/docker.sock")
+        abstract.bind(ABSTRACT.format(os.getpid()))
+        docker.listen()
+        abstract.listen()
+        yield folder
+
+
+async def tried(names: Iterable[str], target: Path, worker: str = process.WORKER) -> dict[str, str]:
+    """What each of the attempts says in a decoding process that is confined as `worker` does it."""
+    said = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "WORKER", worker)
+        async with Pool.open(1, Limits(memory_mb=512)) as pool:
+            for name in names:
+                job = Act(what=f"attempt:{name}:{target}", limits=pool.limits)
+                answer, _ = await pool.run(act, job, Answer, None)
+                said[name] = answer.text
+    return said
 
 
 async def test_both_walls_stand_here_and_nothing_gets_through(target: Path) -> None:
-    async with Pool.open(1, Limits(memory_mb=512)) as pool:
-        for name in ATTEMPTS:
-            job = Act(what=f"attempt:{name}:{target}", limits=pool.limits)
-            answer, _ = await pool.run(act, job, Answer, None)
-            assert answer.text.startswith("denied"), f"{name}: {answer.text}"
+    async with Pool.open(1, Limits()) as pool:
+        await pool.start_one()
         assert pool.walls is not None
         assert pool.walls.missing() == []
+    said = await tried(ATTEMPTS, target)
+    assert not {name: text for name, text in said.items() if not text.startswith("denied")}
     left = await asyncio.to_thread(lambda: {path.name for path in target.iterdir()})
-    assert left == {"upload", "incoming"}
+    assert left == {"upload", "incoming", "docker.sock"}
     assert (target / "upload").read_bytes() == b"another photo"
 
 
-def _alone(wall: str, target: Path, names: set[str]) -> dict[str, str]:
-    done = subprocess.run(
-        [sys.executable, "-c", _ALONE, wall, str(target), *names],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    found: dict[str, str] = json.loads(done.stdout)
-    return found
+@pytest.mark.parametrize(("wall", "names"), [("landlock", _LANDLOCK), ("seccomp", _SECCOMP | _X86_64)])
+async def test_each_wall_alone_holds(wall: str, names: set[str], target: Path) -> None:
+    said = await tried(sorted(names), target, f"tests.support.{wall}_alone")
+    assert not {name: text for name, text in said.items() if not text.startswith("denied")}
+    assert (target / "upload").read_bytes() == b"another photo"
 
 
-@pytest.mark.parametrize(("wall", "names"), [("landlock", _LANDLOCK), ("seccomp", _SECCOMP)])
-def test_each_wall_alone_holds(wall: str, names: set[str], target: Path) -> None:
-    found = _alone(wall, target, names)
-    assert set(found) == names
-    assert not {name: said for name, said in found.items() if not said.startswith("denied")}
+_UNWALLED = "tests.support.unwalled"
 
 
-def test_without_walls_these_attempts_succeed(target: Path) -> None:
+async def test_without_walls_these_attempts_succeed(target: Path) -> None:
     """So that the denials are the walls'."""
     names = {
         "another upload",
         "an object of a bucket",
         "the accounts of the machine",
         "the names of other uploads",
-        "write",
-        "open for writing",
         "change a mode",
         "change a time",
-        "udp",
-        "unix",
+        "open for writing",
+        "open for writing by openat2",
+        "take tcp connections",
+        "connect by tcp",
+        "connect by mptcp",
+        "connect by tcp fast open",
+        "take udp",
+        "send by udp",
+        "a unix socket with a name",
         "abstract socket",
         "pair of sockets",
+        "netlink",
+        "fork",
+        "kill its parent",
         "signal a thread of its parent",
+        "signal a thread of anybody",
+        "be signalled for its parent",
         "its parent's descriptors",
         "memory as a file",
         "shared memory beyond its limit",
         "a stack beyond its limit",
+        "be readable for others",
+        "make memory executable",
+        "executable memory",
+        "link by name",
+        "make a folder",
     }
-    assert set(_alone("none", target, names).values()) == {"done"}
+    assert set((await tried(sorted(names), target, _UNWALLED)).items()) == {(name, "done") for name in names}
+
+
+@pytest.mark.parametrize("name", ["execute", "execute a descriptor"])
+async def test_without_walls_a_process_can_become_another_program(name: str, target: Path) -> None:
+    with pytest.raises(ImageError, match="exit status 0"):
+        await tried([name], target, _UNWALLED)
+
+
+async def test_memory_is_limited_with_each_wall_alone_and_without(target: Path) -> None:
+    for worker in ("tests.support.landlock_alone", "tests.support.seccomp_alone", _UNWALLED):
+        assert await tried(["memory beyond its limit"], target, worker) == {
+            "memory beyond its limit": "denied: no memory"
+        }
+
+
+_NEIGHBOUR = """
+import asyncio, sys
+from pathlib import Path
+from tests.support.hostile import Act, Answer, act
+from common.sandbox import process
+from common.sandbox.pool import Pool
+from common.sandbox.protocol import Limits
+
+async def main():
+    process.WORKER = sys.argv[1]
+    async with Pool.open(1, Limits()) as pool:
+        answer, _ = await pool.run(act, Act(what="pid", limits=pool.limits), Answer, None)
+        for name in ("environ", "mem", "maps", "fd/0"):
+            try:
+                Path(f"/proc/{answer.text}/{name}").open("rb").close()
+            except PermissionError:
+                continue
+            raise AssertionError(f"{name} can be read")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("worker", [process.WORKER, _UNWALLED])
+def test_a_decoder_is_closed_to_other_processes_of_its_user(worker: str) -> None:
+    command = unprivileged(sys.executable, "-c", _NEIGHBOUR, worker)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+_UNDUMPABLE = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.test_walls import tried
+from common.sandbox.undumpable import become_undumpable
+
+become_undumpable()
+names = ["its parent's environment", "its parent's memory"]
+said = asyncio.run(tried(names, Path(), sys.argv[1]))
+assert all(text.startswith("denied") for text in said.values()), said
+"""
+
+
+@pytest.mark.parametrize("worker", ["tests.support.seccomp_alone", _UNWALLED])
+def test_without_landlock_a_service_is_closed_to_its_decoders_all_the_same(worker: str) -> None:
+    command = unprivileged(sys.executable, "-c", _UNDUMPABLE, worker)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 async def test_nothing_starts_where_a_wall_is_required_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:

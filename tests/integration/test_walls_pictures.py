@@ -50,7 +50,9 @@ async def made(pool: Pool, path: Path, modern: Modern) -> Found:
     except ImageError as error:
         return error.fault, [error.reason]
     except Transient as error:
-        return FailureClass.TIMEOUT, [str(error)]  # on a machine that is busy with other things
+        if "beside other work" not in str(error):
+            raise
+        return FailureClass.TIMEOUT, [str(error)]  # the machine was busy with other things
     return rendered.model_dump_json(), [sha256(blob).hexdigest() for blob in blobs]
 
 

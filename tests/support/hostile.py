@@ -2,6 +2,8 @@
 
 import ctypes
 import inspect
+import json
+import mmap
 import os
 import signal
 import stat
@@ -12,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pyvips
-from pydantic import BaseModel
+from pydantic import RootModel
 from tests.support.walls import ATTEMPTS
 
 from common.errors import FailureClass, ImageError
-from common.sandbox.protocol import Job, Original, Reply, operation, pack
+from common.sandbox.protocol import LENGTH, Job, Original, Reply, Result, operation, pack
+from resizer.operations.render import RenderJob
 
 _SET_NAME = 15  # prctl's
 
@@ -25,8 +28,28 @@ class Act(Job):
     what: str
 
 
-class Answer(BaseModel):
+class Answer(Result):
     text: str
+    blobs: int = 0
+
+    def blobs_for(self, job: Job) -> int:
+        """As many as it says."""
+        del job
+        return self.blobs
+
+
+class Lie(RenderJob):
+    """The result to answer, whatever the job is, and with how many blobs."""
+
+    result: dict[str, Any]
+    blobs: int
+
+
+@operation
+def lie(job: Lie, original: Original) -> tuple[Any, list[bytes]]:
+    """Answers what the job says."""
+    del original
+    return RootModel[dict[str, Any]](job.result), [b"x"] * job.blobs
 
 
 @operation
@@ -34,6 +57,7 @@ def act(job: Act, original: Original) -> tuple[Answer, list[bytes]]:
     """Does what the job says."""
     what = job.what
     if what == "read on":
+        ctypes.CDLL(None).prctl(_SET_NAME, b"reading")
         while original[-1] == 0:
             time.sleep(0.01)
     elif what.startswith("crash in:"):
@@ -47,9 +71,11 @@ def act(job: Act, original: Original) -> tuple[Answer, list[bytes]]:
         ctypes.CDLL(None).prctl(_SET_NAME, b"\xff) R 1")
     elif what == "lie":
         return Answer.model_construct(**_WRONG), []
+    elif what.startswith("much:"):
+        return Answer(text="much", blobs=1), [bytes(int(what[5:]))]
     elif what in _ACTS:
         return Answer(text=_ACTS[what]()), []
-    return Answer(text="done"), [b"blob", b""]
+    return Answer(text="done", blobs=2), [b"blob", b""]
 
 
 def _crash_in(pid: int) -> None:
@@ -93,6 +119,34 @@ def _leave_running() -> str:
     return str(os.getpid())
 
 
+def _threads(number: int) -> str:
+    for _ in range(number):
+        threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
+    return str(os.getpid())
+
+
+def _boast() -> str:
+    """An answer that claims to have taken all of the CPU's time."""
+    reply = Reply(result='{"text": "boast"}', token=_token()).model_dump() | {"cpu_seconds": 1e300}
+    body = json.dumps(reply).encode()
+    os.write(_replies(), LENGTH.pack(len(body)) + body)
+    time.sleep(3600)
+    return ""
+
+
+def _deep_stack() -> str:
+    """What lies a hundred megabytes below the top of the stack is written to."""
+    top = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "__libc_stack_end").value
+    assert top is not None
+    ctypes.memset(top - (100 << 20), 1, 1)
+    return "done"
+
+
+def _many_addresses() -> str:
+    """A terabyte that is only read: 2 GB of the kernel's tables would describe it."""
+    return str(mmap.mmap(-1, 1 << 40, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=mmap.PROT_READ)[0])
+
+
 def _babble() -> str:
     for descriptor in range(3, 12):
         try:
@@ -121,7 +175,7 @@ def _answer_twice() -> str:
 
 def _answer_too_much() -> str:
     """An answer that the service would run out of memory by reading."""
-    reply = Reply(result='{"text": "much"}', token=_token(), blobs=[1 << 28] * 4)
+    reply = Reply(result='{"text": "much", "blobs": 4}', token=_token(), blobs=[1 << 28] * 4)
     os.write(_replies(), pack(reply))
     while True:
         os.write(_replies(), bytes(1 << 20))
@@ -183,6 +237,12 @@ _ACTS: dict[str, Callable[[], str]] = {
     "burn on": _burn_on,
     "leave running": _leave_running,
     "eat": _eat,
+    "leave some threads": lambda: _threads(3),
+    "leave many threads": lambda: _threads(40),
+    "start threads": lambda: _threads(40) + _hang(),
+    "boast": _boast,
+    "deep stack": _deep_stack,
+    "many addresses": _many_addresses,
     "babble": _babble,
     "refuse": _refuse,
     "fail to read": lambda: os.read(99, 1).decode(),

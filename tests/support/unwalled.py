@@ -1,7 +1,15 @@
 """A decoding process without walls, to compare with: run in place of `common.sandbox.worker`."""
 
+from collections.abc import Callable
+
 from common.sandbox import worker
 from common.sandbox.walls import Walls
+
+
+def serve(confine: Callable[[], Walls]) -> None:
+    """As a decoding process does, with other walls."""
+    vars(worker)["confine"] = confine
+    worker.main()
 
 
 def _none() -> Walls:
@@ -9,5 +17,4 @@ def _none() -> Walls:
 
 
 if __name__ == "__main__":
-    vars(worker)["confine"] = _none
-    worker.main()
+    serve(_none)

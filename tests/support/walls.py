@@ -1,4 +1,7 @@
-"""What code that has taken a decoding process over would try: each attempt says `done`, or what denied it."""
+"""What code that has taken a decoding process over would try: each attempt says `done`, or what denied it.
+
+What it is tried on is a folder: see `tests/integration/test_walls.py`. Its name is the port of a server on loopback.
+"""
 
 import ctypes
 import errno
@@ -9,7 +12,9 @@ import platform
 import resource
 import signal
 import socket
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -17,8 +22,14 @@ _PTRACE_ATTACH = 16
 _PARENT = os.getppid()  # asked before there are walls
 ABSTRACT = "\0image-backend-walls-{}"  # the abstract socket that a test listens at, with its process
 _GROWING, _EMPTY_PATH, _NEW_USER = 0x100, 0x1000, 0x10000000
+_MPTCP, _FAST_OPEN = 262, 0x20000000
+_INPUT_WAITING, _AT_CWD = 0x541B, -100
+_PR_SET_DUMPABLE = 4
+_PROGRAM = os.open("/bin/true", os.O_RDONLY | os.O_CLOEXEC)  # opened before there are walls
 # System calls without a function in the C library, on x86-64 and on arm64.
 _CALLS = {
+    "tkill": (200, 130),
+    "openat2": (437, 437),
     "tgkill": (234, 131),
     "add_key": (248, 217),
     "perf_event_open": (298, 241),
@@ -30,8 +41,24 @@ _CALLS = {
 }
 
 
+# To ask for the process's number as a 32-bit program does, which is writev's number here: push rbx; mov eax, 20;
+# int 0x80; pop rbx; ret. No memory can be made executable behind the walls, so it is made before.
+_CODE = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+_CODE.write(bytes.fromhex("53 b8 14 00 00 00 cd 80 5b c3"))
+
+
 class _Memory(ctypes.Structure):
     _fields_ = (("begin", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+@contextmanager
+def short(folder: Path) -> Iterator[str]:
+    """Another name of the folder, as that of a socket has little room."""
+    descriptor = os.open(folder, os.O_PATH)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _called(result: int) -> None:
@@ -62,10 +89,62 @@ def _read_memory(_: Path) -> None:
     _called(_libc.process_vm_readv(_PARENT, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0))
 
 
-def _connect(family: socket.AddressFamily, kind: socket.SocketKind, address: object) -> None:
-    with socket.socket(family, kind) as connection:
-        if isinstance(address, (str, tuple)):
-            connection.bind(address)
+def _write_memory(_: Path) -> None:
+    """To an address where there is nothing, so that nothing breaks where it is allowed."""
+    buffer = ctypes.create_string_buffer(8)
+    ours, theirs = _Memory(ctypes.addressof(buffer), 8), _Memory(8, 8)
+    _called(_libc.process_vm_writev(_PARENT, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0))
+
+
+def _open_for_writing(target: Path) -> None:
+    how = struct.pack("QQQ", os.O_WRONLY, 0, 0)
+    number = _CALLS["openat2"][platform.machine() == "aarch64"]
+    _called(_libc.syscall(number, _AT_CWD, bytes(target / "upload"), how, len(how)))
+
+
+def _make_executable(_: Path) -> None:
+    with mmap.mmap(-1, 4096) as memory:
+        address = ctypes.c_char.from_buffer(memory)
+        try:
+            protection = mmap.PROT_READ | mmap.PROT_EXEC
+            _called(_libc.mprotect(ctypes.c_void_p(ctypes.addressof(address)), 4096, protection))
+        finally:
+            del address
+
+
+def _32_bit_call(_: Path) -> None:
+    found = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(_CODE)))()
+    if found < 0:
+        raise OSError(-found, os.strerror(-found))
+
+
+def _bind(family: socket.AddressFamily, kind: socket.SocketKind) -> None:
+    with socket.socket(family, kind) as made:
+        made.bind(("127.0.0.1", 0))
+
+
+def _connect(target: Path, protocol: int = 0) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol) as connection:
+        connection.connect(("127.0.0.1", int(target.name)))
+
+
+def _connect_fast(target: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as connection:
+        connection.sendto(b"x", _FAST_OPEN, ("127.0.0.1", int(target.name)))
+
+
+def _send(target: Path) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+        made.sendto(b"x", ("127.0.0.1", int(target.name)))
+
+
+def _ask_docker(target: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection, short(target) as folder:
+        connection.connect(f"{folder}/docker.sock")
+
+
+def _socket(family: int, kind: socket.SocketKind, protocol: int = 0) -> Callable[[Path], None]:
+    return lambda _: socket.socket(family, kind, protocol).close()
 
 
 def _call(name: str, *arguments: object) -> Callable[[Path], None]:
@@ -96,6 +175,7 @@ _ATTEMPTS: dict[str, Callable[[Path], object]] = {
     "the names of other uploads": lambda target: list(target.iterdir()),
     "write": _write,
     "open for writing": lambda target: os.close(os.open(target / "upload", os.O_RDWR)),
+    "open for writing by openat2": _open_for_writing,
     "link": lambda target: (target / "linked").hardlink_to(target / "upload"),
     "link by name": lambda target: (target / "linked").symlink_to(target / "upload"),
     "make a folder": lambda target: (target / "made").mkdir(),
@@ -104,18 +184,26 @@ _ATTEMPTS: dict[str, Callable[[Path], object]] = {
     "rename": lambda target: (target / "upload").rename(target / "renamed"),
     "remove": lambda target: (target / "upload").unlink(),
     "truncate": lambda target: os.truncate(target / "upload", 0),
-    "tcp": lambda _: _connect(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
-    "udp": lambda _: _connect(socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
-    "unix": lambda _: _connect(socket.AF_UNIX, socket.SOCK_STREAM, None),
+    "take tcp connections": lambda _: _bind(socket.AF_INET, socket.SOCK_STREAM),
+    "connect by tcp": _connect,
+    "connect by mptcp": lambda target: _connect(target, _MPTCP),
+    "connect by tcp fast open": _connect_fast,
+    "take udp": lambda _: _bind(socket.AF_INET, socket.SOCK_DGRAM),
+    "send by udp": _send,
+    "a unix socket with a name": _ask_docker,
+    "netlink": _socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "ciphers of the kernel": _socket(socket.AF_ALG, socket.SOCK_SEQPACKET),
     "abstract socket": _abstract,
     "pair of sockets": lambda _: socket.socketpair(),
     "fork": _fork,
     "execute": lambda _: os.execv("/bin/true", ["true"]),
-    "execute a descriptor": _call("execveat", 0, b"", None, None, _EMPTY_PATH),
+    "execute a descriptor": _call("execveat", _PROGRAM, b"", None, None, _EMPTY_PATH),
     "trace its parent": _trace,
     "read its parent": _read_memory,
+    "write its parent": _write_memory,
     "kill its parent": lambda _: os.kill(_PARENT, signal.SIGCONT),
     "signal a thread of its parent": _call("tgkill", _PARENT, _PARENT, int(signal.SIGCONT)),
+    "signal a thread of anybody": _call("tkill", _PARENT, int(signal.SIGCONT)),
     "be signalled for its parent": lambda _: fcntl.fcntl(0, fcntl.F_SETOWN, _PARENT),
     "its parent's descriptors": _call("pidfd_open", _PARENT, 0),
     "namespaces": lambda _: _called(_libc.unshare(_NEW_USER)),
@@ -129,6 +217,9 @@ _ATTEMPTS: dict[str, Callable[[Path], object]] = {
     "a stack beyond its limit": _unlimited(mmap.MAP_PRIVATE | _GROWING),
     "memory beyond its limit": _unlimited(mmap.MAP_PRIVATE),
     "raise its limits": lambda _: resource.setrlimit(resource.RLIMIT_CPU, (10_000, resource.RLIM_INFINITY)),
+    "control a device": lambda _: fcntl.ioctl(_PROGRAM, _INPUT_WAITING, bytes(4)),
+    "be readable for others": lambda _: _called(_libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)),
+    "make memory executable": _make_executable,
     "executable memory": lambda _: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_EXEC),
 }
 
@@ -149,5 +240,12 @@ def _said(attempt: Callable[[Path], object]) -> Callable[[Path], str]:
 
     return tried
 
+
+if platform.machine() == "x86_64":
+    _ATTEMPTS |= {
+        "create": lambda target: _called(_libc.syscall(85, bytes(target / "upload"), 0o600)),
+        "a call of 32 bits": _32_bit_call,
+        "a call of x32": lambda _: _called(_libc.syscall(0x40000000 | 39)),
+    }
 
 ATTEMPTS: dict[str, Callable[[Path], str]] = {name: _said(attempt) for name, attempt in _ATTEMPTS.items()}

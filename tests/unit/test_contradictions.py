@@ -206,3 +206,20 @@ def test_no_suffix_meets_what_else_an_image_has(suffix: str) -> None:
         others = {str(image), image.crop_key, *(record_key(image, stage) for stage in Stage)}
         assert not variants & others
         assert {image_name_of(key) for key in variants} == {image.name}
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_images_lies_nowhere_that_decoders_can_read(
+    name: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FONTCONFIG_FILE", str(folder / "fonts.conf"))
+    monkeypatch.setenv("PYTHONPATH", str(folder / "modules"))
+    monkeypatch.syspath_prepend(folder / "modules")
+    monkeypatch.syspath_prepend(folder)  # as where a service is run
+    (folder / "fonts.conf").write_text(f"<fontconfig><dir>{folder}/real</dir></fontconfig>")
+    for where in (folder / "real", folder / "real" / "new", folder / "link", Path(pytest.__file__).parent):
+        (line,) = lines({name: str(where)})
+        assert line.startswith(f"{name} {where} lies within ")
+        assert "decoders may read" in line
+    for where in (folder / "new", folder / "modules" / "new"):
+        assert not lines({name: str(where)})

@@ -16,7 +16,7 @@ from common.imaging.probe import SNIFF_BYTES, Header, probe, sniff
 from common.messaging.events import ImageUploaded
 from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
-from common.sandbox.protocol import Job
+from common.sandbox.protocol import Job, nonsense
 from common.storage.base import Storage
 from common.storage.temporary import temporary_copy
 
@@ -46,8 +46,10 @@ async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
     exception or a cancellation.
     """
     # What no decoder would take costs none: each fault ends a decoding process.
-    sniff(_read_head(path))
+    announced = sniff(_read_head(path))
     header, _ = await context.pool.run(probe, Job(limits=context.pool.limits), Header, path)
+    if header.format is not announced:
+        raise nonsense()
     async with AsyncExitStack() as copies:
         if context.orient_pool is not None and header.orientation != 1:
             path = await _turn_upright(path, context.orient_pool, copies)

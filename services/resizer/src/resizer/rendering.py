@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common.errors import FailureClass, ImageError, Postponed
+from common.errors import Postponed
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import OriginalInfo, Record, Stage, Variant
@@ -49,7 +49,6 @@ class Renderer:
         if rendered is None:
             async with self._hold_turn(image):
                 rendered, blobs = await self.pool.run(render, job, Rendered, path)
-        _check_variants(rendered, blobs, job)
         variants = tuple(
             Variant(
                 key=image.variant_key(made.suffix, made.format),
@@ -95,14 +94,3 @@ class Renderer:
             yield
         finally:
             self.heavy_lock.release()
-
-
-def _check_variants(rendered: Rendered, blobs: list[bytes], job: RenderJob) -> None:
-    """Raises ImageError unless these are variants that were asked for, in their order; a format may not hold all sizes.
-
-    A decoding process that was taken over may name others: they would be written over originals.
-    """
-    wanted = iter([(size.suffix, output.format) for size in job.sizes for output in job.outputs])
-    named = [(made.suffix, made.format) for made in rendered.variants]
-    if len(blobs) != len(named) or not all(one in wanted for one in named):
-        raise ImageError(FailureClass.CRASHED, "its decoder gave an answer that makes no sense")

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 
 import pyvips
-from pydantic import BaseModel
 
 from common.images.names import Format
-from common.sandbox.protocol import Job, Original, operation
+from common.sandbox.protocol import Job, Original, Result, operation
 
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><rect width="4" height="4" fill="red"/></svg>'
 _SIDE = 4  # pixels
 
 
-class Capabilities(BaseModel):
+class Capabilities(Result):
     """The formats that this build reads and writes."""
 
     reads: list[Format]

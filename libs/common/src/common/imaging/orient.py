@@ -1,12 +1,14 @@
 """Turning an original upright by its EXIF orientation. Runs in a decoding process."""
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import Field
 
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import header
-from common.sandbox.protocol import Job, Original, operation
+from common.sandbox.protocol import Job, Original, Result, operation
 
 # High, because the original is kept for ever, and is encoded again only here.
 _QUALITY = 95
@@ -15,11 +17,16 @@ _QUALITY = 95
 STALE_METADATA = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
 
 
-class Upright(BaseModel):
+class Upright(Result):
     """The turned image's width and height in pixels."""
 
-    width: int
-    height: int
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
+
+    def blobs_for(self, job: Job) -> int:
+        """One: the image."""
+        del job
+        return 1
 
 
 @operation

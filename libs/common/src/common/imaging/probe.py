@@ -2,15 +2,16 @@
 
 import math
 import re
+from typing import Annotated
 
 import pyvips
-from pydantic import BaseModel
+from pydantic import Field
 
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging import gif
 from common.imaging.exif_orientations import SIDEWAYS, TURNS, UPRIGHT
-from common.sandbox.protocol import Job, Limits, Original, operation
+from common.sandbox.protocol import Job, Limits, Original, Result, operation
 
 SNIFF_BYTES = 4096
 _SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
@@ -18,14 +19,14 @@ _HEAVY = 16_000_000  # pixels, some 60 MB of memory; other images are decoded a 
 _MAX_SVG = 16 << 20  # bytes; an SVG is read into memory
 
 
-class Header(BaseModel):
+class Header(Result):
     """The header. `width` and `height` are pixels as stored, `orientation` is EXIF's, 1 to 8."""
 
     format: Format
-    width: int
-    height: int
-    frames: int
-    orientation: int
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
+    frames: Annotated[int, Field(ge=1)]
+    orientation: Annotated[int, Field(ge=1, le=8)]
     interlaced: bool
 
     @property

@@ -1,9 +1,9 @@
 """Rotating an original on request. Runs in a decoding process."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pyvips
-from pydantic import BaseModel
+from pydantic import Field
 
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
@@ -12,7 +12,7 @@ from common.imaging.exif_orientations import orientation_after_rotation
 from common.imaging.orient import STALE_METADATA
 from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import Header, header, load
-from common.sandbox.protocol import Job, Original, operation
+from common.sandbox.protocol import Job, Original, Result, operation
 
 Rotation = Literal[90, -90, 180]  # degrees, clockwise
 
@@ -26,11 +26,16 @@ class RotateJob(Job):
     rotation: Rotation
 
 
-class Rotated(BaseModel):
+class Rotated(Result):
     """The upright image's width and height before the rotation, in pixels."""
 
-    width: int
-    height: int
+    width: Annotated[int, Field(ge=1)]
+    height: Annotated[int, Field(ge=1)]
+
+    def blobs_for(self, job: Job) -> int:
+        """One: the image."""
+        del job
+        return 1
 
 
 @operation

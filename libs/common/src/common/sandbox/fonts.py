@@ -1,7 +1,8 @@
 """The files that text in an SVG is drawn with, as fontconfig's configuration names them.
 
 Elements and variables are those of https://www.freedesktop.org/software/fontconfig/fontconfig-user.html. A decoding
-process has no HOME, so that what is said to be in a home folder is nowhere, with walls and without.
+process has no HOME, so that what is said to be in a home folder is nowhere, with walls and without. Nothing is taken
+from the folder that the service was started in, unless the configuration says so: `prefix="cwd"` or `"default"`.
 """
 
 import os
@@ -12,7 +13,8 @@ from pathlib import Path
 _SYSTEM = "/etc/fonts"
 _WITHOUT_CONFIGURATION = "/usr/share/fonts", "/usr/local/share/fonts", "/var/cache/fontconfig"
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_NAMED = re.compile(r"<(dir|include|cachedir)\b[^>]*>([^<]*)<")
+_NAMED = re.compile(r"<(dir|include|cachedir)\b([^>]*)>([^<]*)<")
+_PREFIX = re.compile(r"""\bprefix\s*=\s*["'](\w+)["']""")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&apos;", "'"), ("&amp;", "&"))
 
 
@@ -31,12 +33,13 @@ def readable_paths() -> list[Path]:
         if path.is_dir():
             unread += sorted(path.glob("*.conf"))
             continue
-        for element, name in _named(path):
-            places = _anywhere(name, [path.parent, *configuration, Path()])
+        for element, prefix, name in _named(path):
+            if prefix == "xdg":
+                continue  # in a home folder
             if element == "include":
-                unread += places
+                unread += _anywhere(name, [path.parent, *configuration])
             else:
-                found.update(places)
+                found.update(_anywhere(name, _seen_from(prefix, path)))
     found |= read
     return [*found, *_linked(found)]
 
@@ -44,6 +47,13 @@ def readable_paths() -> list[Path]:
 def _anywhere(name: str, folders: Iterable[Path]) -> list[Path]:
     """Wherever there is a file or folder of this name; one that begins with / is in one place."""
     return [path for folder in folders if _exists(path := folder / name)]
+
+
+def _seen_from(prefix: str, configuration: Path) -> list[Path]:
+    """The folders that a relative name in this file is looked for in."""
+    if prefix in ("cwd", "default"):
+        return [Path()]
+    return [configuration.parent, configuration.resolve().parent]
 
 
 def _exists(path: Path) -> bool:
@@ -55,16 +65,18 @@ def _exists(path: Path) -> bool:
     return True
 
 
-def _named(configuration: Path) -> Iterator[tuple[str, str]]:
+def _named(configuration: Path) -> Iterator[tuple[str, str, str]]:
+    """Each element that names a file or folder, its prefix and the name."""
     try:
         text = configuration.read_text(errors="replace")
     except OSError:
         return
-    for element, name in _NAMED.findall(_COMMENT.sub("", text)):
+    for element, attributes, name in _NAMED.findall(_COMMENT.sub("", text)):
         for entity, character in _ENTITIES:
             name = name.replace(entity, character)  # noqa: PLW2901
         if name.strip():
-            yield element, name.strip()
+            prefix = _PREFIX.search(attributes)
+            yield element, prefix[1] if prefix else "", name.strip()
 
 
 def _linked(paths: Iterable[Path]) -> Iterator[Path]:

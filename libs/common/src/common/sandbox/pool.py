@@ -1,10 +1,10 @@
 """The pool of decoding processes.
 
 One bad image costs one failure: a process that crashes, hangs or takes too much is ended and replaced, and its
-neighbours go on. A process is given another job only when it has ended the last one well, and DECODER_JOBS of them at
-most. A crash is tried once more in a fresh process before it is held against the image, because a
-process can also fall to something that is not its fault. What the machine does is never held against an image: a
-process that cannot start, is stopped, or gets no CPU.
+neighbours go on. A process is given another job only when it has ended the last one well and left few threads running,
+and DECODER_JOBS of them at most. A crash is tried once more in a fresh process before it is held against the image,
+because a process can also fall to something that is not its fault. What the machine does is never held against an
+image: a process that cannot start, is stopped, or gets no CPU.
 """
 
 import asyncio
@@ -16,19 +16,18 @@ from pathlib import Path
 from typing import Generic, Self, TypeVar
 
 import structlog
-from pydantic import BaseModel, ValidationError
 
 from common import metrics
 from common.errors import Defect, FailureClass, ImageError, SettingsError, Transient
-from common.sandbox.process import DecodingProcess, Died, cause
+from common.sandbox.process import DecodingProcess, Died
 from common.sandbox.processes import Processes
-from common.sandbox.protocol import Job, Limits, Original, Reply, operation_name
+from common.sandbox.protocol import Job, Limits, Original, Reply, Result, nonsense, operation_name
 from common.sandbox.walls import Walls
 
 log = structlog.get_logger()
 
 J = TypeVar("J", bound=Job)
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=Result)
 Operation = Callable[[J, Original], tuple[R, list[bytes]]]
 
 # Of processes for work that can wait: they give way to all others on the machine, and yet keep a tenth of a CPU that an
@@ -41,15 +40,15 @@ _SHARE_OF_CPU = 0.5
 
 @dataclass(frozen=True)
 class _Work(Generic[R]):
-    """A job: the operation's short name and its full one, what it takes as JSON, and the type of its result."""
+    """A job: the operation's short name and its full one, what it takes, and the type of its result."""
 
     name: str
     operation: str
-    job: str
+    job: Job
     result: type[R]
 
     def result_of(self, reply: Reply) -> R:
-        """Raises ImageError, Transient or Defect where there is none."""
+        """The result, which fits the job and the number of blobs. Raises ImageError, Transient or Defect otherwise."""
         if reply.trace:
             log.error("a decoding process met a defect", operation=self.name, trace=reply.trace)
             raise Defect(f"a defect in {self.name}")
@@ -58,9 +57,13 @@ class _Work(Generic[R]):
         if reply.fault is not None:
             raise ImageError(reply.fault, reply.reason)
         try:
-            return self.result.model_validate_json(reply.result or "")
-        except ValidationError as error:
-            raise ImageError(FailureClass.CRASHED, "its decoder gave an answer that makes no sense") from error
+            found = self.result.model_validate_json(reply.result or "")
+            expected = found.blobs_for(self.job)
+        except ValueError as error:
+            raise nonsense() from error
+        if len(reply.blobs) != expected:
+            raise nonsense()
+        return found
 
 
 class Pool:
@@ -124,7 +127,7 @@ class Pool:
         used, the system killed the process twice, the file cannot be read. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
-        work = _Work(name, operation_name(operation), job.model_dump_json(), result)
+        work = _Work(name, operation_name(operation), job, result)
         try:
             with metrics.IMAGING_SECONDS.labels(name).time(), _opened(original) as descriptor:
                 found = await self._attempts(work, descriptor)
@@ -152,7 +155,7 @@ class Pool:
             if second.code == -signal.SIGKILL:
                 # No image can bring that about under the limits: a machine or a container that has no memory left can.
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
-            raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({cause(second.code)})") from second
+            raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({second.why})") from second
 
     def _raise_what_lasts(self, died: Died) -> None:
         """Raises where the same would happen in another process."""
@@ -170,12 +173,16 @@ class Pool:
             before = process.cpu_seconds()
             try:
                 async with asyncio.timeout(self.limits.wall_seconds):
-                    reply, blobs = await process.call(work.operation, work.job, descriptor)
+                    reply = await process.call(work.operation, work.job.model_dump_json(), descriptor)
+                    found = work.result_of(reply)  # before the blobs: what cannot be an answer is not taken
+                    blobs = process.take_blobs(reply.blobs)
             except TimeoutError as error:
                 raise self._out_of_time(process.cpu_seconds() - before) from error
-            found = work.result_of(reply)
-            metrics.IMAGING_CPU.labels(work.name).inc(reply.cpu_seconds)
-            self.cpu_seconds += reply.cpu_seconds
+            except MemoryError as error:
+                raise Transient("the service has no memory for what its decoder answered") from error
+            taken = max(0.0, process.cpu_seconds() - before)
+            metrics.IMAGING_CPU.labels(work.name).inc(taken)
+            self.cpu_seconds += taken
             well = True
             return found, blobs
         finally:
@@ -190,7 +197,7 @@ class Pool:
         if not well:
             metrics.IMAGING_DEATHS.inc()
         worn = process.jobs == self.limits.decoder_jobs  # never, where that is 0
-        if well and not worn:
+        if well and not worn and not process.is_crowded():
             self._idle.put_nowait(process)
         else:
             self._processes.replace(process, then=self._idle.put_nowait)

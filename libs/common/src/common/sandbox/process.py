@@ -8,21 +8,17 @@ import signal
 import socket
 import sys
 from contextlib import AsyncExitStack, ExitStack, suppress
-from pathlib import Path
 from typing import Self
 
+import structlog
+
+from common.sandbox import usage
 from common.sandbox.answer_memory import AnswerMemory
-from common.sandbox.protocol import (
-    MAX_SIDE,
-    OPERATIONS,
-    Call,
-    Hello,
-    Limits,
-    Reply,
-    pack,
-)
+from common.sandbox.protocol import MAX_SIDE, OPERATIONS, Call, Hello, Limits, Reply, pack
 from common.sandbox.replies import Replies
 from common.sandbox.walls import Walls
+
+log = structlog.get_logger()
 
 WORKER = "common.sandbox.worker"
 
@@ -40,10 +36,14 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
-# A start takes a third of a second of CPU; processes that give way may wait long for it.
+# A start takes an eighth of a second of CPU; processes that give way may wait long for it.
 START_SECONDS = 60.0
 
 _CPU_GRACE = 1.0  # seconds of CPU time
+_LOOK = 1.0  # seconds between looks at what a process uses
+
+# Seven were the most after any job: every operation on every format and the hostile files, in one process.
+_MOST_THREADS = 16
 
 
 class CannotStart(Exception):
@@ -51,11 +51,12 @@ class CannotStart(Exception):
 
 
 class Died(Exception):
-    """The process ended in the middle of a job, with this return code."""
+    """The process ended in the middle of a job, with this return code, or None; `why` says it in words."""
 
-    def __init__(self, code: int | None) -> None:
+    def __init__(self, code: int | None, why: str | None = None) -> None:
         super().__init__(str(code))
         self.code = code
+        self.why = why or _cause(code)
 
 
 class DecodingProcess:
@@ -76,7 +77,7 @@ class DecodingProcess:
         self._replies = replies
         self._answers = answers
         self._limits = limits
-        self._overran = False  # its CPU time, in spite of SIGXCPU
+        self._excess: Died | None = None  # why it was ended: it took more than it may
         self._watching: asyncio.Task[None] | None = None
 
     @classmethod
@@ -121,28 +122,35 @@ class DecodingProcess:
             except TimeoutError as error:
                 raise CannotStart(f"it was not ready for work after {START_SECONDS:g} s") from error
             except Died as died:
-                raise CannotStart(f"it ended before it was ready ({cause(died.code)})") from died
+                raise CannotStart(f"it ended before it was ready ({died.why})") from died
             undo.pop_all()
             return started
 
-    async def call(self, operation: str, job: str, original: int | None) -> tuple[Reply, list[bytes]]:
+    async def call(self, operation: str, job: str, original: int | None) -> Reply:
         """Have the operation done, on the file that is open as the descriptor `original`. Raises Died."""
         call = Call(operation=operation, job=job, token=secrets.token_hex(16))
         self.jobs += 1
-        if self._overran:  # while it had no job: that is not this one's doing
+        if self._excess is not None:  # while it had no job: that is not this one's doing
             raise Died(None)
         if self._watching is not None:
             self._watching.cancel()
         # It goes on after the job, for what a job may have left running.
-        self._watching = asyncio.create_task(self._watch_cpu(self._allow_cpu()))
+        self._watching = asyncio.create_task(self._watch(self._allow_cpu()))
         try:
             await self._send(pack(call), original)
             reply = Reply.model_validate_json(await self._replies.next())
-            if not secrets.compare_digest(reply.token.encode(), call.token.encode()):
-                raise Died(None)
-            return reply, self._answers.take(reply.blobs)
         except (asyncio.IncompleteReadError, OSError, ValueError) as error:  # of which ValidationError is one
-            raise Died(await self._end()) from error
+            raise await self._end() from error
+        if not secrets.compare_digest(reply.token.encode(), call.token.encode()):
+            raise Died(None)
+        return reply
+
+    def take_blobs(self, sizes: list[int]) -> list[bytes]:
+        """Those of the reply. Raises Died for sizes that no answer has, and MemoryError."""
+        try:
+            return self._answers.take(sizes)
+        except ValueError as error:
+            raise Died(None) from error
 
     async def _send(self, message: bytes, original: int | None) -> None:
         # There is room for the first bytes: the process has taken its last call. BlockingIOError where it has not.
@@ -160,23 +168,32 @@ class DecodingProcess:
             resource.prlimit(self._process.pid, resource.RLIMIT_CPU, (most, hard))
         return most
 
-    async def _watch_cpu(self, most: int) -> None:
-        """End it when it goes on in spite of SIGXCPU. A hard limit would hold for later jobs, too."""
-        left = most + _CPU_GRACE - self.cpu_seconds()
-        while left > 0:
-            await asyncio.sleep(max(left, _CPU_GRACE))
-            left = most + _CPU_GRACE - self.cpu_seconds()
-        self._overran = True
+    async def _watch(self, most: int) -> None:
+        """End it when it goes on in spite of SIGXCPU, or starts threads without end.
+
+        A hard limit of CPU time would hold for later jobs, too; and one of threads (RLIMIT_NPROC) counts those of all
+        processes of the user.
+        """
+        try:
+            while self._process.returncode is None and self._excess is None:
+                if self.cpu_seconds() > most + _CPU_GRACE:
+                    self._excess = Died(-signal.SIGXCPU)
+                elif (usage.threads(self._process.pid) or 0) > _MOST_THREADS:
+                    self._excess = Died(None, f"it had more than {_MOST_THREADS} threads")
+                else:
+                    await asyncio.sleep(_LOOK)
+        except Exception:  # what is not watched has no limit
+            log.exception("a decoding process cannot be watched, and is ended")
         self.kill()
 
     def cpu_seconds(self) -> float:
         """The CPU time that it has used so far; 0 when it is gone."""
-        try:
-            # As bytes: the process chooses its name, which may be no text.
-            fields = Path(f"/proc/{self._process.pid}/stat").read_bytes().rpartition(b")")[2].split()
-        except OSError:
-            return 0.0
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return usage.cpu_seconds(self._process.pid)
+
+    def is_crowded(self) -> bool:
+        """Whether a job has left threads running, or may have: it may be given no other."""
+        threads = usage.threads(self._process.pid)
+        return threads is None or threads > _MOST_THREADS
 
     def kill(self) -> None:
         """End it now; `ended` tells when it is gone."""
@@ -195,24 +212,24 @@ class DecodingProcess:
         try:
             hello = Hello.model_validate_json(await self._replies.next())
         except (asyncio.IncompleteReadError, ValueError) as error:  # of which ValidationError is one
-            raise Died(await self._end()) from error
+            raise await self._end() from error
         self.walls = hello.walls
 
-    async def _end(self) -> int | None:
-        """End the process, if it has not ended by itself. Returns its own return code, or None when it had none."""
+    async def _end(self) -> Died:
+        """End the process, if it has not ended by itself. Returns why, with its own return code if it had one."""
         self._calls.close()
         # One that closed its pipes is about to end by itself, and its own code says why.
         try:
             async with asyncio.timeout(1):
                 code = await self._process.wait()
-                return -signal.SIGXCPU if self._overran else code
         except TimeoutError:
             self.kill()
             await self.ended()
-            return None
+            return Died(None)
+        return self._excess or Died(code)
 
 
-def cause(code: int | None) -> str:
+def _cause(code: int | None) -> str:
     """A return code in words."""
     if code is not None and code < 0:
         return signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"

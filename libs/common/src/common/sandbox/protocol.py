@@ -11,12 +11,13 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.errors import FailureClass
+from common.errors import FailureClass, ImageError
 from common.sandbox.walls import Walls
 
 Original = bytes | mmap.mmap  # the file that an operation works on; a slice of it is bytes
 
-MAX_HEAD = 1 << 20  # bytes
+# Bytes: twice what a hundred sizes in three formats and the longest trace take.
+MAX_HEAD = 1 << 18
 MAX_REASON = 500  # characters; a longer one could carry another image's bytes to whoever is told the reason
 MAX_TRACE = 10_000  # characters; a pyvips.Error may quote the image
 # Pixels. libvips refuses longer sides. A picture 1 pixel wide is 200 times as long in its square thumbnail, before that
@@ -56,6 +57,15 @@ class Job(BaseModel):
     limits: Limits
 
 
+class Result(BaseModel):
+    """What every operation answers beside its blobs; operations add fields of their own."""
+
+    def blobs_for(self, job: Job) -> int:
+        """How many blobs belong to it. Raises ValueError where it cannot be an answer to the job."""
+        del job
+        return 0
+
+
 class Call(BaseModel):
     """One job for the process: `operation` is `module:function`, `job` the JSON of what it takes.
 
@@ -72,7 +82,7 @@ class Reply(BaseModel):
 
     `blobs` are the sizes of the blobs in bytes, one after another in the memory that both share. `fault` and `reason`
     say what is wrong with the image, `system_error` which call of the system failed. `trace` is the stack of a defect
-    of ours. `cpu_seconds` is what the job took.
+    of ours.
     """
 
     result: str | None = None
@@ -80,8 +90,7 @@ class Reply(BaseModel):
     reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
     system_error: Annotated[str, Field(max_length=MAX_REASON)] = ""
     trace: Annotated[str, Field(max_length=MAX_TRACE)] = ""
-    cpu_seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-    blobs: list[int] = []
+    blobs: list[Annotated[int, Field(ge=0)]] = []
     token: str = ""
 
 
@@ -93,6 +102,11 @@ def operation(function: Function) -> Function:
     """Mark an operation. A decoding process imports them at its start, and can be told to do no other."""
     OPERATIONS[operation_name(function)] = function
     return function
+
+
+def nonsense() -> ImageError:
+    """What to raise for an answer that no operation comes to."""
+    return ImageError(FailureClass.CRASHED, "its decoder gave an answer that makes no sense")
 
 
 def operation_name(function: Callable[..., object]) -> str:

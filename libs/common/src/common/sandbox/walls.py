@@ -37,7 +37,7 @@ def confine() -> Walls:
 
     Returns those that were seen to stand, by trying what they forbid. Raises OSError.
     """
-    version = landlock.restrict(_readable())
+    version = landlock.restrict(readable())
     seccomp.confine()
     return Walls(
         landlock=version if _is_denied(lambda: os.close(os.open("/", os.O_RDONLY))) else 0,
@@ -45,9 +45,14 @@ def confine() -> Walls:
     )
 
 
-def _readable() -> list[Path]:
-    """Fonts, and the libraries of Python for what they import late. Not the folder that the service was started in."""
-    return [*fonts.readable_paths(), Path(os.__file__).parent, *map(Path, sys.path[1:])]
+def readable() -> list[Path]:
+    """What decoding processes can read: fonts, and the libraries of Python for what they import late.
+
+    Not the folder that the service was started in, nor those that PYTHONPATH adds: it is not passed on to them.
+    """
+    others = {"", str(Path.cwd()), *os.environ.get("PYTHONPATH", "").split(os.pathsep)}
+    libraries = [Path(path) for path in sys.path if path not in others]
+    return [*fonts.readable_paths(), Path(os.__file__).parent, *libraries]
 
 
 def _is_denied(attempt: Callable[[], object]) -> bool:

@@ -11,7 +11,6 @@ import os
 import resource
 import socket
 import sys
-import time
 import traceback
 
 import pyvips
@@ -20,11 +19,18 @@ from common.errors import FailureClass, ImageError
 from common.sandbox.answer_memory import write_blobs
 from common.sandbox.faults import explain, fault_of
 from common.sandbox.protocol import LENGTH, MAX_REASON, MAX_TRACE, OPERATIONS, Call, Hello, Original, Reply, pack
+from common.sandbox.undumpable import become_undumpable
 from common.sandbox.walls import confine
+
+_STACK = 8 << 20  # bytes; what Linux gives by default
+# Bytes of addresses beside those of memory and answers: libraries, threads' stacks, a mapped original. Without a limit,
+# pages that are only read could fill the kernel's tables, which no other limit counts: a byte for 512 of addresses.
+_OTHER_ADDRESSES = 8 << 30
 
 
 def main() -> None:
     """Serve calls until standard input ends."""
+    become_undumpable()  # before there is any photo in its memory
     calls = socket.socket(fileno=os.dup(0))
     replies = os.fdopen(os.dup(1), "wb")
     answers = _inherited(int(sys.argv[3]))
@@ -47,6 +53,10 @@ def main() -> None:
 def _limit(memory_mb: int) -> None:
     memory = memory_mb << 20
     resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    for limit, most in ((resource.RLIMIT_STACK, _STACK), (resource.RLIMIT_AS, 2 * memory + _OTHER_ADDRESSES)):
+        _, hard = resource.getrlimit(limit)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)  # noqa: PLW2901
+        resource.setrlimit(limit, (most, most))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     pyvips.cache_set_max(0)
@@ -85,7 +95,6 @@ def _mapped(descriptor: int) -> Original:
 
 def _perform(call: Call, descriptor: int | None, answers: mmap.mmap) -> Reply:
     """Do what the call says, and write the blobs of the answer where the service finds them."""
-    began = time.process_time()
     try:
         original = b"" if descriptor is None else _mapped(descriptor)
         operation = OPERATIONS[call.operation]
@@ -101,8 +110,7 @@ def _perform(call: Call, descriptor: int | None, answers: mmap.mmap) -> Reply:
         if isinstance(error, pyvips.Error) and (fault := fault_of(error)) is not None:
             return Reply(fault=fault, reason=explain(error)[:MAX_REASON])
         return Reply(trace=traceback.format_exc()[-MAX_TRACE:])
-    taken = time.process_time() - began
-    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs], cpu_seconds=taken)
+    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs])
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from common.images.sizes import Size, parse_sizes
 from common.sandbox.protocol import Limits
 from common.settings.accounts import account_errors
 from common.settings.errors import error_lines
-from common.settings.folders import default_folder, overlaps
+from common.settings.folders import default_folder, exposed, overlaps
 from common.settings.secrets import read_secret_files
 from common.settings.storage import (
     LocalStorageSettings,
@@ -165,6 +165,10 @@ class ImagingSettings(Settings):
     sandbox: Literal["preferred", "required"] = Field(
         "preferred", description="`required`: do not start where Landlock or seccomp is missing; else warn and start"
     )
+
+    def contradictions(self) -> list[str]:
+        """Those of every service; and a line for each folder of images that decoders could read."""
+        return super().contradictions() + exposed(self.folders)
 
     @property
     def limits(self) -> Limits:

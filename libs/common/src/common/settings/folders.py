@@ -1,9 +1,11 @@
-"""The folders that settings name: the default of TEMP_FOLDER, and a check that no folder lies within another."""
+"""The folders that settings name: the default of TEMP_FOLDER; that none lies within another, or is open to decoders."""
 
 import tempfile
 from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
+
+from common.sandbox.walls import readable
 
 
 def default_folder() -> Path:
@@ -22,6 +24,20 @@ def overlaps(folders: Mapping[str, Path]) -> list[str]:
             relation = "is the same folder as" if one else "lies within"
             lines.append(
                 f"{inner} {folders[inner]} {relation} {outer} {folders[outer]}: expected folders that are apart"
+            )
+    return lines
+
+
+def exposed(folders: Mapping[str, Path]) -> list[str]:
+    """An error line for each folder that decoding processes could read. Keys are the settings' names."""
+    paths = readable()
+    lines = []
+    for name, folder in folders.items():
+        found = next((path for path in paths if is_within(folder, path)), None)
+        if found is not None:
+            lines.append(
+                f"{name} {folder} lies within {found}, where decoders may read fonts or libraries: expected a folder "
+                "elsewhere"
             )
     return lines
 

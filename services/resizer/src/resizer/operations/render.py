@@ -13,7 +13,7 @@ from common.images.plan import Output
 from common.images.sizes import Crop, Size
 from common.imaging.probe import Header, header
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import MAX_SIDE, Job, Original, operation
+from common.sandbox.protocol import MAX_SIDE, Job, Original, Result, operation
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.encode import MOST_A_SIDE
 from resizer.operations.original import OriginalPart
@@ -41,7 +41,7 @@ class RenderedVariant(BaseModel):
     height: Annotated[int, Field(ge=1)]
 
 
-class Rendered(BaseModel):
+class Rendered(Result):
     """All variants, in the order of their blobs. `width` and `height` are the original's, in pixels, upright."""
 
     width: Annotated[int, Field(ge=1)]
@@ -52,11 +52,26 @@ class Rendered(BaseModel):
     thumbhash: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]{0,48}$")]
     colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
 
+    def blobs_for(self, job: Job) -> int:
+        """One for each variant. Raises ValueError unless they were asked for, in this order; some may be missing.
 
-class RenderedUnlessHeavy(BaseModel):
+        A decoding process that was taken over may name others: they would be written over originals.
+        """
+        assert isinstance(job, RenderJob)
+        wanted = iter([(size.suffix, output.format) for size in job.sizes for output in job.outputs])
+        if not all((made.suffix, made.format) in wanted for made in self.variants):
+            raise ValueError("variants that nobody asked for")
+        return len(self.variants)
+
+
+class RenderedUnlessHeavy(Result):
     """All variants; None of a heavy image."""
 
     rendered: Rendered | None
+
+    def blobs_for(self, job: Job) -> int:
+        """Those of the variants."""
+        return 0 if self.rendered is None else self.rendered.blobs_for(job)
 
 
 @operation

@@ -1,12 +1,10 @@
 """The operation that removes the position from an original. Runs in a decoding process."""
 
-from pydantic import BaseModel
-
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
 from common.imaging.location import gif, jpeg, png
 from common.imaging.probe import header
-from common.sandbox.protocol import Job, Original, operation
+from common.sandbox.protocol import Job, Original, Result, operation
 
 _BY_FORMAT = {
     Format.JPG: jpeg.without_position,
@@ -15,10 +13,15 @@ _BY_FORMAT = {
 }
 
 
-class Stripped(BaseModel):
+class Stripped(Result):
     """Whether anything was removed."""
 
     changed: bool
+
+    def blobs_for(self, job: Job) -> int:
+        """The file, where it changed."""
+        del job
+        return int(self.changed)
 
 
 @operation
