@@ -52,11 +52,14 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
             orient_pool=orient_pool,
             strip_location=settings.strip_location,
         )
+        upload = upload_route(
+            context, limits, settings.temp_folder, streams=streams, plan=settings.plan, wait=settings.upload_wait
+        )
         capabilities = ServiceCapabilities(settings, pool)
         yield Service(
             name="ingest",
             routes=(
-                Route("POST", "/upload", upload_route(context, limits, settings.temp_folder), api.UPLOAD),
+                Route("POST", "/upload", upload, api.UPLOAD),
                 Route("GET", "/status/{key}", status_route(buckets, settings.plan), api.STATUS),
                 Route("GET", "/events/{key}", events_route(streams), api.EVENTS),
                 Route("GET", "/capabilities", capabilities_route(capabilities), api.CAPABILITIES),

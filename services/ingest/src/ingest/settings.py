@@ -7,6 +7,8 @@ from pydantic import Field
 from common.settings.base import BrokerSettings, HttpSettings, ImagingSettings, SizeSettings
 from common.settings.values import Boolean, Seconds
 
+LONGEST_WAIT = 60  # seconds that the answer to an upload may wait; proxies give up on one that takes much longer
+
 
 class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):
     """The settings of ingest with any bus."""
@@ -17,6 +19,9 @@ class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):
     )
     max_upload_bytes: Annotated[int, Field(gt=0)] = Field(100 << 20, description="most bytes of an upload")
     upload_timeout: Seconds = Field(300.0, description="seconds an upload may take as a whole")
+    upload_wait: Annotated[float, Field(ge=0, le=LONGEST_WAIT)] = Field(
+        0.0, description="seconds an upload's answer may wait for its variants, unless the client says how long"
+    )
     upload_idle_timeout: Seconds = Field(30.0, description="seconds an upload may stand still")
 
 

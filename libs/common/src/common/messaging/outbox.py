@@ -44,6 +44,10 @@ class Outbox:
             self._waiting[event.id] = event
             metrics.OUTBOX.inc()
 
+    def is_behind(self) -> bool:
+        """Whether events wait for the broker."""
+        return bool(self._waiting)
+
     async def run(self) -> None:
         """Send what waits, again and again, until cancelled; then try once more."""
         try:

@@ -14,13 +14,21 @@ _STATUS = {
         "reason": TEXT,
     },
 }
+_UPLOADED = {
+    "type": "object",
+    "required": ["success", "filename"],
+    "properties": {"success": {"const": True}, "filename": KEY, "record": {"type": "object"}},
+}
 _LIST = {"type": "array", "items": TEXT}
 
 UPLOAD = Operation(
     "Store an image. The answer has its name, which every other call takes. Once the image is published, everybody can "
     "fetch the original as it was uploaded. Its EXIF may tell where it was taken, unless the service removes the "
-    "position (STRIP_LOCATION). It shows the whole picture, also where the variants show a crop",
-    {"application/json": object_schema(success={"const": True}, filename=KEY)},
+    "position (STRIP_LOCATION). It shows the whole picture, also where the variants show a crop. With Prefer: wait=N "
+    "the answer waits up to N seconds for the variants, and has their record; an image that cannot be rendered is then "
+    "refused",
+    {"application/json": _UPLOADED},
+    headers={"Prefer": {"type": "string", "examples": ["wait=10", "respond-async"]}},
     fields={"file": {"type": "string", "format": "binary"}},
     required=("file",),
     forms=("multipart/form-data",),

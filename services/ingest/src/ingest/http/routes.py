@@ -1,6 +1,7 @@
 """The handlers of `POST /upload`, `GET /status/KEY`, `GET /events/KEY` and `GET /capabilities`."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
@@ -11,12 +12,15 @@ from aiohttp.typedefs import Handler
 from common.errors import FailureClass, ImageError, StorageFault
 from common.http import RequestRefused
 from common.http.bodies import BodyLimits
+from common.http.preferences import RESPOND_ASYNC, WAIT, applied, preferences
 from common.images.names import BadName, ImageKey
 from common.images.plan import Plan
 from common.storage.base import Buckets
 from ingest.accept import UploadContext, accept_upload
 from ingest.http.receive import receive_file
 from ingest.http.upload_budget import UploadBudget
+from ingest.rendered_upload import is_at_fault, remove_failed_upload, wait_for_base_record
+from ingest.settings import LONGEST_WAIT
 from ingest.status import Status, read_status
 from ingest.streams import StatusStreams
 
@@ -26,21 +30,51 @@ LONGEST_STREAM = 3600.0  # seconds; a browser then reconnects by itself
 _SETTLED = "settled"
 
 
-def upload_route(context: UploadContext, limits: BodyLimits, folder: Path) -> Handler:
-    """The handler of `POST /upload`: 200 with the new key once the original is stored."""
+def upload_route(
+    context: UploadContext, limits: BodyLimits, folder: Path, *, streams: StatusStreams, plan: Plan, wait: float
+) -> Handler:
+    """The handler of `POST /upload`: 200 with the new key once the original is stored.
+
+    For a client that prefers it, or by default for `wait` seconds, the answer waits for the base record, and has it.
+    An image that cannot be rendered is then refused, and nothing of it stays.
+    """
     budget = UploadBudget(folder, limits.bytes)
 
     async def upload(request: web.Request) -> web.Response:
+        seconds, headers = _preferred_wait(request, wait)
         async with receive_file(request, limits, budget) as path:
             try:
-                key = await accept_upload(path, context=context)
+                image = await accept_upload(path, context=context)
             except ImageError as error:
-                status = 413 if error.fault is FailureClass.TOO_LARGE else 400
-                raise RequestRefused(status, f"the image is refused: {error.reason}") from error
-        request["image"] = str(key)
-        return web.json_response({"success": True, "filename": str(key)})
+                raise _refusal(error.fault, error.reason) from error
+        request["image"] = str(image)
+        answer: dict[str, object] = {"success": True, "filename": str(image)}
+        if seconds and not context.outbox.is_behind():  # without the broker nothing is rendered
+            record = await wait_for_base_record(image, seconds, streams=streams)
+            if record is not None and record.failed is not None and is_at_fault(record):
+                await remove_failed_upload(image, incoming=context.incoming, plan=plan, outbox=context.outbox)
+                raise _refusal(record.failed.fault, record.failed.reason)
+            if record is not None and record.failed is None:
+                answer["record"] = record.model_dump(mode="json", exclude_none=True)
+        return web.json_response(answer, headers=headers)
 
     return upload
+
+
+def _refusal(fault: str, reason: str) -> RequestRefused:
+    return RequestRefused(413 if fault == FailureClass.TOO_LARGE else 400, f"the image is refused: {reason}")
+
+
+def _preferred_wait(request: web.Request, by_default: float) -> tuple[float, dict[str, str]]:
+    """How many seconds the answer may wait for the image's record, and the header that says so."""
+    preferred = preferences(request)
+    seconds = preferred.get(WAIT, "")
+    if re.fullmatch(r"[0-9]{1,9}", seconds):
+        most = min(int(seconds), LONGEST_WAIT)
+        return most, applied(f"{WAIT}={most}")
+    if RESPOND_ASYNC in preferred:
+        return 0, applied(RESPOND_ASYNC)
+    return by_default, {}
 
 
 def status_route(buckets: Buckets, plan: Plan) -> Handler:

@@ -7,6 +7,7 @@ from aiohttp.typedefs import Handler
 
 from common.errors import NoSuchKey, StorageFault
 from common.http import RequestRefused, read_fields
+from common.http.preferences import RESPOND_ASYNC, applied, preferences
 from common.images.names import ImageKey, content_type, image_name_of
 from common.images.sizes import Crop
 from common.storage.image_store import is_deleted, wait_for_record
@@ -57,8 +58,7 @@ def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
     async def publish(request: web.Request, given: Given) -> web.Response:
         image, crop = requests.image(given), requests.crop(given)
         request["image"] = str(image)
-        preferences = ",".join(request.headers.getall("Prefer", [])).lower().replace(" ", "").split(",")
-        waits = "respond-async" not in preferences
+        waits = RESPOND_ASYNC not in preferences(request)
         if crop is not None:
             await _check_crop(image, crop, context)
         if waits and crop is None:
@@ -68,7 +68,7 @@ def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
             await _wait_for_crop(image, crop, context, wait)
             if await is_deleted(image, buckets=context.buckets):
                 raise ImageUnknown(f"{image} was deleted")
-        return _done(headers=None if waits else {"Preference-Applied": "respond-async"})
+        return _done(headers=None if waits else applied(RESPOND_ASYNC))
 
     return _with_secret(secret, publish)
 
