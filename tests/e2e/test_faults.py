@@ -111,8 +111,8 @@ async def test_activation_by_event(deployment: Deployment) -> None:
     status, said = await command("publisher", "dead-letters", deployment=deployment)
     assert status == 0
     assert sorted(json.loads(line)["reason"] for line in said.splitlines()) == reasons
-    status, said = await command("publisher", "dead-letters", "--replay", deployment=deployment)
-    assert (status, json.loads(said)) == (0, {"queue": "publisher", "replayed": 2})
+    status, said = await command("publisher", "dead-letters", "replay", "--yes", deployment=deployment)
+    assert (status, len(said.splitlines())) == (0, 2)
 
 
 async def test_an_image_is_refused_once_its_time_is_over(deployment: Deployment) -> None:

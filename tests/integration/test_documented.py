@@ -37,9 +37,12 @@ from standalone.settings import DEFAULTS, StandaloneSettings
 DOCUMENTS = [Path("README.md"), *sorted(Path("docs").glob("*.md"))]
 
 
-def rows(document: str, begins: str) -> Iterator[list[str]]:
-    """The cells of the rows whose first cell begins so."""
-    for line in Path(document).read_text().splitlines():
+def rows(document: str, begins: str, section: str = "") -> Iterator[list[str]]:
+    """The cells of the rows whose first cell begins so, in all of the document or under this heading."""
+    text = Path(document).read_text()
+    if section:
+        text = text.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    for line in text.splitlines():
         if line.startswith(f"| {begins}"):
             yield [cell.strip() for cell in line.strip("|").split(" | ")]
 
@@ -162,11 +165,16 @@ def test_every_command_and_option(service: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "command"),
-    [("docs/migration.md", ("migrator", "migrate")), ("docs/operations.md", ("resizer", "resize"))],
+    ("document", "section", "command"),
+    [
+        ("docs/migration.md", "", ("migrator", "migrate")),
+        ("docs/operations.md", "New sizes", ("resizer", "resize")),
+        ("docs/operations.md", "Dead letters", ("publisher", "dead-letters")),
+    ],
 )
-def test_options_mean_in_documents_what_help_says(document: str, command: tuple[str, str]) -> None:
-    told = {cells[0].replace("`", ""): cells[1].replace("`", "") for cells in rows(document, "`-")}
+def test_options_mean_in_documents_what_help_says(document: str, section: str, command: tuple[str, str]) -> None:
+    told = {cells[0].replace("`", ""): cells[1].replace("`", "") for cells in rows(document, "`-", section)}
+    assert told
     said = " ".join(shown(*command).split())
     for option, meaning in told.items():
         # A help's line has the option with its value, and then the meaning.

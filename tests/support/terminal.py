@@ -5,30 +5,63 @@ import os
 import pty
 import sys
 import termios
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 
-async def shown(*command: str, environment: dict[str, str], folder: Path) -> tuple[int, str]:
-    """Exit status of `python -m COMMAND`, and all that it wrote to its terminal."""
+async def _nothing() -> None:
+    """For those who do nothing before they type."""
+
+
+async def shown(
+    *command: str,
+    environment: dict[str, str],
+    folder: Path,
+    typed: bytes = b"",
+    when: str = "",
+    before: Callable[[], Awaitable[None]] = _nothing,
+) -> tuple[int, str]:
+    """Exit status of `python -m COMMAND`, and all that it wrote to its terminal.
+
+    When it has written `when`, `before` is called, and then this is `typed`.
+    """
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (50, 200))
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *command, env=environment, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs
+        sys.executable,
+        "-m",
+        *command,
+        env=environment,
+        cwd=folder,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        preexec_fn=_become_terminal if typed else None,  # for ^C, which the terminal makes a signal of
     )
     os.close(theirs)
-    text = await asyncio.to_thread(_all, ours)
+    text = ""
+    if typed:
+        text = await asyncio.to_thread(_until, ours, when)
+        await before()
+        os.write(ours, typed)
+    text += await asyncio.to_thread(_until, ours, None)
     os.close(ours)
     return await process.wait(), text
 
 
-def _all(terminal: int) -> str:
-    """What comes until the other end is closed, which Linux tells by an error."""
+def _become_terminal() -> None:
+    os.login_tty(0)  # closes 0, and opens it again
+
+
+def _until(terminal: int, end: str | None) -> str:
+    """What comes until `end`, or until the other end is closed, which Linux tells by an error."""
     found = b""
-    while True:
+    while end is None or end.encode() not in found:
         try:
             found += os.read(terminal, 65536)
         except OSError:
-            return found.decode(errors="replace")
+            break
+    return found.decode(errors="replace")
 
 
 def rows(text: str) -> list[str]:

@@ -25,6 +25,7 @@ EVENT_SECONDS = Histogram(
     ["queue", "type"],
     buckets=(0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000),
 )
+DEAD_LETTERS = Gauge("image_backend_dead_letters", "Events that could not be handled, by their queue", ["queue"])
 OUTBOX = Gauge("image_backend_outbox_events", "Events that wait for the broker to take them")
 BROKER_CONNECTED = Gauge("image_backend_broker_connected", "1 while a connection to the broker is up", ["connection"])
 IMAGING_JOBS = Counter("image_backend_imaging_jobs", "Jobs given to a decoding process", ["operation", "outcome"])

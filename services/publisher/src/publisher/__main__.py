@@ -2,11 +2,10 @@
 
 from common.cli.command_line import command_line
 from common.lifecycle import run
-from common.messaging.topology import PUBLISHER
 from common.settings.base import read_settings
 from common.wiring import open_buckets, open_bus
 from publisher.bootstrap import publisher
-from publisher.jobs import CLEAN, RECONCILE
+from publisher.jobs import CLEAN, DEAD_LETTERS, RECONCILE
 from publisher.settings import PublisherServiceSettings
 
 
@@ -33,6 +32,5 @@ if __name__ == "__main__":
         settings=read,
         kind=PublisherServiceSettings,
         serve=start,
-        queues=(PUBLISHER,),
-        jobs=(CLEAN, RECONCILE),
+        jobs=(CLEAN, RECONCILE, DEAD_LETTERS),
     )

@@ -17,6 +17,7 @@ from publisher.context import EditContext, PublisherContext
 from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
 from publisher.http import api
 from publisher.http.routes import active_route, delete_route, publish_route, recrop_route, rotate_route
+from publisher.maintenance.dead_letter_count import DeadLetterCount
 from publisher.maintenance.reconciler import Reconciler
 from publisher.maintenance.sweeper import Sweeper
 from publisher.settings import PublisherSettings
@@ -56,7 +57,7 @@ async def publisher(
             name="publisher",
             routes=_routes(settings, context),
             subscriptions=(_subscription(context),),
-            background=(outbox.run, reconciler.run, sweeper.run),
+            background=(outbox.run, reconciler.run, sweeper.run, DeadLetterCount(bus).run),
             trouble=pool.trouble,
         )
 

@@ -1,8 +1,8 @@
-"""The commands `clean` and `reconcile`: their options and their wiring."""
+"""The commands `clean`, `reconcile` and `dead-letters`: their options and their wiring."""
 
 import argparse
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from common.jobs import (
     Command,
     Options,
     add_common_options,
+    dead_letters_command,
     open_tally,
     options_from,
     process_all,
 )
 from common.messaging.bus import Bus
 from common.messaging.outbox import Outbox
-from common.settings.base import read_settings
+from common.settings.base import BrokerSettings, read_settings
 from common.storage.base import Buckets
 from common.wiring import open_buckets, open_bus, wait_for_broker
 from publisher.audit.index import BucketIndex
@@ -90,6 +91,14 @@ async def reconcile(*, repair: bool, names: Path | None) -> int:
     return 1 if report.left else 0
 
 
+@asynccontextmanager
+async def _all_dead_letters() -> AsyncIterator[Bus]:
+    """The bus, which has those of all services. Raises BusFault."""
+    async with open_bus(read_settings(BrokerSettings), "publisher") as bus:
+        await wait_for_broker(bus)
+        yield bus
+
+
 def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repair",
@@ -124,3 +133,4 @@ RECONCILE = Command(
     {0: "nothing is wrong, or all of it is repaired", 1: "something is left that is wrong", 2: NOT_POSSIBLE},
     "python -m publisher reconcile --repair",
 )
+DEAD_LETTERS = dead_letters_command("publisher", _all_dead_letters, BrokerSettings)

@@ -2,7 +2,6 @@
 
 from common.cli.command_line import command_line
 from common.lifecycle import run
-from common.messaging.topology import RESIZER_BULK, RESIZER_FOLLOW_UP, RESIZER_LIVE
 from common.settings.base import read_settings
 from common.wiring import open_buckets, open_bus
 from resizer.bootstrap import resizer
@@ -33,6 +32,5 @@ if __name__ == "__main__":
         settings=read,
         kind=ResizerServiceSettings,
         serve=start,
-        queues=(RESIZER_LIVE, RESIZER_FOLLOW_UP, RESIZER_BULK),
         jobs=(RESIZE,),
     )

@@ -13,6 +13,7 @@ from common.jobs import (
     Options,
     Result,
     add_options,
+    age_seconds,
     open_tally,
     options_from,
     process_all,
@@ -77,8 +78,8 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
         help="only the thumbnails of this stage: base, or modern (WebP and AVIF)",
     )
     add("--prefix", type=_prefix, metavar="DIGITS", help="only images whose name begins with this, such as 14756")
-    add("--older", type=_seconds, metavar="AGE", help="only images uploaded longer ago than this: 90d, 12h, 30m")
-    add("--younger", type=_seconds, metavar="AGE", help="only images uploaded no longer ago than this")
+    add("--older", type=age_seconds, metavar="AGE", help="only images uploaded longer ago than this: 90d, 12h, 30m")
+    add("--younger", type=age_seconds, metavar="AGE", help="only images uploaded no longer ago than this")
 
 
 def _selection(given: argparse.Namespace) -> Selection:
@@ -98,13 +99,6 @@ def _prefix(text: str) -> str:
     if not re.fullmatch(r"[0-9]+(_[0-9]*)?", text):
         raise argparse.ArgumentTypeError(f"{text!r}: expected the beginning of a name, such as 1475")
     return text
-
-
-def _seconds(text: str) -> float:
-    found = re.fullmatch(r"([0-9]{1,6})([dhm])", text)
-    if found is None:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected days, hours or minutes, such as 90d, 12h or 30m")
-    return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
 
 
 def _resume(arguments: list[str]) -> tuple[str, list[str]]:

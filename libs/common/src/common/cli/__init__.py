@@ -1,1 +1,1 @@
-"""The command line that every service has: `check`, `dead-letters`, its jobs, and `--help`."""
+"""The command line that every service has: `check`, its jobs, and `--help`."""

@@ -1,7 +1,6 @@
-"""The command line of a service: without a command it serves; `check` and `dead-letters` are for its operator."""
+"""The command line of a service: without a command it serves; `check` and its jobs are for its operator."""
 
 import argparse
-import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import partial
 from typing import TypeVar
@@ -10,21 +9,19 @@ from common.cli.help import describe_command
 from common.errors import StorageFault
 from common.jobs.command import Command, job_command
 from common.lifecycle import main
-from common.messaging.topology import QUEUES, WorkQueue
+from common.messaging.topology import QUEUES
 from common.sandbox.pool import Pool
 from common.sandbox.undumpable import become_undumpable
-from common.settings.base import BrokerSettings, ImagingSettings, Settings, read_settings
+from common.settings.base import BrokerSettings, ImagingSettings, Settings
 from common.storage.check import CheckResult, check_buckets, missing_folders, removing_new_folders, try_step
 from common.storage.local import TEMPORARY
 from common.storage.temporary import prepare_temporary_folder
 from common.wiring import open_buckets, open_bus, wait_for_broker
 
-_MOST = 1000  # letters shown
 _BROKER_SECONDS = 20.0
 _NO_SETTING = "a setting is missing or cannot be used; a line for each says which"
 _CHECK = "Try the settings, decoders, broker and store, with the settings of the service; a line for each thing tried."
 _OPENED = "the buckets can be opened"
-_LETTERS = "Show the dead-lettered events, a line of JSON each, with the reason."
 
 S = TypeVar("S", bound=Settings)
 
@@ -36,7 +33,6 @@ def command_line(
     settings: Callable[[], S],
     kind: type[S],
     serve: Callable[[], Coroutine[None, None, None]] | None = None,
-    queues: tuple[WorkQueue, ...] = (),
     jobs: tuple[Command, ...] = (),
     extra_checks: Callable[[S], AsyncIterator[CheckResult]] | None = None,
 ) -> None:
@@ -46,11 +42,9 @@ def command_line(
     tries besides. Exits 0; 1 when it cannot be done; 2 for a wrong command or setting. A job exits as it says itself.
     """
     become_undumpable()  # before there is any decoding process, which could read our secrets
-    given = _parser(name, about, kind, queues, jobs, serves=serve is not None).parse_args()
+    given = _parser(name, about, kind, jobs, serves=serve is not None).parse_args()
     if given.command == "check":
         main(name, lambda: _check(name, settings, extra_checks))
-    elif given.command == "dead-letters":
-        main(name, lambda: _dead_letters(name, queues, replay=given.replay))
     elif given.command is not None:
         job_command(name, next(job for job in jobs if job.name == given.command), given)
     elif serve is not None:
@@ -61,7 +55,6 @@ def _parser(
     name: str,
     about: str,
     kind: type[Settings],
-    queues: tuple[WorkQueue, ...],
     jobs: tuple[Command, ...],
     *,
     serves: bool,
@@ -83,11 +76,6 @@ def _parser(
     check = commands.add_parser("check", help="try the settings, decoders, broker and store, a line each")
     exits = {0: "all is well", 1: "something is not, and its line says FAILED", 2: _NO_SETTING}
     describe_command(check, _CHECK, kind, exits, f"python -m {name} check")
-    if queues:
-        letters = commands.add_parser("dead-letters", help="show the dead-lettered events, a line of JSON each")
-        exits = {0: "they were shown, or sent", 1: "the broker cannot be used", 2: _NO_SETTING}
-        describe_command(letters, _LETTERS, BrokerSettings, exits, f"python -m {name} dead-letters --replay")
-        letters.add_argument("--replay", action="store_true", help="send them back to be handled again, instead")
     return parser
 
 
@@ -157,14 +145,3 @@ async def _check_broker(settings: BrokerSettings, name: str) -> None:
         await wait_for_broker(bus)
         for queue in QUEUES:
             await bus.depth(queue)
-
-
-async def _dead_letters(name: str, queues: tuple[WorkQueue, ...], *, replay: bool) -> None:
-    async with open_bus(read_settings(BrokerSettings), name) as bus:
-        await wait_for_broker(bus)
-        for queue in queues:
-            if replay:
-                print(json.dumps({"queue": queue.name, "replayed": await bus.replay(queue)}))
-                continue
-            for letter in await bus.dead_letters(queue, _MOST):
-                print(json.dumps({"queue": queue.name, "reason": letter.reason, "event": letter.body}))

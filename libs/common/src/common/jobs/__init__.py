@@ -2,7 +2,8 @@
 
 from common.jobs.bulk_rendering import BulkRendering
 from common.jobs.command import NOT_POSSIBLE, Command, job_command
-from common.jobs.options import Options, add_common_options, add_options, options_from, positive_int
+from common.jobs.dead_letters import dead_letters_command
+from common.jobs.options import Options, add_common_options, add_options, age_seconds, options_from, positive_int
 from common.jobs.outcome import Outcome, Result
 from common.jobs.run import process_all, retry_transient
 from common.jobs.tally import Tally, open_tally
@@ -19,6 +20,8 @@ __all__ = [
     "TemporaryIndex",
     "add_common_options",
     "add_options",
+    "age_seconds",
+    "dead_letters_command",
     "job_command",
     "open_tally",
     "options_from",

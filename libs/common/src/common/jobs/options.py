@@ -1,6 +1,7 @@
 """The options of commands that process many images. Their names are those of the scripts that they replace."""
 
 import argparse
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def image_key(text: str) -> ImageKey:
         return ImageKey.parse(text)
     except BadName as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def age_seconds(text: str) -> float:
+    """The seconds in an age such as 90d, 12h or 30m. Raises ArgumentTypeError that says what was expected."""
+    found = re.fullmatch(r"([0-9]{1,6})([dhm])", text)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected days, hours or minutes, such as 90d, 12h or 30m")
+    return int(found[1]) * {"d": 86400.0, "h": 3600.0, "m": 60.0}[found[2]]
 
 
 def add_options(parser: argparse.ArgumentParser, *, force: str, jobs: str) -> None:

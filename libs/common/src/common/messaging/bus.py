@@ -15,6 +15,7 @@ import structlog
 from common import metrics
 from common.cancellation import is_cancelled
 from common.errors import Permanent, Postponed, Transient
+from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told
 from common.messaging.events import Event, decode
 from common.messaging.topology import WorkQueue
 
@@ -77,14 +78,6 @@ Decision = Acknowledge | Retry | DeadLetter
 _OUTCOMES: dict[type[Decision], str] = {Acknowledge: "done", Retry: "retry", DeadLetter: "dead"}
 
 
-@dataclass(frozen=True)
-class DeadMessage:
-    """A dead-lettered message: its body as it came, and why."""
-
-    body: str
-    reason: str
-
-
 class Bus(Protocol):
     """Events between services: at least once, confirmed, in no particular order."""
 
@@ -103,11 +96,27 @@ class Bus(Protocol):
     async def depth(self, queue: WorkQueue) -> int:
         """How many messages wait in the queue. Raises BusFault."""
 
-    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
-        """Up to `limit` dead-lettered messages, oldest first; they stay in their queue. Raises BusFault."""
+    async def dead_letter_count(self, queue: WorkQueue) -> int:
+        """How many dead letters of the queue there are. Raises BusFault."""
 
-    async def replay(self, queue: WorkQueue) -> int:
-        """Send all dead-lettered messages back to the queue, with no attempt counted. Raises BusFault."""
+    async def dead_letters(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter
+    ) -> list[DeadMessage]:
+        """`limit` of the `wanted` dead letters of the queue, oldest first. They stay. Raises BusFault."""
+
+    async def replay(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter, done: Done = not_told
+    ) -> int:
+        """Send the `wanted` dead letters back to their queue alone, with no attempt counted, `limit` at most.
+
+        Those that are dead-lettered from now on are left. `done` is called with each that the queue has again, and the
+        number of these is returned. Raises BusFault: one is then in one of the queues, or in both, and never in none.
+        """
+
+    async def drop(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter, done: Done = not_told
+    ) -> int:
+        """Remove the `wanted` dead letters, `limit` at most; otherwise as `replay`. Raises BusFault."""
 
     def trouble(self) -> str | None:
         """Why the bus cannot be used just now, or None."""

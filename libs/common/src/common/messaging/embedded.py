@@ -1,35 +1,53 @@
 """The bus inside one process, for the embedded default: it behaves like `rabbit`, and needs no server.
 
-Messages are lost with the process. The buckets are the truth: when it starts, the publisher does the pending work.
+Messages are lost with the process, but for dead letters, which are in their store. The buckets are the truth: when it
+starts, the publisher does the pending work.
 """
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
 
-from common.backoff import shortened
-from common.messaging.bus import DeadLetter, DeadMessage, Listener, Retry, Subscription, dispatch
+import structlog
+
+from common.backoff import jittered, shortened
+from common.errors import StorageFault
+from common.messaging.bus import DeadLetter, Listener, Retry, Subscription, dispatch
+from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told
 from common.messaging.events import Event, encode
+from common.messaging.kept_letters import KeptLetters, LetterStore, MemoryStore
 from common.messaging.topology import QUEUES, RETRY_DELAYS, WorkQueue, routing_key
 
+log = structlog.get_logger()
+
 _TROUBLE_INTERVAL = 0.5  # seconds between looks whether a subscription's trouble is over
+_STORE_INTERVAL = 2.0  # seconds between attempts to store a dead letter
+_REPLAY_INTERVAL = 5.0  # seconds between looks for dead letters that are to be handled again
 
 
 @dataclass(frozen=True)
 class _Message:
+    """A message in memory. `first_failure` is when its first attempt failed; `letter` is the dead letter it was."""
+
     body: bytes
     attempt: int = 0
+    first_failure: datetime | None = None
+    letter: DeadMessage | None = None
 
 
 class EmbeddedBus:
     """Queues in memory. Messages are encoded and decoded, so that what works here works over RabbitMQ too."""
 
-    def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS) -> None:
+    def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS, letters: LetterStore | None = None) -> None:
         self._delays = retry_delays
+        self._store = letters or MemoryStore()
+        self._letters = KeptLetters(self._store)
+        self._replayed: set[str] = set()  # ids of dead letters that are in memory again
         self._listener: Listener | None = None
         self._waiting: dict[str, asyncio.Queue[_Message]] = defaultdict(asyncio.Queue)
-        self._dead: dict[str, list[tuple[_Message, str]]] = defaultdict(list)
         self._timers: set[asyncio.TimerHandle] = set()
         self._busy: set[asyncio.Task[None]] = set()
         self._consumers: list[asyncio.Task[None]] = []
@@ -64,16 +82,45 @@ class EmbeddedBus:
         """How many messages wait in the queue."""
         return self._waiting[queue.name].qsize()
 
-    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
-        """Up to `limit` dead-lettered messages, oldest first."""
-        return [DeadMessage(m.body.decode(errors="replace"), reason) for m, reason in self._dead[queue.name][:limit]]
+    async def dead_letter_count(self, queue: WorkQueue) -> int:
+        """How many dead letters of the queue there are. Raises StorageFault."""
+        return await self._letters.dead_letter_count(queue)
 
-    async def replay(self, queue: WorkQueue) -> int:
-        """Send all dead-lettered messages back to the queue, with no attempt counted."""
-        letters, self._dead[queue.name] = self._dead[queue.name], []
-        for message, _ in letters:
-            self._waiting[queue.name].put_nowait(_Message(message.body))
-        return len(letters)
+    async def dead_letters(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter
+    ) -> list[DeadMessage]:
+        """`limit` of the `wanted` dead letters of the queue, oldest first. They stay. Raises StorageFault."""
+        return await self._letters.dead_letters(queue, limit, wanted)
+
+    async def replay(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter, done: Done = not_told
+    ) -> int:
+        """Have the `wanted` dead letters handled again. They stay stored until they are. Raises StorageFault."""
+        count = await self._letters.replay(queue, limit, wanted, done)
+        await self.take_replays()
+        return count
+
+    async def drop(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter, done: Done = not_told
+    ) -> int:
+        """Remove the `wanted` dead letters. Raises StorageFault."""
+        return await self._letters.drop(queue, limit, wanted, done)
+
+    async def run(self) -> None:
+        """Take again, now and then, what a command has asked to be handled again, until cancelled."""
+        while True:
+            try:
+                await self.take_replays()
+            except StorageFault as fault:
+                log.warning("dead letters cannot be read", reason=str(fault))
+            await asyncio.sleep(jittered(_REPLAY_INTERVAL))
+
+    async def take_replays(self) -> None:
+        """Put the stored dead letters that are to be handled again into their queues. Raises StorageFault."""
+        for letter in await self._letters.replays():
+            if letter.key not in self._replayed:
+                self._replayed.add(letter.key)
+                self._waiting[letter.queue].put_nowait(_Message(letter.body.encode(), letter=letter))
 
     def trouble(self) -> str | None:
         """None: there is no server that could be away."""
@@ -94,12 +141,41 @@ class EmbeddedBus:
 
     async def _dispatch(self, message: _Message, subscription: Subscription) -> None:
         decision = await dispatch(message.body, message.attempt, subscription, self._delays)
-        queue = subscription.queue.name
+        queue = subscription.queue
+        first_failure = message.first_failure
         if isinstance(decision, Retry):
-            again = _Message(message.body, decision.attempt)
-            self._after(shortened(decision.delay), queue, again)
+            if decision.attempt > message.attempt:
+                first_failure = first_failure or datetime.now(UTC)
+            again = replace(message, attempt=decision.attempt, first_failure=first_failure)
+            self._after(shortened(decision.delay), queue.name, again)
         elif isinstance(decision, DeadLetter):
-            self._dead[queue].append((message, decision.reason))
+            await self._dead_letter(queue, message, decision.reason)
+        elif message.letter is not None:
+            await self._stored(partial(self._store.remove, message.letter))
+            self._replayed.discard(message.letter.key)
+
+    async def _dead_letter(self, queue: WorkQueue, message: _Message, reason: str) -> None:
+        now = datetime.now(UTC)
+        letter = DeadMessage(
+            queue=queue.name,
+            message_id=None,
+            body=message.body.decode(errors="replace"),
+            reason=reason,
+            attempts=message.attempt + 1,
+            first_failure=message.first_failure or now,
+            last_failure=now,
+        )
+        await self._stored(partial(self._store.put, letter))
+        self._replayed.discard(letter.key)
+
+    async def _stored(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it, as soon as the store lets us: nobody else has the message."""
+        while True:
+            try:
+                return await work()
+            except StorageFault as fault:
+                log.warning("a dead letter is not stored yet, or not removed", reason=str(fault))
+            await asyncio.sleep(jittered(_STORE_INTERVAL))
 
     def _after(self, delay: float, queue: str, message: _Message) -> None:
         def back() -> None:

@@ -13,13 +13,15 @@ from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
 from common.errors import BusFault, Permanent
-from common.messaging.bus import DeadMessage, Listener, Subscription
+from common.messaging.bus import Listener, Subscription
+from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told, oldest_first
 from common.messaging.events import Event, decode, encode
 from common.messaging.rabbit.calls import BrokerTimeouts, call_broker
 from common.messaging.rabbit.consumer import Consumers
+from common.messaging.rabbit.dead_letters import DeadLetters, acknowledge, leave, message_count
 from common.messaging.rabbit.declare import declare
 from common.messaging.rabbit.link import Link
-from common.messaging.rabbit.message import new_message, reason_of, without_our_headers
+from common.messaging.rabbit.message import new_message, without_our_headers
 from common.messaging.rabbit.sender import Sender
 from common.messaging.rabbit.session import Session
 from common.messaging.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_work_queue, routing_key
@@ -96,28 +98,45 @@ class RabbitBus:
     async def depth(self, queue: WorkQueue) -> int:
         """How many messages wait in the queue. Raises BusFault."""
         async with self._side_channel() as channel:
-            return await self._count(channel, queue.name)
+            return await message_count(channel, queue.name, self._timeouts)
 
-    async def dead_letters(self, queue: WorkQueue, limit: int) -> list[DeadMessage]:
-        """Up to `limit` dead-lettered messages, oldest first. They stay in their queue. Raises BusFault."""
-        letters: list[DeadMessage] = []
-        async with self._side_channel() as channel:  # its end returns to the queue what was not acknowledged
-            while len(letters) < limit and (message := await self._get(channel, queue.dead)):
-                letters.append(DeadMessage(message.body.decode(errors="replace"), reason_of(message.headers)))
-        return letters
-
-    async def replay(self, queue: WorkQueue) -> int:
-        """Send all dead-lettered messages back to the queue, with no attempt counted. Raises BusFault."""
-        count = 0
+    async def dead_letter_count(self, queue: WorkQueue) -> int:
+        """How many dead letters of the queue there are, without those that somebody looks at. Raises BusFault."""
         async with self._side_channel() as channel:
-            # One round: what is dead-lettered again meanwhile waits for the next.
-            waiting = await self._count(channel, queue.dead)
-            while count < waiting and (message := await self._get(channel, queue.dead)):
-                headers = without_our_headers(message.headers)
-                await self._send_to_queue(queue.name, new_message(message.body, message.message_id, headers))
-                await call_broker("acknowledge", message.ack(), self._timeouts.answer)
-                count += 1
-        return count
+            return await message_count(channel, queue.dead, self._timeouts)
+
+    async def dead_letters(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter
+    ) -> list[DeadMessage]:
+        """`limit` of the `wanted` dead letters of the queue, oldest first. They stay. Raises BusFault."""
+        found: list[DeadMessage] = []
+        async with self._side_channel() as channel:
+            await DeadLetters(channel, queue, self._timeouts).visit(limit, wanted, leave, found.append)
+        return oldest_first(found)
+
+    async def replay(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter, done: Done = not_told
+    ) -> int:
+        """Send the `wanted` dead letters back: the broker has each twice for a moment. Raises BusFault."""
+
+        async def send_back(message: AbstractIncomingMessage) -> None:
+            headers = without_our_headers(message.headers)
+            await self._send_to_queue(queue.name, new_message(message.body, message.message_id, headers))
+            await acknowledge(message, self._timeouts)
+
+        async with self._side_channel() as channel:
+            return await DeadLetters(channel, queue, self._timeouts).visit(limit, wanted, send_back, done)
+
+    async def drop(
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter, done: Done = not_told
+    ) -> int:
+        """Remove the `wanted` dead letters. Raises BusFault."""
+
+        async def remove(message: AbstractIncomingMessage) -> None:
+            await acknowledge(message, self._timeouts)
+
+        async with self._side_channel() as channel:
+            return await DeadLetters(channel, queue, self._timeouts).visit(limit, wanted, remove, done)
 
     async def _open_publishing(self, session: Session) -> None:
         channel = await session.channel(on_return_raises=True)
@@ -152,16 +171,6 @@ class RabbitBus:
         self._publishing.session()
         assert self._sender is not None, "a session that was set up has one"
         await self._sender.send(exchange, key, message, mandatory=mandatory)
-
-    async def _count(self, channel: AbstractChannel, queue: str) -> int:
-        call = channel.declare_queue(queue, passive=True)
-        declared = await call_broker(f"cannot look at {queue}", call, self._timeouts.answer)
-        return declared.declaration_result.message_count or 0
-
-    async def _get(self, channel: AbstractChannel, queue: str) -> AbstractIncomingMessage | None:
-        source = await channel.get_queue(queue, ensure=False)
-        call = source.get(fail=False, timeout=self._timeouts.answer)
-        return await call_broker(f"cannot take from {queue}", call, self._timeouts.answer)
 
     @asynccontextmanager
     async def _side_channel(self) -> AsyncIterator[AbstractChannel]:

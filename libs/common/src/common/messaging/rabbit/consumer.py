@@ -16,7 +16,7 @@ from common.backoff import jittered, shortened
 from common.errors import BusFault
 from common.messaging.bus import Acknowledge, DeadLetter, Decision, Retry, Subscription, dispatch
 from common.messaging.rabbit.calls import BrokerTimeouts, call_broker
-from common.messaging.rabbit.message import attempt_of, new_message, retry_headers
+from common.messaging.rabbit.message import attempt_of, copy_headers, new_message
 from common.messaging.rabbit.session import Session
 from common.messaging.topology import WorkQueue
 
@@ -161,7 +161,7 @@ class Consumers:
             return True
         target = queue.dead if isinstance(decision, DeadLetter) else queue.retry(decision.delay)
         next_attempt = decision.attempt if isinstance(decision, Retry) else attempt + 1
-        headers = retry_headers(next_attempt, decision.reason)
+        headers = copy_headers(message.headers, next_attempt, decision.reason)
         # The queue's own limit is the whole delay: what failed together comes back a little sooner, one by one.
         expires = shortened(decision.delay) if isinstance(decision, Retry) else None
         try:

@@ -1,11 +1,17 @@
 """What the bus writes into a message, and reads from it."""
 
-from aio_pika import DeliveryMode, Message
-from aio_pika.abc import HeadersType
+from dataclasses import replace
+from datetime import UTC, datetime
 
+from aio_pika import DeliveryMode, Message
+from aio_pika.abc import AbstractIncomingMessage, HeadersType
+
+from common.messaging.dead_letters import DeadMessage
 from common.messaging.events import CONTENT_TYPE
+from common.messaging.topology import DELIVERY_LIMIT, WorkQueue
 
 _ATTEMPT, _REASON = "x-attempt", "x-reason"
+_FIRST_FAILURE, _LAST_FAILURE = "x-first-failure", "x-last-failure"  # ISO 8601: AMQP's own type has no time zone
 _LONGEST_REASON = 1000  # characters
 
 
@@ -23,9 +29,16 @@ def new_message(
     )
 
 
-def retry_headers(attempt: int, reason: str) -> HeadersType:
-    """The headers of a copy that is to be handled as this `attempt`, counted from 0, or that is a dead letter."""
-    return {_REASON: reason[:_LONGEST_REASON], _ATTEMPT: attempt}
+def copy_headers(before: HeadersType, attempt: int, reason: str) -> HeadersType:
+    """The headers of a copy that is to be handled as this `attempt`, counted from 0, or that is a dead letter.
+
+    `before` are the headers of the message whose attempt has just failed. If `attempt` is still the same, nothing has.
+    """
+    headers: HeadersType = {_REASON: reason[:_LONGEST_REASON], _ATTEMPT: attempt}
+    if attempt == attempt_of(before):
+        return headers | {name: before[name] for name in (_FIRST_FAILURE, _LAST_FAILURE) if name in before}
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return headers | {_FIRST_FAILURE: before.get(_FIRST_FAILURE, now), _LAST_FAILURE: now}
 
 
 def attempt_of(headers: HeadersType) -> int:
@@ -34,12 +47,52 @@ def attempt_of(headers: HeadersType) -> int:
     return value if isinstance(value, int) else 0
 
 
-def reason_of(headers: HeadersType) -> str:
-    """Why the message is a dead letter."""
+def dead_message(queue: WorkQueue, message: AbstractIncomingMessage) -> DeadMessage:
+    """What an operator is told of a message in the queue's dead-letter queue."""
+    headers = message.headers
     reason = headers.get(_REASON)
-    if isinstance(reason, str):
-        return reason
-    return "its consumers kept dying" if "x-death" in headers else "unknown"
+    letter = DeadMessage(
+        queue=queue.name,
+        message_id=message.message_id,
+        body=message.body.decode(errors="replace"),
+        reason=reason if isinstance(reason, str) else "unknown",
+        attempts=attempt_of(headers),
+        first_failure=_time(headers.get(_FIRST_FAILURE)),
+        last_failure=_time(headers.get(_LAST_FAILURE)),
+    )
+    death = _death(queue, headers)
+    if death is None:
+        return letter
+    # The broker has dead-lettered it itself: our headers, if there are any, are those of an earlier failure.
+    kept_dying = death.get("reason") == "delivery_limit"
+    when = _time(death.get("time"))
+    return replace(
+        letter,
+        reason="its consumers kept dying" if kept_dying else f"the broker dead-lettered it: {death.get('reason')!s}",
+        attempts=letter.attempts + (DELIVERY_LIMIT + 1 if kept_dying else 0),
+        first_failure=letter.first_failure or when,
+        last_failure=when or letter.last_failure,
+    )
+
+
+def _death(queue: WorkQueue, headers: HeadersType) -> HeadersType | None:
+    """What the broker wrote when it dead-lettered the message from the work queue itself, or None."""
+    deaths = headers.get("x-death")
+    for death in deaths if isinstance(deaths, list) else ():
+        if isinstance(death, dict) and death.get("queue") == queue.name:
+            return death
+    return None
+
+
+def _time(value: object) -> datetime | None:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, datetime):
+        return None
+    return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
 
 
 def without_our_headers(headers: HeadersType) -> HeadersType:
