@@ -4,18 +4,19 @@ Those of tombstones, crops, expiry and settings are left out beside the searches
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 from tests.simulation.test_protocol import all_is_public, nothing_is_lost_or_half_public
 from tests.support.world import FAR, PLAN, World
 
 from common.images.names import ImageKey
-from common.images.records import Stage, record_key
-from common.storage.base import Buckets
+from common.images.records import Record, Stage, record_key
+from common.storage.base import Buckets, Storage
 from common.storage.image_store import read_record
 from publisher import moving
 from publisher.context import PublisherContext
+from resizer import thumbnails
 
 pytestmark = pytest.mark.explores
 
@@ -26,10 +27,12 @@ Check = Callable[[World], None]
 def the_record_does_not_wait_for_its_variants(patch: Patch) -> None:
     writing: set[asyncio.Future[None]] = set()
 
-    async def begin(*works: Awaitable[None]) -> None:
-        writing.update(asyncio.ensure_future(work) for work in works)
+    write = thumbnails._write_variants  # noqa: SLF001 - the mutant's step
 
-    patch.setattr("resizer.thumbnails.together", begin)
+    async def begin(record: Record, blobs: list[bytes], target: Storage) -> None:
+        writing.add(asyncio.ensure_future(write(record, blobs, target)))
+
+    patch.setattr("resizer.thumbnails._write_variants", begin)
 
 
 def the_original_is_deleted_before_it_is_copied(patch: Patch) -> None:

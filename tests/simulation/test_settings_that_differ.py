@@ -88,7 +88,7 @@ async def test_the_search_notices_a_decision_by_the_settings(monkeypatch: pytest
         crop = await read_crop(publisher_context.buckets.active, event.subject)
         return event.data.configuration == publisher_context.plan.configuration(event.data.stage, crop)
 
-    monkeypatch.setattr("publisher.handlers._is_in_place", by_configuration)
+    monkeypatch.setattr("publisher.handlers._is_crop_in_place", by_configuration)
     with pytest.raises(AssertionError, match="events without end"):
         await run_and_reconcile(World(0, 0, resizing=OTHERS[:1]), "crop_one", "resize")
 
@@ -101,7 +101,7 @@ async def test_the_search_notices_a_decision_by_the_record_in_active_alone(monke
         record = await read_record(publisher_context.buckets.active, event.subject, Stage.BASE)
         return crop is not None and record is not None and record.crop == crop.geometry.text
 
-    monkeypatch.setattr("publisher.handlers._is_in_place", by_record)
+    monkeypatch.setattr("publisher.handlers._is_crop_in_place", by_record)
     for seed in FAR:
         world = World(seed, 2)
         for actor in ("crop_one", "activate", "resize"):

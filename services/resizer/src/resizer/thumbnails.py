@@ -66,14 +66,13 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
         return
     # docs/bucket-protocol.md#crop-around-rendering
     while True:
-        original = await original_of(image, buckets=buckets)
+        original, crop = await together(original_of(image, buckets=buckets), read_crop(buckets.active, image))
         if original is None:
             log.info("the original is in neither bucket: nothing to do")
             # Variants and records are called by the image's name alone: they may be of an original of another format.
             if await find_original(image.name, buckets=buckets) is None:
                 await remove_rendered(image, buckets=buckets, plan=plan)
             return
-        crop = await read_crop(buckets.active, image)
         # Whoever moves late, uncropped variants requests another rendering afterwards. So a cropped image is rendered
         # at every event: its variants may have been written over.
         record = await _finished_record(image, stage, original.bucket, crop, context) if crop is None else None
@@ -138,8 +137,7 @@ async def _render(
         async with context.renderer.in_hand.place(original.bytes):
             async with original.bucket.as_file(str(image)) as path:
                 record, blobs = await context.renderer.render_stage(path, image, stage, crop)
-            pairs = zip(record.variants, blobs, strict=True)
-            await together(*(target.put(variant.key, blob) for variant, blob in pairs))
+            await _write_variants(record, blobs, target)
     except ImageError as error:
         log.warning("the image cannot be rendered", stage=stage, fault=error.fault, reason=error.reason)
         record = _failure_record(stage, crop, Failure(fault=error.fault, reason=error.reason), context)
@@ -148,6 +146,11 @@ async def _render(
         log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
     await write_record(target, image, record)
     return record
+
+
+async def _write_variants(record: Record, blobs: list[bytes], target: Storage) -> None:
+    pairs = zip(record.variants, blobs, strict=True)
+    await together(*(target.put(variant.key, blob) for variant, blob in pairs))
 
 
 def _failure_record(stage: Stage, crop: Crop | None, failure: Failure, context: ResizerContext) -> Record:
