@@ -25,7 +25,7 @@ from common.messaging.rabbit import RabbitBus
 _BROKER = 0.002  # seconds
 _STORES = {"folders": None, "S3": 0.0, "S3, 5 ms": 0.005, "S3, 20 ms": 0.02, "S3, 80 ms": 0.08}
 _ROUNDS = 3
-_ALONE = 20  # photos of each round
+_ALONE = 15  # photos of each round
 
 
 @dataclass
