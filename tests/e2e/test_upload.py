@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.deployment import Deployment, watched
-from tests.support.exiftool import positions, tags
+from tests.support.exiftool import locations, tags
 from tests.support.located import located
 from tests.support.pictures import SVG, dimensions, opened, photo
 
@@ -89,7 +89,7 @@ async def test_originals_are_turned_upright_when_asked_for(
 
 
 @pytest.mark.parametrize(("setting", "told"), [("1", False), ("", True)])
-async def test_originals_keep_their_position_unless_told_otherwise(
+async def test_originals_keep_their_location_unless_told_otherwise(
     deployment: Deployment,
     setting: str,
     told: bool,  # noqa: FBT001
@@ -99,7 +99,7 @@ async def test_originals_keep_their_position_unless_told_otherwise(
     name = await deployment.uploaded(sent)
     stored = await deployment.buckets.incoming.get(name)
     (found,) = tags(stored)
-    assert bool(positions(found)) is told
+    assert bool(locations(found)) is told
     assert (stored == sent) is told
     await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
 

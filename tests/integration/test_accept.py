@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.support.exiftool import positions, tags
+from tests.support.exiftool import locations, tags
 from tests.support.located import located
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import animated_gif, dimensions, opened, photo, transparent_png
@@ -30,7 +30,7 @@ async def test_an_original_that_takes_too_much_to_turn_is_stored_as_it_is(tmp_pa
 
 @pytest.mark.parametrize("turning", [True, False])
 @pytest.mark.parametrize("picture", ["jpg", "png", "gif"])
-async def test_an_original_is_stored_without_its_position(picture: str, turning: bool, tmp_path: Path) -> None:  # noqa: FBT001
+async def test_an_original_is_stored_without_its_location(picture: str, turning: bool, tmp_path: Path) -> None:  # noqa: FBT001
     plain = {"jpg": photo(322, 201), "png": transparent_png(322, 201), "gif": animated_gif(322, 201)}[picture]
     incoming, sent = MemoryStorage(), located(plain, orientation=6)
     (tmp_path / "upload").write_bytes(sent)
@@ -45,7 +45,7 @@ async def test_an_original_is_stored_without_its_position(picture: str, turning:
         key = await accept_upload(tmp_path / "upload", context=uploads)
     stored = incoming.objects[str(key)]
     (left,) = tags(stored)
-    assert not positions(left)
+    assert not locations(left)
     assert left["XMP-dc:Title"] == "Title & <more>", "and all else is there"
     turned = turning and picture != "gif"
     assert dimensions(stored) == ((201, 322) if turned else (322, 201))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pyvips
 from tests.support import located
-from tests.support.exiftool import others, positions, tags, written
+from tests.support.exiftool import locations, others, tags, written
 from tests.support.imagemagick import PROGRAMS
 from tests.support.located import IN_XMP, PLACE, ByteOrder
 from tests.support.pictures import animated_gif, opened, photo, still_gif, transparent_png
@@ -46,10 +46,10 @@ def shown(data: bytes, folder: Path) -> tuple[int, int, int, int]:
     return found.width, found.height, found.frames, found.orientation
 
 
-def assert_only_the_position_is_gone(before: bytes, after: bytes, folder: Path) -> None:
+def assert_only_the_location_is_gone(before: bytes, after: bytes, folder: Path) -> None:
     told, left = tags(before, after)
-    assert positions(told), "it said where it was taken"
-    assert not positions(left)
+    assert locations(told), "it said where it was taken"
+    assert not locations(left)
     assert others(left) == others(told)
     assert_shown_alike(before, after, folder)
     assert PLACE.encode() not in after
@@ -66,7 +66,7 @@ def assert_shown_alike(before: bytes, after: bytes, folder: Path) -> None:
 @pytest.mark.parametrize("picture", PICTURES)
 def test_every_place_for_it(picture: str, order: ByteOrder, tmp_path: Path) -> None:
     before = located.located(PICTURES[picture](), order, 6)
-    assert_only_the_position_is_gone(before, stripped(before, tmp_path), tmp_path)
+    assert_only_the_location_is_gone(before, stripped(before, tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -105,7 +105,7 @@ def test_exif_in_every_place_and_twice(order: ByteOrder, tmp_path: Path) -> None
         after = stripped(before, tmp_path)
         told, left = tags(before, after)
         assert any(":GPSLatitude" in tag for tag in told), number
-        assert not positions(left), number
+        assert not locations(left), number
         assert PLACE.encode() not in after
         assert next(value for tag, value in left.items() if tag.endswith(":Orientation")) == 6, number
         assert [value for tag, value in left.items() if tag.endswith(":DateTimeOriginal")], number
@@ -121,16 +121,16 @@ def test_xmp_in_every_place(properties: str, tmp_path: Path) -> None:
     raw = located.raw_profile("xmp", packet)
     files += [located.with_chunks(png, text) for text in located.texts("Raw profile type xmp", raw)]
     for before in files:
-        assert_only_the_position_is_gone(before, stripped(before, tmp_path), tmp_path)
+        assert_only_the_location_is_gone(before, stripped(before, tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
 def test_extended_xmp(pieces: int, tmp_path: Path) -> None:
     segments = located.extended_xmp(pieces)
     before = located.with_segments(photo(322, 201), *segments)
-    assert_only_the_position_is_gone(before, stripped(before, tmp_path), tmp_path)
+    assert_only_the_location_is_gone(before, stripped(before, tmp_path), tmp_path)
     shuffled = located.with_segments(photo(322, 201), segments[0], *reversed(segments[1:]))
-    assert_only_the_position_is_gone(shuffled, stripped(shuffled, tmp_path), tmp_path)
+    assert_only_the_location_is_gone(shuffled, stripped(shuffled, tmp_path), tmp_path)
     if pieces > 1:
         after = stripped(located.with_segments(photo(322, 201), *segments[:-1]), tmp_path)
         assert b"46,30" not in after, "a part is missing: all of it goes"
@@ -145,11 +145,11 @@ def test_the_pictures_behind_the_picture(tmp_path: Path) -> None:
     after = stripped(before + b"\0\0\0\x18ftypmp42" + PLACE.encode(), tmp_path)
     assert len(after) == len(before), "the film behind them is cut off, and no byte has moved"
     (found,) = tags(after)
-    assert not positions(found)
+    assert not locations(found)
     assert found["MPImage2:MPImageLength"] == len(two)
     second = after[-len(two) :]
     (found,) = tags(second)
-    assert not positions(found)
+    assert not locations(found)
     assert found["IFD0:Orientation"] == 6
     assert_shown_alike(two, second, tmp_path)
     assert_shown_alike(before, after, tmp_path)
@@ -163,7 +163,7 @@ def test_what_imagemagick_makes_of_it(tmp_path: Path) -> None:
         before = (tmp_path / name).read_bytes()
         after = stripped(before, tmp_path)
         (left,) = tags(after)
-        assert not positions(left), name
+        assert not locations(left), name
         assert PLACE.encode() not in after
         assert_shown_alike(before, after, tmp_path)
 
@@ -172,7 +172,7 @@ def test_what_was_stripped_can_be_rotated(tmp_path: Path) -> None:
     after = stripped(located.located(photo(322, 201), ">", 6), tmp_path)
     _, (turned,) = rotate(RotateJob(limits=Limits(), rotation=90), after)
     (left,) = tags(turned)
-    assert not positions(left)
+    assert not locations(left)
     assert left["IFD0:Orientation"] == 3
     same: pyvips.Image = opened(turned) - opened(after)
     assert same.abs().max() == 0

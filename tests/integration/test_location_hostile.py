@@ -1,4 +1,4 @@
-"""Metadata that is broken on purpose: it is never left to tell a position, and never hurts the service."""
+"""Metadata that is broken on purpose: it is never left to tell a location, and never hurts the service."""
 
 import random
 import zlib
@@ -9,7 +9,7 @@ import pytest
 import pyvips
 from tests.integration.test_location import PICTURES, assert_shown_alike, shown, stripped
 from tests.support import located
-from tests.support.exiftool import positions, tags
+from tests.support.exiftool import locations, tags
 from tests.support.exploration import seeds, some
 from tests.support.located import IN_XMP, chunk, exif_segment, packet, segment, tiff, with_chunks, with_segments
 from tests.support.pictures import animated_gif, opened, photo, transparent_png
@@ -35,7 +35,7 @@ def test_exif_that_is_cut_off_anywhere_goes_and_the_orientation_stays(order: loc
     for one, other in zip(before, after, strict=True):
         assert_shown_alike(one, other, tmp_path)
     left = tags(*after)
-    assert not any(positions(found) for found in left)
+    assert not any(locations(found) for found in left)
     assert not any(tag for found in left for tag in found if tag.endswith((":Make", ":DateTimeOriginal")))
     assert shown(after[len(lengths) - 1], tmp_path)[3] == 6, "which is read where only its end is missing"
 
@@ -64,7 +64,7 @@ def test_damaged_metadata_tells_nothing(picture: str, tmp_path: Path) -> None:
     good = located.located(PICTURES[picture](), "<", 6)
     before = [flipped(good, seed) for seed in seeds(50, 1500)]
     after = [stripped(data, tmp_path) for data in before]
-    found = [(seed, positions(left)) for seed, left in enumerate(tags(*after)) if positions(left)]
+    found = [(seed, locations(left)) for seed, left in enumerate(tags(*after)) if locations(left)]
     assert not found
     for one, other in zip(before, after, strict=True):
         if decodable(one):
@@ -90,7 +90,7 @@ def bombs() -> Iterator[tuple[str, bytes]]:
     yield "outside.jpg", with_segments(PLAIN, segment(0xE1, XAP + outside))
     for name, text in (
         ("deep", b"<x:xmpmeta>" * 300_000),
-        ("deep positions", b"<gps>" * 200_000 + b"</gps>" * 200_000 + b"xmpmeta"),
+        ("deep locations", b"<gps>" * 200_000 + b"</gps>" * 200_000 + b"xmpmeta"),
         ("many attributes", b"<xmpmeta " + b" ".join(b"gps%d='1'" % n for n in range(100_000)) + b"/>"),
         ("quotes", b"<xmpmeta a=" + b"'" * 2_000_000),
     ):

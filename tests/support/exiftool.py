@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # Names of tags that say where a photo was taken, as exiftool spells them, whatever group they are in.
-POSITION = re.compile(
+LOCATION = re.compile(
     r"GPS|Latitude|Longitude|Altitude|Location|^(Geo.*|City|State|Province-State|Sub-location|Country.*|Keyword)$"
 )
 # Of the file and not of its metadata, or worked out by exiftool from other tags.
@@ -36,14 +36,14 @@ def _metadata(entry: Mapping[str, object]) -> Tags:
     return {tag: value for tag, value in named.items() if tag.partition(":")[0] not in _NOT_METADATA}
 
 
-def positions(found: Tags) -> Tags:
+def locations(found: Tags) -> Tags:
     """Those of the tags that say where the photo was taken."""
-    return {tag: value for tag, value in found.items() if POSITION.search(tag.rpartition(":")[2])}
+    return {tag: value for tag, value in found.items() if LOCATION.search(tag.rpartition(":")[2])}
 
 
 def others(found: Tags) -> Tags:
     """Those of the tags that do not, and that a file keeps however it is laid out."""
-    kept = {tag: value for tag, value in found.items() if not POSITION.search(tag.rpartition(":")[2])}
+    kept = {tag: value for tag, value in found.items() if not LOCATION.search(tag.rpartition(":")[2])}
     return {tag: value for tag, value in kept.items() if not _PLACES.search(tag)}
 
 

@@ -14,7 +14,7 @@ SHORT, LONG, RATIONAL, ASCII, UNDEFINED = 3, 4, 5, 2, 7
 _SIZES = {SHORT: 2, LONG: 4, RATIONAL: 8, ASCII: 1, UNDEFINED: 1}
 PLACE = "Gspaltenhornhuette"  # not to be found anywhere else
 
-# What exiftool writes: what shall stay first, then the position.
+# What exiftool writes: what shall stay first, then the location.
 OTHERS = (
     "-EXIF:Make=Maker",
     "-EXIF:Model=Camera of the tests",
@@ -34,7 +34,7 @@ OTHERS = (
     "-Photoshop:IPTCDigest=new",
     "-Photoshop:XResolution=72",
 )
-POSITION = (
+LOCATION = (
     "-EXIF:GPSLatitude=46.5",
     "-EXIF:GPSLatitudeRef=N",
     "-EXIF:GPSLongitude=7.75",
@@ -61,7 +61,7 @@ POSITION = (
 def located(picture: bytes, order: ByteOrder = ">", orientation: int = 1) -> bytes:
     """The picture with all of it, written by exiftool."""
     ordered = f"-ExifByteOrder={'II' if order == '<' else 'MM'}"
-    return written(picture, [ordered, *OTHERS, *POSITION, f"-EXIF:Orientation#={orientation}"])
+    return written(picture, [ordered, *OTHERS, *LOCATION, f"-EXIF:Orientation#={orientation}"])
 
 
 def tiff(order: ByteOrder = ">", orientation: int = 6) -> bytes:
@@ -129,7 +129,7 @@ def exif_segment(block: bytes) -> bytes:
 
 
 def extended_xmp(pieces: int = 3) -> list[bytes]:
-    """The segments of a packet whose extension, in so many pieces, holds the position."""
+    """The segments of a packet whose extension, in so many pieces, holds the location."""
     extension = packet(IN_XMP, description="the extension " * 40)
     digest = hashlib.md5(extension, usedforsecurity=False).hexdigest().upper()
     main = packet(f'xmpNote:HasExtendedXMP="{digest}"')

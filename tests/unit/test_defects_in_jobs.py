@@ -17,7 +17,7 @@ async def test_the_migration_reports_the_image_and_goes_on(monkeypatch: pytest.M
     monkeypatch.setattr(use_case, "_migrate", fails)
     nothing: Any = None
     outcome = await use_case.migrate_image(
-        ArchivedImage(1, "1475660224_1", "1475660224_1.jpg", svg=False), migration=nothing
+        ArchivedImage(1, "1475660224_1", "1475660224_1.jpg", is_svg=False), migration=nothing
     )
     assert (outcome.result, outcome.error) == (Result.ERROR, "defect")
     assert "log" in str(outcome.reason)

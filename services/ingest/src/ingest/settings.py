@@ -15,7 +15,7 @@ class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):
 
     auto_orient_original: Boolean = Field(False, description="turn originals upright as their EXIF asks")
     strip_location: Boolean = Field(
-        False, description="store originals without the position that their EXIF, XMP and IPTC tell"
+        False, description="store originals without the location that their EXIF, XMP and IPTC tell"
     )
     max_upload_bytes: Annotated[int, Field(gt=0)] = Field(100 << 20, description="most bytes of an upload")
     upload_timeout: Seconds = Field(300.0, description="seconds an upload may take as a whole")

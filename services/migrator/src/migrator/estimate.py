@@ -76,6 +76,6 @@ class MigrationEstimate:
                     pass
                 self._sampled.append((size, time.monotonic() - began))
                 return size
-        async with self.migration.fetching:
+        async with self.migration.fetch_slots:
             await self.migration.rate_limit.wait_turn()
             return await self.migration.source.size(str(image)) or 0

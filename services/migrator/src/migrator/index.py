@@ -36,18 +36,18 @@ _READ = """
 class ArchivedImage:
     """One image of the v5 database.
 
-    `id` is the smallest id of its rows, and `filename` is the filename in that row. `svg` is True if any row says that
-    the original is an SVG. `other` is another filename with the same name. `state` is what the checkpoint holds for
-    the image. `deleted` says whether it has a tombstone.
+    `id` is the smallest id of its rows, and `filename` is the filename in that row. `is_svg` is True if any row says
+    that the original is an SVG. `other_filename` is another filename with the same name. `state` is what the checkpoint
+    holds for the image.
     """
 
     id: int
     name: str
     filename: str | None
-    svg: bool
-    other: str | None = None
+    is_svg: bool
+    other_filename: str | None = None
     state: str | None = None
-    deleted: bool = False
+    has_tombstone: bool = False
 
     def __str__(self) -> str:
         try:
@@ -58,7 +58,7 @@ class ArchivedImage:
     def key(self) -> ImageKey:
         """The key of its original. Raises BadName."""
         key = ImageKey.parse(self.filename or "")
-        return ImageKey(key.name, Format.SVG) if self.svg else key
+        return ImageKey(key.name, Format.SVG) if self.is_svg else key
 
 
 class _IndexRow(NamedTuple):

@@ -61,7 +61,7 @@ async def migrate(options: Options, *, rate: float | None) -> int:
             stages=settings.plan.stages,
             state=_state(settings.plan),
             temporary=settings.temp_folder,
-            fetching=asyncio.Semaphore(options.jobs),
+            fetch_slots=asyncio.Semaphore(options.jobs),
             rate_limit=RateLimit(rate),
             force=options.force,
         )

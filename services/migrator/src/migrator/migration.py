@@ -40,7 +40,7 @@ class Migration:
     """What migrating an image depends on.
 
     `state` is what the checkpoint holds for an image that was finished under the present settings.
-    `fetching` limits how many originals are fetched at once, `rate_limit` how many a second.
+    `fetch_slots` limits how many originals are fetched at once, `rate_limit` how many a second.
     """
 
     buckets: Buckets
@@ -51,13 +51,13 @@ class Migration:
     stages: tuple[Stage, ...]
     state: str
     temporary: Path
-    fetching: asyncio.Semaphore
+    fetch_slots: asyncio.Semaphore
     rate_limit: RateLimit
     force: bool = False
 
     def finished_state(self, archived: ArchivedImage) -> str:
         """What the checkpoint holds for this image once it is finished. It differs if the image became an SVG."""
-        return f"{_SVG}{self.state}" if archived.svg else self.state
+        return f"{_SVG}{self.state}" if archived.is_svg else self.state
 
 
 async def migrate_image(archived: ArchivedImage, *, migration: Migration) -> Outcome:
@@ -93,8 +93,8 @@ async def _migrate(image: ImageKey, archived: ArchivedImage, migration: Migratio
     failure = (await rendering.render(image, stages) if stages else None) or await rendering.read_failure(image)
     if failure is not None:
         return Outcome(str(image), Result.ERROR, failure.fault, f"it has no thumbnails: {failure.reason}", size)
-    if archived.other is not None and not archived.svg:
-        reason = f"v5 has {archived.other} of the same name, too: only {image} was taken over"
+    if archived.other_filename is not None and not archived.is_svg:
+        reason = f"v5 has {archived.other_filename} of the same name, too: only {image} was taken over"
         return Outcome(str(image), Result.ERROR, "two-originals", reason, size)
     await migration.checkpoint.add(image.name, migration.finished_state(archived))
     result = Result.PROCESSED if public is None or stages else Result.SKIPPED
@@ -115,7 +115,7 @@ def raise_if_vanished(archived: ArchivedImage) -> None:
 
     It was deleted: the checkpoint tells so without a tombstone, too.
     """
-    if archived.state is not None and archived.state.startswith(_SVG) == archived.svg:
+    if archived.state is not None and archived.state.startswith(_SVG) == archived.is_svg:
         raise ImageGone(f"{archived} was public once")
 
 
@@ -147,7 +147,7 @@ async def fetch_original(image: ImageKey, migration: Migration) -> AsyncIterator
     """
     path = temporary_path(migration.temporary)
     try:
-        async with migration.fetching:
+        async with migration.fetch_slots:
             for delay in (*_RETRIES, None):
                 await migration.rate_limit.wait_turn()
                 try:

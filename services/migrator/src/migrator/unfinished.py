@@ -68,4 +68,4 @@ async def unfinished_images(
 
 def _is_finished(archived: ArchivedImage, migration: Migration) -> bool:
     """Whether an earlier run finished the image. One that has a tombstone since is looked at again."""
-    return archived.state == migration.finished_state(archived) and not archived.deleted
+    return archived.state == migration.finished_state(archived) and not archived.has_tombstone

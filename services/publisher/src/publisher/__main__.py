@@ -10,7 +10,7 @@ from publisher.settings import PublisherServiceSettings
 
 
 def read() -> PublisherServiceSettings:
-    """What the environment says. Raises SettingsError."""
+    """The settings from the environment. Raises SettingsError."""
     return read_settings(PublisherServiceSettings)
 
 

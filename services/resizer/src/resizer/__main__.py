@@ -10,7 +10,7 @@ from resizer.settings import ResizerServiceSettings
 
 
 def read() -> ResizerServiceSettings:
-    """What the environment says. Raises SettingsError."""
+    """The settings from the environment. Raises SettingsError."""
     return read_settings(ResizerServiceSettings)
 
 

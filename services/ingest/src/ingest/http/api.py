@@ -24,7 +24,7 @@ _LIST = {"type": "array", "items": TEXT}
 UPLOAD = Operation(
     "Store an image. The answer has its name, which every other call takes. Once the image is published, everybody can "
     "fetch the original as it was uploaded. Its EXIF may tell where it was taken, unless the service removes the "
-    "position (STRIP_LOCATION). It shows the whole picture, also where the variants show a crop. With Prefer: wait=N "
+    "location (STRIP_LOCATION). It shows the whole picture, also where the variants show a crop. With Prefer: wait=N "
     "the answer waits up to N seconds for the variants, and has their record; an image that cannot be rendered is then "
     "refused",
     {"application/json": _UPLOADED},

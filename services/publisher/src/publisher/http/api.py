@@ -16,7 +16,7 @@ _FAILED = {422: "the image cannot be shown; the reason is in the message"}
 
 PUBLISH = Operation(
     "Make an image public; `crop` says which part of it its variants show. The original becomes public, too, with all "
-    "of the picture and, unless it was removed at upload, the position where it was taken",
+    "of the picture and, unless it was removed at upload, the location where it was taken",
     _DONE,
     fields={"secret": _SECRET, "filename": KEY, "crop": _CROP},
     required=("filename",),

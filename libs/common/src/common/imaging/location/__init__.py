@@ -1,6 +1,6 @@
-"""Removing the position from an original's metadata: coordinates and place names.
+"""Removing the location from an original's metadata: coordinates and place names.
 
-No pixel is decoded or encoded, and the orientation stays. A metadata block that can be parsed loses the position alone.
+No pixel is decoded or encoded, and the orientation stays. A metadata block that can be parsed loses the location alone.
 A block that cannot be parsed is removed as a whole.
 """
 

@@ -1,4 +1,4 @@
-"""One metadata block without the position, by the kind of block.
+"""One metadata block without the location, by the kind of block.
 
 A function returns None where the block has to be removed as a whole.
 """
@@ -18,7 +18,7 @@ _RDF = (b"<rdf:RDF", b"xmpmeta", b"xapmeta", b"<?xpacket")
 def exif(block: bytes, orientation: int) -> bytes | None:
     """The TIFF of an EXIF block, its length unchanged. A broken one becomes a TIFF with the orientation alone."""
     try:
-        return tiff.without_position(block, preview)
+        return tiff.without_location(block, preview)
     except Broken:
         return tiff.only_orientation(orientation, len(block)) if orientation != UPRIGHT else None
 
@@ -31,19 +31,19 @@ def preview(picture: bytes) -> bytes:
 def photoshop(resources: bytes) -> bytes | None:
     """Photoshop's image resources, their length unchanged."""
     try:
-        return iptc.without_position(resources, _STRIPPERS)
+        return iptc.without_location(resources, _STRIPPERS)
     except Broken:
         return None
 
 
-_STRIPPERS = iptc.Strippers(exif=lambda block: exif(block, UPRIGHT), xmp=xmp.without_position, jpeg=preview)
+_STRIPPERS = iptc.Strippers(exif=lambda block: exif(block, UPRIGHT), xmp=xmp.without_location, jpeg=preview)
 
 
 def profile(data: bytes, orientation: int) -> bytes | None:
     """A block whose kind only its first bytes tell."""
     for head, strip in (
         (EXIF, partial(exif, orientation=orientation)),
-        (XMP, xmp.without_position),
+        (XMP, xmp.without_location),
         (PHOTOSHOP, photoshop),
     ):
         if data.startswith(head):
@@ -58,7 +58,7 @@ def profile(data: bytes, orientation: int) -> bytes | None:
             return iptc.without_places(data)
         except Broken:
             return None
-    return xmp.without_position(data) if is_xmp(data) else None
+    return xmp.without_location(data) if is_xmp(data) else None
 
 
 def is_xmp(text: bytes) -> bool:

@@ -20,7 +20,7 @@ _PART_AT = _PLACE_AT + _PLACE.size
 
 
 def strip(out: bytearray, parts: list[Segment], packets: list[Segment]) -> None:
-    """Blank the position in the extended XMP, in place.
+    """Blank the location in the extended XMP, in place.
 
     `parts` are the segments that hold it. `packets` are the segments of the main XMP, which names its digest.
     """
@@ -29,7 +29,7 @@ def strip(out: bytearray, parts: list[Segment], packets: list[Segment]) -> None:
         by_digest[bytes(out[segment.begin + len(HEADER) : segment.begin + _PLACE_AT])].append(segment)
     for digest, found in by_digest.items():
         whole = _joined(out, found) if _DIGEST.fullmatch(digest) else None
-        stripped = None if whole is None else xmp.without_position(whole)
+        stripped = None if whole is None else xmp.without_location(whole)
         if stripped is None:
             for segment in found:
                 segment.blank(out)

@@ -1,4 +1,4 @@
-"""GIF without the position. Blocks with pixels stay byte for byte.
+"""GIF without the location. Blocks with pixels stay byte for byte.
 
 https://www.w3.org/Graphics/GIF/spec-gif89a.txt, 17 to 26; XMP part 3, 1.1.2.
 """
@@ -15,8 +15,8 @@ _HARMLESS = (b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012")
 _MAGIC = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
 
 
-def without_position(data: bytes, _orientation: int) -> bytes:
-    """The file without the position. It ends at the trailer, or before the first byte that begins no block."""
+def without_location(data: bytes, _orientation: int) -> bytes:
+    """The file without the location. It ends at the trailer, or before the first byte that begins no block."""
     at = _HEADER + _table(data, 10)
     out = [data[:at]]
     while at < len(data):
@@ -37,7 +37,7 @@ def without_position(data: bytes, _orientation: int) -> bytes:
 
 
 def _extension(block: bytes) -> bytes:
-    """The extension without the position; empty for one that is removed."""
+    """The extension without the location; empty for one that is removed."""
     if len(block) < 3 or block[-1] != 0:  # noqa: PLR2004 - its introducer, label and end
         return b""  # cut off
     name = block[3 : 3 + _NAME]
@@ -46,7 +46,7 @@ def _extension(block: bytes) -> bytes:
     if name != _XMP or not block.endswith(_MAGIC):
         return b""
     begin = 3 + _NAME
-    stripped = xmp.without_position(block[begin : -len(_MAGIC)])
+    stripped = xmp.without_location(block[begin : -len(_MAGIC)])
     return b"" if stripped is None else block[:begin] + stripped + _MAGIC
 
 

@@ -57,15 +57,15 @@ def _end_of(iim: bytes, at: int) -> int:
 
 @dataclass(frozen=True)
 class Strippers:
-    """Remove the position from the other kinds of blocks within resources. None: the block has to be removed."""
+    """Remove the location from the other kinds of blocks within resources. None: the block has to be removed."""
 
     exif: Callable[[bytes], bytes | None]
     xmp: Callable[[bytes], bytes | None]
     jpeg: Callable[[bytes], bytes]
 
 
-def without_position(resources: bytes, strippers: Strippers) -> bytes:
-    """The Photoshop resources without the position, their length unchanged. Raises Broken."""
+def without_location(resources: bytes, strippers: Strippers) -> bytes:
+    """The Photoshop resources without the location, their length unchanged. Raises Broken."""
     out, at = bytearray(resources), 0
     digests, iptc = [], None
     while at < len(resources):

@@ -1,4 +1,4 @@
-"""JPEG without the position. No byte moves, so that offsets stay valid, those to further pictures (MPF) included.
+"""JPEG without the location. No byte moves, so that offsets stay valid, those to further pictures (MPF) included.
 
 XMP part 3, 1.1.3; CIPA DC-007 (MPF), 5.
 """
@@ -11,10 +11,10 @@ from common.imaging.location.tiff import Broken
 _MPF = b"MPF\0"
 
 
-def without_position(data: bytes, orientation: int) -> bytes:
-    """The file without the position. Broken EXIF is replaced by `orientation`, which is what the decoder read.
+def without_location(data: bytes, orientation: int) -> bytes:
+    """The file without the location. Broken EXIF is replaced by `orientation`, which is what the decoder read.
 
-    Further JPEGs after the picture stay, and lose the position. Anything else after it is cut off.
+    Further JPEGs after the picture stay, and lose the location. Anything else after it is cut off.
     """
     out = bytearray(data)
     end, found = segments(out, 0, strict=False)
@@ -48,7 +48,7 @@ def _strip(out: bytearray, found: list[Segment], orientation: int) -> None:
             segment.blank(out)
     for segment in packets:
         packet = bytes(out[segment.begin + len(blocks.XMP) : segment.end])
-        _replace(out, segment, blocks.XMP, xmp.without_position(packet))
+        _replace(out, segment, blocks.XMP, xmp.without_location(packet))
     extended.strip(out, parts, packets)
     _strip_resources(out, resources)
 
@@ -65,9 +65,9 @@ def _strip_resources(out: bytearray, found: list[Segment]) -> None:
 
 
 def _index(block: bytes) -> bytes | None:
-    """The MPF index, which lists the file's pictures, without the position."""
+    """The MPF index, which lists the file's pictures, without the location."""
     try:
-        return tiff.without_position(block, blocks.preview)
+        return tiff.without_location(block, blocks.preview)
     except Broken:
         return None
 

@@ -1,4 +1,4 @@
-"""PNG without the position. Chunks with pixels stay byte for byte.
+"""PNG without the location. Chunks with pixels stay byte for byte.
 
 https://www.w3.org/TR/png-3/, 5, 11.3 and 13; https://exiftool.org/TagNames/PNG.html for "Raw profile type".
 """
@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 
 from common.imaging.location import blocks, xmp
-from common.imaging.location.names import tells_position
+from common.imaging.location.names import tells_location
 
 _SIGNATURE = 8  # bytes
 _AROUND = 12  # bytes of a chunk besides its data: length, kind and checksum
@@ -41,8 +41,8 @@ class _Text:
         return self.head + (zlib.compress(text) if self.packed else text)
 
 
-def without_position(data: bytes, orientation: int) -> bytes:
-    """The file without the position. Broken EXIF is replaced by `orientation`, which is what the decoder read.
+def without_location(data: bytes, orientation: int) -> bytes:
+    """The file without the location. Broken EXIF is replaced by `orientation`, which is what the decoder read.
 
     What follows IEND is cut off.
     """
@@ -62,7 +62,7 @@ def without_position(data: bytes, orientation: int) -> bytes:
 
 
 def _stripped(kind: bytes, chunk: bytes, orientation: int) -> bytes:
-    """The chunk without the position; empty for one that is removed."""
+    """The chunk without the location; empty for one that is removed."""
     if not kind[0] & _ANCILLARY or kind in _HARMLESS:
         return chunk
     body, stripped = chunk[8:-4], None
@@ -84,10 +84,10 @@ def _checksum(kind: bytes, data: bytes) -> int:
 def _text(kind: bytes, body: bytes, orientation: int) -> bytes | None:
     found = _read(kind, body)
     keyword = b"" if found is None else found.keyword.lower()
-    if found is None or tells_position(keyword.decode("latin-1")):
+    if found is None or tells_location(keyword.decode("latin-1")):
         return None
     if keyword == _XMP or blocks.is_xmp(found.text):
-        text = xmp.without_position(found.text)
+        text = xmp.without_location(found.text)
     elif keyword.startswith(_RAW):
         text = found.text if keyword.endswith(_ICC) else _profile(found.text, orientation)
     else:
@@ -124,7 +124,7 @@ def _unpacked(stored: bytes) -> bytes | None:
 
 
 def _profile(text: bytes, orientation: int) -> bytes | None:
-    """The text of a "Raw profile type" without the position: a block in hexadecimal, as ImageMagick writes it."""
+    """The text of a "Raw profile type" without the location: a block in hexadecimal, as ImageMagick writes it."""
     found = _PROFILE.fullmatch(text)
     if found is None:
         return None

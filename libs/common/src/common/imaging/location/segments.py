@@ -14,7 +14,7 @@ _LENGTH = 2  # bytes of the length field, which the length includes
 _AMONG_PIXELS = re.compile(rb"\xff[\x02-\xcf\xd8-\xfe]")
 _BEFORE_PIXELS = re.compile(rb"\xff[\x01-\xfe]")
 
-# Segments that hold no position and are needed for display: the first bytes of their payload, by marker.
+# Segments that hold no location and are needed for display: the first bytes of their payload, by marker.
 _HARMLESS = {
     _APP0: (b"JFIF\0",),
     APP2: (b"ICC_PROFILE\0", b"urn:iso:std:iso:ts:21496:-1\0"),  # the latter says how to use a gain map
@@ -44,7 +44,7 @@ class Segment:
         out[self.begin : self.end] = bytes(self.end - self.begin)
 
     def is_harmless(self, out: bytearray) -> bool:
-        """Whether it is of a kind that holds no position."""
+        """Whether it is of a kind that holds no location."""
         if self.marker == _APP11 and out[self.begin + 12 : self.begin + 16] == _JUMBF:
             return False
         return out.startswith(_HARMLESS.get(self.marker, ()), self.begin, self.end)

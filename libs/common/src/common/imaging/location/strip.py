@@ -1,4 +1,4 @@
-"""The operation that removes the position from an original. Runs in a decoding process."""
+"""The operation that removes the location from an original. Runs in a decoding process."""
 
 from common.errors import FailureClass, ImageError
 from common.images.names import Format
@@ -7,9 +7,9 @@ from common.imaging.probe import header
 from common.sandbox.protocol import Job, Original, Result, operation
 
 _BY_FORMAT = {
-    Format.JPG: jpeg.without_position,
-    Format.PNG: png.without_position,
-    Format.GIF: gif.without_position,
+    Format.JPG: jpeg.without_location,
+    Format.PNG: png.without_location,
+    Format.GIF: gif.without_location,
 }
 
 
@@ -26,13 +26,13 @@ class Stripped(Result):
 
 @operation
 def strip_location(job: Job, original: Original) -> tuple[Stripped, list[bytes]]:
-    """The operation: one blob, the file without the position. No blob where there was nothing to remove.
+    """The operation: one blob, the file without the location. No blob where there was nothing to remove.
 
     Raises ImageError for anything but JPEG, PNG and GIF, and pyvips.Error.
     """
     found, _ = header(original, job.limits)
     if found.format not in _BY_FORMAT:
-        raise ImageError(FailureClass.UNSUPPORTED, "only from JPEG, PNG and GIF can the position be removed")
+        raise ImageError(FailureClass.UNSUPPORTED, "only from JPEG, PNG and GIF can the location be removed")
     data = original[:]
     stripped = _BY_FORMAT[found.format](data, found.orientation)
     return Stripped(changed=stripped != data), [] if stripped == data else [stripped]

@@ -1,4 +1,4 @@
-"""EXIF is a TIFF. The position is removed in place, so that all offsets stay valid.
+"""EXIF is a TIFF. The location is removed in place, so that all offsets stay valid.
 
 https://www.cipa.jp/std/documents/e/DC-X008-Translation-2019-E.pdf, 4.5 and 4.6; TIFF 6.0, section 2.
 """
@@ -99,8 +99,8 @@ class _Block:
         self.dropped.append((start, end))
 
 
-def without_position(tiff: bytes, preview: Callable[[bytes], bytes]) -> bytes:
-    """The TIFF without the position, its length unchanged. `preview` does the same for the JPEG within.
+def without_location(tiff: bytes, preview: Callable[[bytes], bytes]) -> bytes:
+    """The TIFF without the location, its length unchanged. `preview` does the same for the JPEG within.
 
     Raises Broken where it cannot be parsed without doubt.
     """

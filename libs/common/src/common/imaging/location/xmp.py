@@ -6,7 +6,7 @@ https://github.com/adobe/XMP-Toolkit-SDK/tree/main/docs, parts 1 and 3.
 import re
 from xml.parsers import expat
 
-from common.imaging.location.names import tells_position
+from common.imaging.location.names import tells_location
 from common.imaging.location.spans import Span, merged
 
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=]+)\s*=\s*("[^"]*"|'[^']*')""")
@@ -20,7 +20,7 @@ class _Doctype(Exception):
 
 
 class _Reader:
-    """Finds the bytes of each property that tells the position, and of each embedded JPEG."""
+    """Finds the bytes of each property that tells the location, and of each embedded JPEG."""
 
     def __init__(self, packet: bytes) -> None:
         self.packet = packet
@@ -47,11 +47,11 @@ class _Reader:
         while found := _ATTRIBUTE.match(self.packet, end):
             own = found[1].decode()
             value = attributes.get(own, "")
-            if not own.startswith("xmlns") and (tells_position(own) or value.lstrip().startswith(_JPEG)):
+            if not own.startswith("xmlns") and (tells_location(own) or value.lstrip().startswith(_JPEG)):
                 self.spans.append(found.span())
             end = found.end()
         end += len(_expect(_TAG_END, self.packet, end))
-        self._open.append((begin, end, tells_position(name)))
+        self._open.append((begin, end, tells_location(name)))
         self._text = ""
 
     def _characters(self, text: str) -> None:
@@ -79,8 +79,8 @@ def _expect(pattern: re.Pattern[bytes], packet: bytes, at: int) -> bytes:
     return found[0]
 
 
-def without_position(packet: bytes) -> bytes | None:
-    """The packet without the position, its length unchanged, or None where it is not well-formed XML in UTF-8."""
+def without_location(packet: bytes) -> bytes | None:
+    """The packet without the location, its length unchanged, or None where it is not well-formed XML in UTF-8."""
     reader = _Reader(packet.rstrip(b"\0"))
     try:
         reader.read()
