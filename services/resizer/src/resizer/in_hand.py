@@ -26,17 +26,17 @@ class OriginalsInHand:
         self._decoders = decoders
         self._fetch_wait = fetch_wait
         self._sizes: list[int] = []
-        self._door = asyncio.Lock()
-        self._left = asyncio.Event()
+        self._next_in_line = asyncio.Lock()
+        self._place_freed = asyncio.Event()
 
     @asynccontextmanager
     async def place(self, size: int) -> AsyncIterator[None]:
         """A place for an original of so many bytes. Raises Postponed where it does not come in time."""
         try:
-            async with asyncio.timeout(self._fetch_wait), self._door:
+            async with asyncio.timeout(self._fetch_wait), self._next_in_line:
                 while not self._has_place(size):
-                    self._left.clear()
-                    await self._left.wait()
+                    self._place_freed.clear()
+                    await self._place_freed.wait()
         except TimeoutError as error:
             raise Postponed("too many other images are being rendered") from error
         self._sizes.append(size)
@@ -44,7 +44,7 @@ class OriginalsInHand:
             yield
         finally:
             self._sizes.remove(size)
-            self._left.set()
+            self._place_freed.set()
 
     def _has_place(self, size: int) -> bool:
         count = len(self._sizes)
