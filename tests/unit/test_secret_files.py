@@ -10,8 +10,8 @@ from common.settings.storage import S3StorageSettings
 from ingest.settings import IngestServiceSettings
 from migrator.settings import BucketSourceSettings, MigratorSettings
 from publisher.settings import PublisherServiceSettings
-from standalone.__main__ import read as read_standalone
 from standalone.settings import DEFAULTS
+from standalone.settings import read as read_standalone
 
 GIVEN = {
     "STORAGE_BACKEND": "s3",

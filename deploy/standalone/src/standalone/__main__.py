@@ -6,24 +6,18 @@ from contextlib import AsyncExitStack
 import structlog
 
 from common.cli.command_line import command_line
+from common.jobs import dead_letters_command
 from common.lifecycle import Service, run
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import Event
-from common.settings.base import read_settings
 from common.wiring import open_buckets
 from ingest.bootstrap import ingest
 from publisher.bootstrap import publisher
 from resizer.bootstrap import resizer
-from standalone.settings import DEFAULTS, StandaloneSettings
+from standalone.dead_letters import open_letters, stored_letters
+from standalone.settings import DEFAULTS, StandaloneSettings, read
 
 log = structlog.get_logger()
-
-
-def read() -> StandaloneSettings:
-    """The settings from the environment, with the defaults for what it does not set. Raises SettingsError."""
-    given = {key: value for key, value in os.environ.items() if value.strip()}
-    defaults = {key: value for key, value in DEFAULTS.items() if f"{key}_FILE" not in given}
-    return read_settings(StandaloneSettings, defaults | given)
 
 
 async def start() -> None:
@@ -39,19 +33,19 @@ async def start() -> None:
         incoming=str(settings.storage.incoming),
         active=str(settings.storage.active),
     )
-    bus = EmbeddedBus()
     async with AsyncExitStack() as stack:
         buckets = await stack.enter_async_context(open_buckets(settings))
+        bus = EmbeddedBus(letters=stored_letters(buckets.incoming))
         services = [
             await stack.enter_async_context(ingest(settings, bus=bus, buckets=buckets)),
             await stack.enter_async_context(resizer(settings, bus=bus, buckets=buckets)),
             await stack.enter_async_context(publisher(settings, bus=bus, buckets=buckets, repair_all_at_start=True)),
         ]
-        await run(_combined(services), bus=bus, buckets=buckets, settings=settings)
+        await run(_combined(services, bus), bus=bus, buckets=buckets, settings=settings)
 
 
-def _combined(services: list[Service]) -> Service:
-    """All services as one."""
+def _combined(services: list[Service], bus: EmbeddedBus) -> Service:
+    """All services as one, and the bus that takes what is replayed."""
 
     def on_event(event: Event) -> None:
         for service in services:
@@ -69,7 +63,7 @@ def _combined(services: list[Service]) -> Service:
         name="standalone",
         routes=tuple(route for service in services for route in service.routes),
         subscriptions=tuple(subscription for service in services for subscription in service.subscriptions),
-        background=tuple(task for service in services for task in service.background),
+        background=(bus.run, *(task for service in services for task in service.background)),
         listener=on_event,
         stopping=stopping,
         trouble=trouble,
@@ -83,4 +77,5 @@ if __name__ == "__main__":
         settings=read,
         kind=StandaloneSettings,
         serve=start,
+        jobs=(dead_letters_command("standalone", open_letters, StandaloneSettings),),
     )

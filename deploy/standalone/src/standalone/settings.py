@@ -1,5 +1,8 @@
 """The settings of the embedded default, and its defaults for required settings."""
 
+import os
+
+from common.settings.base import read_settings
 from ingest.settings import IngestSettings
 from publisher.settings import PublisherSettings
 from resizer.settings import ResizerSettings
@@ -16,3 +19,10 @@ DEFAULTS = {
 
 class StandaloneSettings(IngestSettings, ResizerSettings, PublisherSettings):
     """The settings of ingest, resizer and publisher, without those of the broker."""
+
+
+def read() -> StandaloneSettings:
+    """The settings from the environment, with the defaults for what it does not set. Raises SettingsError."""
+    given = {key: value for key, value in os.environ.items() if value.strip()}
+    defaults = {key: value for key, value in DEFAULTS.items() if f"{key}_FILE" not in given}
+    return read_settings(StandaloneSettings, defaults | given)

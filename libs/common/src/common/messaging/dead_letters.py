@@ -15,7 +15,6 @@ class DeadMessage:
 
     `queue` is the work queue whose handler failed. `attempts` is how often that was, or how often its process died.
     `first_failure` and `last_failure` are None where the message does not tell: earlier releases did not write them.
-    `to_replay` is used by the embedded default alone: the event is to be handled again.
     """
 
     queue: str
@@ -25,7 +24,6 @@ class DeadMessage:
     attempts: int
     first_failure: datetime | None = None
     last_failure: datetime | None = None
-    to_replay: bool = False
 
     @property
     def id(self) -> str:
@@ -34,8 +32,9 @@ class DeadMessage:
 
     @property
     def key(self) -> str:
-        """What tells it from the others, as the name of an object."""
-        return f"{self.queue}.{re.sub(r'[^A-Za-z0-9-]', '-', self.id)[:100]}"
+        """What tells it from all others, as the name of an object. An event that fails anew has another one."""
+        failed = 0 if self.last_failure is None else round(self.last_failure.timestamp() * 1000)
+        return f"{self.queue}.{re.sub(r'[^A-Za-z0-9-]', '-', self.id)[:100]}.{failed}"
 
     @property
     def type(self) -> str | None:

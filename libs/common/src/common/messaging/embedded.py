@@ -18,14 +18,14 @@ from common.errors import StorageFault
 from common.messaging.bus import DeadLetter, Listener, Retry, Subscription, dispatch
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told
 from common.messaging.events import Event, encode
-from common.messaging.kept_letters import KeptLetters, LetterStore, MemoryStore
+from common.messaging.kept_letters import KeptLetters, MemoryStore
 from common.messaging.topology import QUEUES, RETRY_DELAYS, WorkQueue, routing_key
 
 log = structlog.get_logger()
 
 _TROUBLE_INTERVAL = 0.5  # seconds between looks whether a subscription's trouble is over
 _STORE_INTERVAL = 2.0  # seconds between attempts to store a dead letter
-_REPLAY_INTERVAL = 5.0  # seconds between looks for dead letters that are to be handled again
+_REPLAY_INTERVAL = 10.0  # seconds between looks for dead letters that are to be handled again
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,9 @@ class _Message:
 class EmbeddedBus:
     """Queues in memory. Messages are encoded and decoded, so that what works here works over RabbitMQ too."""
 
-    def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS, letters: LetterStore | None = None) -> None:
+    def __init__(self, retry_delays: tuple[float, ...] = RETRY_DELAYS, letters: KeptLetters | None = None) -> None:
         self._delays = retry_delays
-        self._store = letters or MemoryStore()
-        self._letters = KeptLetters(self._store)
+        self._letters = letters or KeptLetters(MemoryStore(), MemoryStore())
         self._replayed: set[str] = set()  # ids of dead letters that are in memory again
         self._listener: Listener | None = None
         self._waiting: dict[str, asyncio.Queue[_Message]] = defaultdict(asyncio.Queue)
@@ -117,7 +116,7 @@ class EmbeddedBus:
 
     async def take_replays(self) -> None:
         """Put the stored dead letters that are to be handled again into their queues. Raises StorageFault."""
-        for letter in await self._letters.replays():
+        for letter in await self._letters.replays.read():
             if letter.key not in self._replayed:
                 self._replayed.add(letter.key)
                 self._waiting[letter.queue].put_nowait(_Message(letter.body.encode(), letter=letter))
@@ -151,8 +150,7 @@ class EmbeddedBus:
         elif isinstance(decision, DeadLetter):
             await self._dead_letter(queue, message, decision.reason)
         elif message.letter is not None:
-            await self._stored(partial(self._store.remove, message.letter))
-            self._replayed.discard(message.letter.key)
+            await self._end_replay(message.letter)
 
     async def _dead_letter(self, queue: WorkQueue, message: _Message, reason: str) -> None:
         now = datetime.now(UTC)
@@ -165,7 +163,12 @@ class EmbeddedBus:
             first_failure=message.first_failure or now,
             last_failure=now,
         )
-        await self._stored(partial(self._store.put, letter))
+        await self._stored(partial(self._letters.dead.put, letter))
+        if message.letter is not None:
+            await self._end_replay(message.letter)
+
+    async def _end_replay(self, letter: DeadMessage) -> None:
+        await self._stored(partial(self._letters.replays.remove, letter))
         self._replayed.discard(letter.key)
 
     async def _stored(self, work: Callable[[], Awaitable[None]]) -> None:

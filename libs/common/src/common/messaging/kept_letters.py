@@ -1,10 +1,11 @@
-"""The dead letters of the embedded default, in a store that outlives its process.
+"""The dead letters of the embedded default, in stores that may outlive its process.
 
-A letter is one object. To replay it is to write into it that it is to be handled again. The process that serves finds
-it, and removes it when its event was handled, or writes it anew when that failed once more.
+To replay a letter is to put it among the replays, and then to remove it from the dead letters. The process that serves
+finds it there, and removes it when its event was handled, or when it is a dead letter once more. So it is always in one
+of the two.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told, oldest_first
@@ -12,10 +13,13 @@ from common.messaging.topology import WorkQueue
 
 
 class LetterStore(Protocol):
-    """Where dead letters are. Each method raises StorageFault."""
+    """Where letters are, by their keys. Each method raises StorageFault."""
 
     async def put(self, letter: DeadMessage) -> None:
         """Store the letter, in the place of one with its key."""
+
+    async def count(self, queue: str) -> int:
+        """How many letters of the queue there are."""
 
     async def read(self) -> list[DeadMessage]:
         """All letters, in no order."""
@@ -34,6 +38,10 @@ class MemoryStore:
         """Store the letter."""
         self._letters[letter.key] = letter
 
+    async def count(self, queue: str) -> int:
+        """How many letters of the queue there are."""
+        return sum(letter.queue == queue for letter in self._letters.values())
+
     async def read(self) -> list[DeadMessage]:
         """All letters."""
         return list(self._letters.values())
@@ -45,24 +53,21 @@ class MemoryStore:
 
 @dataclass(frozen=True)
 class KeptLetters:
-    """The letters of a store, as an operator works with them; the same methods as those of a bus."""
+    """Dead letters as an operator works with them, by the methods of a bus. `replays` are to be handled again."""
 
-    store: LetterStore
+    dead: LetterStore
+    replays: LetterStore
 
     async def dead_letter_count(self, queue: WorkQueue) -> int:
         """How many dead letters of the queue there are."""
-        return len(await self.dead_letters(queue))
+        return await self.dead.count(queue.name)
 
     async def dead_letters(
-        self, queue: WorkQueue, limit: int | None = None, wanted: Wanted = every_letter
+        self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter
     ) -> list[DeadMessage]:
         """`limit` of the `wanted` dead letters of the queue, oldest first."""
-        found = [letter for letter in await self._read(to_replay=False) if letter.queue == queue.name]
-        return [letter for letter in found if wanted(letter)][:limit]
-
-    async def replays(self) -> list[DeadMessage]:
-        """Those that are to be handled again."""
-        return await self._read(to_replay=True)
+        found = [letter for letter in await self.dead.read() if letter.queue == queue.name and wanted(letter)]
+        return oldest_first(found)[:limit]
 
     async def replay(
         self, queue: WorkQueue, limit: int = MOST_LETTERS, wanted: Wanted = every_letter, done: Done = not_told
@@ -70,7 +75,8 @@ class KeptLetters:
         """Have the `wanted` dead letters handled again. Returns how many."""
         letters = await self.dead_letters(queue, limit, wanted)
         for letter in letters:
-            await self.store.put(replace(letter, to_replay=True))
+            await self.replays.put(letter)
+            await self.dead.remove(letter)
             done(letter)
         return len(letters)
 
@@ -80,10 +86,6 @@ class KeptLetters:
         """Remove the `wanted` dead letters. Returns how many."""
         letters = await self.dead_letters(queue, limit, wanted)
         for letter in letters:
-            await self.store.remove(letter)
+            await self.dead.remove(letter)
             done(letter)
         return len(letters)
-
-    async def _read(self, *, to_replay: bool) -> list[DeadMessage]:
-        found = [letter for letter in await self.store.read() if letter.to_replay == to_replay]
-        return oldest_first(found)
