@@ -6,6 +6,7 @@ What it is tried on is a folder: see `tests/integration/test_walls.py`. Its name
 import ctypes
 import errno
 import fcntl
+import importlib
 import mmap
 import os
 import platform
@@ -25,6 +26,7 @@ _GROWING, _EMPTY_PATH, _NEW_USER = 0x100, 0x1000, 0x10000000
 _MPTCP, _FAST_OPEN = 262, 0x20000000
 _INPUT_WAITING, _AT_CWD = 0x541B, -100
 _PR_SET_DUMPABLE = 4
+_LIBRARY = importlib.import_module("_cffi_backend").__file__ or ""  # a file that may be executed, and read
 _PROGRAM = os.open("/bin/true", os.O_RDONLY | os.O_CLOEXEC)  # opened before there are walls
 # System calls without a function in the C library, on x86-64 and on arm64.
 _CALLS = {
@@ -200,6 +202,7 @@ _ATTEMPTS: dict[str, Callable[[Path], object]] = {
     "pair of sockets": lambda _: socket.socketpair(),
     "fork": _fork,
     "execute": lambda _: os.execv("/bin/true", ["true"]),
+    "execute what can be read": lambda _: os.execv(_LIBRARY, ["library"]),
     "execute a descriptor": _call("execveat", _PROGRAM, b"", None, None, _EMPTY_PATH),
     "trace its parent": _trace,
     "read its parent": _read_memory,
