@@ -47,7 +47,13 @@ async def test_an_exclusive_put_never_replaces(bucket: Storage, tmp_path: Path) 
     await bucket.put_file(KEY, tmp_path / "upload", exclusive=True)
     with pytest.raises(KeyTaken):
         await bucket.put_file(KEY, tmp_path / "upload", exclusive=True)
+    with pytest.raises(KeyTaken):
+        await bucket.put(KEY, b"theirs", exclusive=True)
     assert await bucket.get(KEY) == b"mine"
+    await bucket.put("1_2.json", b"mine", exclusive=True)
+    with pytest.raises(KeyTaken):
+        await bucket.put("1_2.json", b"theirs", exclusive=True)
+    assert await bucket.get("1_2.json") == b"mine"
 
 
 async def test_of_many_exclusive_puts_at_once_one_wins(bucket: Storage, tmp_path: Path) -> None:

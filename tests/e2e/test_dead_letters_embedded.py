@@ -162,10 +162,10 @@ async def test_a_dead_letter_is_stored_as_soon_as_the_store_lets_it(tmp_path: Pa
     class Full(LocalStorage):
         is_full = True
 
-        async def put(self, key: str, data: bytes) -> None:
+        async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
             if self.is_full:
                 raise StorageFault("there is no room left")
-            await super().put(key, data)
+            await super().put(key, data, exclusive=exclusive)
 
     incoming = Full.open(tmp_path)
     failing = Handling(fail)

@@ -221,11 +221,11 @@ class Stuck(MemoryStorage):
         self.goes_on = asyncio.Event()
         self._refused = refused
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         if key == self._refused:
             raise StorageFault(f"{key} is refused")
         await self.goes_on.wait()
-        await super().put(key, data)
+        await super().put(key, data, exclusive=exclusive)
 
 
 async def test_who_has_failed_writes_nothing_later() -> None:

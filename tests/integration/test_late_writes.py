@@ -22,10 +22,10 @@ def delete_before_copying(last_read: str, site: ClockedSite) -> None:
     """Have the image deleted when this object has been read, and is about to be written to *active*."""
     put_now = site.active.put
 
-    async def put_later(key: str, data: bytes) -> None:
+    async def put_later(key: str, data: bytes, *, exclusive: bool = False) -> None:
         if key == last_read:
             await site.delete(IMAGE)
-        await put_now(key, data)
+        await put_now(key, data, exclusive=exclusive)
 
     site.active.put = put_later  # type: ignore[method-assign]
 

@@ -52,11 +52,11 @@ class SlowStore(LocalStorage):
                 await self.quick.wait()
             yield path
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         name = image_name_of(key)
         if not is_original(key) and name in {image.name for image in self.slow_to_store}:
             await self.quick.wait()
-        await super().put(key, data)
+        await super().put(key, data, exclusive=exclusive)
         if name in self.in_hand and not key.endswith(".json"):
             self._to_store[name] -= 1
             if not self._to_store[name]:

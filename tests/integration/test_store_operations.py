@@ -10,8 +10,8 @@ from tests.support.every_call import CALLS, UPLOAD, Site, prepared, upload
 BUDGET = {
     "upload": Counter(put=1),
     "render": Counter(stat=2, get=4, put=4),
-    "publish": Counter(stat=4, get=8, put=5, delete=1),
-    "publish before the thumbnails": Counter(stat=4, get=9, put=1, delete=1),
+    "publish": Counter(stat=3, get=9, put=5, delete=1),
+    "publish before the thumbnails": Counter(stat=3, get=9, put=1, delete=1),
     "publish once more": Counter(stat=7, get=5, delete=1),
     "publish, failed": Counter(stat=3, get=1),
     "thumbnails that come late": Counter(stat=2, get=8, put=4, delete=1),

@@ -1,4 +1,4 @@
-"""A store that fails now and then, before what it was asked for or after it.
+"""A store that fails now and then, before what it was asked for or after it, and renderings that give up.
 
 A request that was answered with a fault is not repeated, unless a test says so. An event whose retries are exhausted is
 lost. At last the store works again, and the reconciler repairs what is left.
@@ -8,6 +8,8 @@ import pytest
 from tests.simulation.test_lost_crops import assert_complete, run, shown
 from tests.simulation.test_protocol import nothing_is_lost_or_half_public
 from tests.support.world import CROPS, EVERYTHING, FAR, IMAGE, OTHERS, PLAN, SEEDS, World
+
+from common.images.records import decode_record, record_key
 
 pytestmark = pytest.mark.explores
 
@@ -52,6 +54,51 @@ async def test_a_crop_that_was_answered_is_shown_although_other_requests_failed(
         assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
         answered |= bool(world.answered)
     assert answered
+
+
+async def test_a_crop_is_shown_although_an_activation_that_moved_over_it_failed_and_is_not_repeated() -> None:
+    moved = False
+    for seed in SEEDS:
+        world = World(seed, 0)
+        await run(world, "resize")
+        await run(world, "publish_once", steps=seed % 20)
+        world.suspend()
+        await run(world, "crop_once")
+        world.resume()
+        await run(world, steps=seed // 20 % 15)
+        moved |= None in shown(world)
+        world.scheduler.faults, world.scheduler.faulty = 1, ("delete",)
+        await run(world)
+        await repair(world)
+        assert_complete(world)
+        assert shown(world) == {CROP}, f"seed {seed}: lost after a yes"
+    assert moved, "some moved versions that show all over those that show the crop"
+
+
+async def test_a_request_that_fails_leaves_nothing_of_a_deleted_image_public() -> None:
+    for seed in FAR[: len(SEEDS) * 4]:
+        world = World(seed, 0)
+        await run(world, "resize")
+        world.scheduler.faults, world.scheduler.faulty = 1, ("put",)
+        await run(world, "publish_once", "delete")
+        assert set(world.active) == set(), f"seed {seed}"
+
+
+@pytest.mark.parametrize("actors", [("resize", "resize"), ("activate", "resize"), ("activate", "resize", "resize")])
+async def test_what_was_announced_has_not_failed(actors: tuple[str, ...]) -> None:
+    gave_up = False
+    for seed in SEEDS:
+        world = faulty(seed, gives_up=True)
+        await run(world, *actors)
+        await repair(world)
+        bucket = world.active if str(IMAGE) in world.active else world.incoming
+        assert world.active == {} or set(world.incoming) == set(), f"seed {seed}"
+        for stage in world.announced:
+            record = decode_record(bucket[record_key(IMAGE, stage)])
+            assert record.failed is None, f"seed {seed}: {stage} was announced"
+            assert set(bucket) >= PLAN.variant_keys(IMAGE, stage), f"seed {seed}"
+        gave_up |= world.gave_up
+    assert gave_up
 
 
 async def deleted_until_answered(seed: int) -> World:

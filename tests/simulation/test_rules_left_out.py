@@ -5,17 +5,16 @@ Those of tombstones, crops, expiry and settings are left out beside the searches
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests.simulation.test_protocol import all_is_public, nothing_is_lost_or_half_public
-from tests.support.world import FAR, PLAN, World
+from tests.support.world import FAR, IMAGE, PLAN, World
 
 from common.images.names import ImageKey
 from common.images.records import Record, Stage, record_key
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import read_record
 from publisher import moving
-from publisher.context import PublisherContext
 from resizer import thumbnails
 
 pytestmark = pytest.mark.explores
@@ -45,14 +44,12 @@ def the_original_is_deleted_before_it_is_copied(patch: Patch) -> None:
 
 
 def the_record_is_looked_for_after_its_variants(patch: Patch) -> None:
-    async def copy_stage(image: ImageKey, stage: Stage, _: object, context: PublisherContext, **__: object) -> set[str]:
-        buckets = context.buckets
-        public = await moving._copy_all(PLAN.variant_keys(image, stage), buckets)  # noqa: SLF001 - the mutant's steps
-        if await read_record(buckets.incoming, image, stage) is not None:
-            public |= await moving._copy_all({record_key(image, stage)}, buckets)  # noqa: SLF001
+    async def copy_stage(move: Any, stage: Stage, _: object, **__: object) -> set[str]:
+        public: set[str] = await move.copy_all(PLAN.variant_keys(IMAGE, stage))
+        public |= await move.copy_all({record_key(IMAGE, stage)})
         return public
 
-    patch.setattr(moving, "_copy_stage", copy_stage)
+    patch.setattr(moving._Move, "copy_stage", copy_stage)  # noqa: SLF001 - a step of it is left out
 
 
 def late_variants_are_not_moved(patch: Patch) -> None:

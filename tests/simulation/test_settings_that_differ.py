@@ -5,9 +5,12 @@ events do not tell what part of the image they have rendered.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
+from tests.support.instant_pool import InstantPool
 from tests.support.world import CROPS, FAR, IMAGE, OTHERS, PLAN, SEEDS, World
 
 from common.images.plan import Plan
@@ -15,6 +18,7 @@ from common.images.records import Record, Stage, decode_record, record_key
 from common.messaging.events import ThumbnailsReady
 from common.storage.image_store import read_crop, read_record
 from publisher.context import PublisherContext
+from resizer.rendering import Renderer
 
 pytestmark = pytest.mark.explores
 
@@ -67,6 +71,54 @@ async def test_every_run_ends_with_the_image_public(publishing: Sequence[str], r
     for seed in FEW:
         world = World(seed, 2, publishing=plans(publishing), resizing=plans(resizing))
         await run_and_reconcile(world, "activate", "resize", "resize")
+
+
+async def test_a_record_that_replaces_another_during_an_activation_is_public_with_its_versions() -> None:
+    """At once: nothing is left to the reconciler."""
+    for seed in SEEDS:
+        world = World(seed, 0, resizing=plans(("today", "other")))
+        today, other = world.resizers
+        world.resizers = [today]
+        world.resize()
+        await world.run(lambda: None)
+        world.activate()
+        await world.run(lambda: None, steps=seed % 15)
+        world.suspend()
+        world.resizers = [other]
+        world.resize()
+        await world.run(lambda: None)
+        world.resume()
+        await world.run(lambda: None)
+        assert {record.stage for record in records(world)} == set(Stage)
+        for record in records(world):
+            assert {variant.key for variant in record.variants} <= set(world.active), f"seed {seed}"
+
+
+async def test_what_a_killed_rendering_left_behind_replaces_nothing_newer() -> None:
+    left = False
+    for seed in SEEDS:
+        world = World(seed, 0)
+        pool: Any = InstantPool("older")
+        newer = world.resizers
+        world.resizers = [replace(newer[0], renderer=Renderer(pool, PLAN))]
+        world.resize()
+        await world.run(lambda: None, steps=seed % 5)
+        world.suspend()
+        world.resizers = newer
+        for actor in ("activate", "resize"):
+            getattr(world, actor)()
+        await world.run(lambda: None)
+        world.resume()
+        await world.run(lambda: None, steps=seed // 5 % 4)
+        await world.stop()
+        if any(record_key(IMAGE, stage) in world.incoming for stage in Stage):
+            continue  # it was not killed, and is the newer one
+        left |= any(content == b"older" for content in world.incoming.values())
+        world.reconcile()
+        await world.run(lambda: None)
+        assert set(world.incoming) == set(), f"seed {seed}"
+        assert b"older" not in world.active.values(), f"seed {seed}"
+    assert left
 
 
 @pytest.mark.parametrize(("publishing", "resizing"), MIXED)

@@ -34,10 +34,10 @@ class FaultyBucket(MemoryStorage):
         self.unreadable: set[str] = set()
         self.unwritable: set[str] = set()
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         if key in self.unwritable:
             raise StorageFault(f"{key} cannot be written")
-        await super().put(key, data)
+        await super().put(key, data, exclusive=exclusive)
 
     async def get(self, key: str) -> bytes:
         if key in self.unreadable:

@@ -46,9 +46,9 @@ class Counted(LocalStorage):
         super().__init__(folder)
         self.counts: Counter[str] = Counter()
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         self.counts["put"] += 1
-        await super().put(key, data)
+        await super().put(key, data, exclusive=exclusive)
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         self.counts["put"] += 1

@@ -7,9 +7,15 @@ from resizer.operations.render import Rendered, RenderedUnlessHeavy, RenderedVar
 
 
 class InstantPool:
-    """Renders in no time: what is searched here is the order of the steps around it."""
+    """Renders in no time: what is searched here is the order of the steps around it.
+
+    `shown` is what variants of a whole image contain.
+    """
 
     limits = Limits()
+
+    def __init__(self, shown: str = "all") -> None:
+        self._all = shown
 
     async def run(self, _: object, job: RenderJob, __: object, ___: Path) -> tuple[RenderedUnlessHeavy, list[bytes]]:
         made = [
@@ -18,5 +24,5 @@ class InstantPool:
             for output in job.outputs
         ]
         rendered = Rendered(width=1, height=1, frames=1, variants=made, damaged=False, thumbhash="", colour="#000000")
-        shown = "all" if job.crop is None else job.crop.geometry.text
+        shown = self._all if job.crop is None else job.crop.geometry.text
         return RenderedUnlessHeavy(rendered=rendered), [shown.encode()] * len(made)

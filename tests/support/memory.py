@@ -20,14 +20,14 @@ class MemoryStorage:
         self._written: dict[str, float] = {}
         self._clock = clock
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
+        if exclusive and key in self.objects:
+            raise KeyTaken(key)
         self.objects[key] = data
         self._written[key] = self._clock()
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
-        if exclusive and key in self.objects:
-            raise KeyTaken(key)
-        await self.put(key, path.read_bytes())  # noqa: ASYNC240 - a file of a test
+        await self.put(key, path.read_bytes(), exclusive=exclusive)  # noqa: ASYNC240 - a file of a test
 
     async def copy_from(self, source: Storage, key: str) -> None:
         if await self.is_same_object(source, key):

@@ -38,7 +38,7 @@ class Scheduler:
     """Lets one step happen at a time, in an order that the seed decides; each takes up to `slowness` seconds.
 
     `taken` are the steps so far. They are the same for a seed in every run, however the handlers' sets are ordered.
-    `faults` is how many operations may still fail.
+    `faults` is how many operations may still fail, of those whose name begins with one of `faulty`.
     """
 
     def __init__(self, seed: int, slowness: float) -> None:
@@ -46,6 +46,7 @@ class Scheduler:
         self.now = 0.0
         self.taken: list[str] = []
         self.faults = 0
+        self.faulty = ("",)
         self._slowness = slowness
         self._parked: list[_Parked] = []
 
@@ -72,9 +73,9 @@ class Scheduler:
         self.now += self.random.random() * self._slowness
         return True
 
-    def fault(self) -> str | None:
+    def fault(self, what: str) -> str | None:
         """Whether the operation whose turn it is fails: "before" its effect, or "after" it."""
-        if not self.faults or self.random.random() >= _FAULTY:
+        if not self.faults or not what.startswith(self.faulty) or self.random.random() >= _FAULTY:
             return None
         self.faults -= 1
         self.taken.append("fault")
@@ -92,9 +93,9 @@ class SteppedStorage:
         self._place = place
         self._scheduler = scheduler
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         async with self._step(f"put {key}"):
-            await self.inner.put(key, data)
+            await self.inner.put(key, data, exclusive=exclusive)
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         async with self._step(f"put file {key}"):
@@ -163,7 +164,7 @@ class SteppedStorage:
     @asynccontextmanager
     async def _step(self, what: str) -> AsyncIterator[None]:
         await self._scheduler.step(f"{self._place} {what}")
-        fault = self._scheduler.fault()
+        fault = self._scheduler.fault(what)
         if fault == "before":
             raise StorageFault(f"{self._place} {what}: not done")
         yield

@@ -48,11 +48,11 @@ class SteeredStorage(LocalStorage):
     def release(self) -> None:
         self.hold()
 
-    async def put(self, key: str, data: bytes) -> None:
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         if key.endswith(self._held) and self._held:
             await self._free.wait()
         self._refuse(key)
-        await super().put(key, data)
+        await super().put(key, data, exclusive=exclusive)
 
     async def delete_all(self, keys: Collection[str]) -> None:
         refused = {key for key in keys if self.refuses and key.endswith(self.refuses)}

@@ -100,7 +100,7 @@ class World(Processes):
         self.buckets = Buckets(incoming, active)
         bus: Any = self  # a World is all that the handlers need of a bus
         pool: Any = InstantPool()
-        self._resizers = [ResizerContext(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
+        self.resizers = [ResizerContext(self.buckets, bus, Renderer(pool, plan)) for plan in resizing]
         self._publishers = [PublisherContext(self.buckets, bus, Outbox(bus), plan, TTL) for plan in publishing]
         self.incoming[str(IMAGE)] = b"original"
         incoming.inner._written[str(IMAGE)] = 0.0  # noqa: SLF001 - when time begins
@@ -137,7 +137,7 @@ class World(Processes):
 
     @property
     def _resizing(self) -> ResizerContext:
-        return self.scheduler.random.choice(self._resizers)
+        return self.scheduler.random.choice(self.resizers)
 
     @property
     def _publisher_context(self) -> PublisherContext:

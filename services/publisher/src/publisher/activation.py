@@ -11,7 +11,7 @@ from typing import NamedTuple
 import structlog
 
 from common.cancellation import together
-from common.errors import BusFault, NoSuchKey
+from common.errors import BusFault, NoSuchKey, StorageFault
 from common.images.names import ImageKey
 from common.images.records import Record, Stage
 from common.images.sizes import Crop
@@ -32,7 +32,6 @@ class _State(NamedTuple):
     """What the store said of an image, at about the same time."""
 
     deleted: bool
-    public: bool
     private: Entry | None  # the original in *incoming*
     record: Record | None  # of the base stage, in *incoming*
 
@@ -49,19 +48,22 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
     if state.deleted:
         await remove_if_deleted(image, context=context)
         raise ImageUnknown(f"{image} was deleted")
-    if not state.public:
-        await _check_activatable(image, state, context)
+    await _check_activatable(image, state, context)
     if crop is not None:
         await _store_crop(image, crop, context)
-    if not state.public:
+    if state.private is not None:
         await _copy_original(image, context)
-    moved = await move_thumbnails(image, context=context, base_record=state.record, original_copied=True)
+    moved = await move_thumbnails(image, context=context, original_copied=True)
     if await remove_if_deleted(image, context=context, moved=moved.keys):
         raise ImageUnknown(f"{image} was deleted")
     if moved.cropped:
         await _send_request(ThumbnailsRequested(source="/publisher", subject=image), crop, context)
+    if moved.fault is not None:
+        raise moved.fault
     event = ImageActivated(source="/publisher", subject=image)
-    log.info("image was active already" if state.public else "image activated", image=str(image), emits=event.id)
+    log.info(
+        "image was active already" if state.private is None else "image activated", image=str(image), emits=event.id
+    )
     await context.outbox.send(event)
 
 
@@ -69,7 +71,6 @@ async def _read_state(image: ImageKey, buckets: Buckets) -> _State:
     return _State(
         *await together(
             is_deleted(image, buckets=buckets),
-            is_public(image, buckets=buckets),
             buckets.incoming.stat(str(image)),
             read_record(buckets.incoming, image, Stage.BASE),
         )
@@ -77,15 +78,18 @@ async def _read_state(image: ImageKey, buckets: Buckets) -> _State:
 
 
 async def _check_activatable(image: ImageKey, state: _State, context: PublisherContext) -> None:
-    """Raises ImageUnknown, UploadExpired or ImageFailed for an image that may not be activated."""
+    """Raises ImageUnknown, UploadExpired or ImageFailed for an image that may not be activated, and is not public."""
+    refusal: ImageUnknown | UploadExpired | ImageFailed
     if state.private is None:
-        if not await is_public(image, buckets=context.buckets):  # else another handler has moved it since
-            raise ImageUnknown(f"{image} is not known: expected the name that an upload was answered with")
+        refusal = ImageUnknown(f"{image} is not known: expected the name that an upload was answered with")
+    elif state.private.age > context.ttl:
+        refusal = UploadExpired(f"{image} was uploaded more than {context.ttl:g} s ago and not activated in time")
+    elif state.record is not None and state.record.failed is not None:
+        refusal = ImageFailed(f"{image} cannot be shown: {state.record.failed.reason}")
+    else:
         return
-    if state.private.age > context.ttl:
-        raise UploadExpired(f"{image} was uploaded more than {context.ttl:g} s ago and not activated in time")
-    if state.record is not None and state.record.failed is not None:
-        raise ImageFailed(f"{image} cannot be shown: {state.record.failed.reason}")
+    if not await is_public(image, buckets=context.buckets):
+        raise refusal
 
 
 async def _store_crop(image: ImageKey, crop: Crop, context: PublisherContext) -> None:
@@ -102,6 +106,9 @@ async def _copy_original(image: ImageKey, context: PublisherContext) -> None:
         if not await is_public(image, buckets=context.buckets):
             await remove_if_deleted(image, context=context)
             raise ImageUnknown(f"{image} is gone: it was deleted or removed meanwhile") from error
+    except StorageFault:
+        await remove_if_deleted(image, context=context)  # it may have been copied all the same
+        raise
 
 
 async def _send_request(request: ThumbnailsRequested, crop: Crop | None, context: PublisherContext) -> None:

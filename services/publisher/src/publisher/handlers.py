@@ -4,6 +4,8 @@ from common.images.records import Stage
 from common.messaging.events import (
     ActivatedData,
     ActivationRequested,
+    Lane,
+    RequestData,
     ThumbnailsFailed,
     ThumbnailsReady,
     ThumbnailsRequested,
@@ -31,13 +33,20 @@ async def thumbnails_failed(event: ThumbnailsFailed, *, context: PublisherContex
 
 async def _move_late_stage(event: ThumbnailsReady | ThumbnailsFailed, context: PublisherContext) -> None:
     image = event.subject
-    moved = Moved(keys=(), cropped=False)
+    moved = Moved()
     public = await is_public(image, buckets=context.buckets)
     if public and not await _is_crop_in_place(event, context):
         moved = await move_thumbnails(image, context=context, late_stage=event.data.stage)
         if moved.cropped:
             await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
     deleted = await remove_if_deleted(image, context=context, moved=moved.keys)
+    if moved.fault is not None:
+        raise moved.fault
+    if isinstance(event, ThumbnailsReady) and event.data.stage in moved.failed and not deleted:
+        # A failure has come between the rendering's record and its move (docs/bucket-protocol.md#good-records-stay).
+        again = RequestData(lane=Lane.FOLLOW_UP, stage=event.data.stage)
+        await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image, data=again))
+        return
     if public and not moved.cropped and not deleted:
         data, failed = event.data, event.data.failed if isinstance(event, ThumbnailsFailed) else None
         activated = ActivatedData(stage=data.stage, configuration=data.configuration, crop=data.crop, failed=failed)

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
 from common.images.names import ImageKey, image_name_of, is_original
-from common.images.records import RECORD_ENDINGS, Record, Stage, record_key
+from common.images.records import Record, Stage, record_key
 from common.storage.base import Buckets
-from common.storage.image_store import read_crop, read_record
+from common.storage.image_store import StoredRecord, read_crop, read_record, read_stored_record, write_failure
 from publisher.context import PublisherContext
 
 
@@ -24,84 +24,142 @@ async def copy_original(image: ImageKey, *, buckets: Buckets) -> None:
 
 
 class Moved(NamedTuple):
-    """The keys that were moved, and whether the image is cropped.
+    """What was moved of an image, as far as the callers have to act on it.
 
-    If it is, the variants that show the crop have to be requested (docs/bucket-protocol.md#movers-look-for-a-crop).
+    `keys` are those that may have been copied. If the image is `cropped`, the variants that show the crop have to be
+    requested (docs/bucket-protocol.md#movers-look-for-a-crop). `failed` are stages whose public record is one of a
+    failure. `fault` is to be raised once the caller has looked for what others have done meanwhile: without an answer
+    of the store something may have been copied all the same.
     """
 
-    keys: Collection[str]
-    cropped: bool
+    keys: Collection[str] = ()
+    cropped: bool = False
+    failed: Collection[Stage] = ()
+    fault: StorageFault | None = None
 
 
 async def move_thumbnails(
     image: ImageKey,
     *,
     context: PublisherContext,
-    base_record: Record | None = None,
     late_stage: Stage | None = None,
     listed: Collection[str] = (),
     original_copied: bool = False,
 ) -> Moved:
     """Move the variants and the record of each stage of today's settings, and of the `late_stage`, to *active*.
 
-    A record is looked for before its variants, and copied after them
+    A record is looked for after the original was copied and before its variants, and copied after them
     (docs/bucket-protocol.md#record-before-variants). Without a record, only the base variants and those of the
     `late_stage` are looked for. Nothing of a cropped image is moved: its variants are rendered in *active*, and what
     *incoming* has was rendered before the crop, so it is removed.
 
-    `base_record` is the base stage's record, if it was read before. `listed` are keys that a listing has shown in
-    *incoming*; they may be of earlier sizes. With `original_copied`, the original is deleted from *incoming* with the
-    rest. Raises StorageFault where both buckets are one: then nothing is deleted.
+    `listed` are keys that a listing has shown in *incoming*; they may be of earlier sizes. With `original_copied`, the
+    original is deleted from *incoming* with the rest. Raises StorageFault where both buckets are one: then nothing is
+    deleted; and where the looks for a record or a crop fail.
     """
     buckets = context.buckets
     if await buckets.active.is_same_object(buckets.incoming, str(image)):
         raise StorageFault(f"{image} is one object in both buckets: expected two buckets that are apart")
-    public = {str(image)} if original_copied else set()
     others = set(listed) - {image.crop_key}
-    if await read_crop(buckets.active, image) is not None:
-        await buckets.incoming.delete_all(context.plan.rendered_keys(image) | others | public)
-        return Moved(others, cropped=True)
-    stages = {*context.plan.stages, *([] if late_stage is None else [late_stage])}
-    copying = (
-        _copy_stage(image, stage, base_record if stage is Stage.BASE else None, context, is_late=stage is late_stage)
-        for stage in stages
-    )
-    for found in await together(*copying):
-        public |= found
-    for key in sorted(others, key=lambda key: key.endswith(RECORD_ENDINGS[Stage.BASE])):  # records last
-        if await _copy(key, buckets):
-            public.add(key)
+    wanted = {*context.plan.stages, late_stage, *(stage for stage in Stage if record_key(image, stage) in others)}
+    stages = [stage for stage in Stage if stage in wanted]
+    crop, found = await together(read_crop(buckets.active, image), _read_records(image, stages, buckets))
+    public = {str(image)} if original_copied else set()
+    if crop is not None:
+        left = await _delete(context.plan.rendered_keys(image) | others | public, buckets)
+        return Moved(others, cropped=True, fault=left)
+    move = _Move(image, context)
+    try:
+        pairs = zip(stages, found, strict=True)
+        copying = (move.copy_stage(stage, record, is_late=stage is late_stage) for stage, record in pairs)
+        public = public.union(*await together(*copying))
+        records_listed = {record_key(image, stage) for stage in stages} & others
+        public |= await move.copy_lacking(others - records_listed - public)
+        public |= await move.copy_lacking(records_listed - public)
+    except StorageFault as fault:
+        cropped = await read_crop(buckets.active, image) is not None
+        return Moved(move.tried, cropped, move.failed, fault)
     # Only what is public: something else may have been written since it was looked for.
-    _, crop = await together(buckets.incoming.delete_all(public), read_crop(buckets.active, image))
-    return Moved(public | others, cropped=crop is not None)
+    left, crop = await together(_delete(public, buckets), read_crop(buckets.active, image))
+    return Moved(move.tried, crop is not None, move.failed, left)
 
 
-async def _copy_stage(
-    image: ImageKey, stage: Stage, record: Record | None, context: PublisherContext, *, is_late: bool
-) -> set[str]:
-    """Copy what *incoming* has of the stage. Returns the keys of it that are public then."""
-    buckets = context.buckets
-    record = record or await read_record(buckets.incoming, image, stage)
-    if record is None:
-        return await _copy_without_record(image, stage, context) if is_late or stage is Stage.BASE else set()
-    public = await _copy_all(context.plan.variant_keys(image, stage) | _keys(image, record), buckets)
-    return public | await _copy_all({record_key(image, stage)}, buckets)
+async def _read_records(image: ImageKey, stages: list[Stage], buckets: Buckets) -> tuple[StoredRecord | None, ...]:
+    return await together(*(read_stored_record(buckets.incoming, image, stage) for stage in stages))
 
 
-async def _copy_without_record(image: ImageKey, stage: Stage, context: PublisherContext) -> set[str]:
-    """Copy the variants of an old backend's image, or what a public record lacks. Returns the keys that are public.
+async def _delete(keys: Collection[str], buckets: Buckets) -> StorageFault | None:
+    """Delete these keys from *incoming*. Returns why some may be left."""
+    try:
+        await buckets.incoming.delete_all(keys)
+    except StorageFault as fault:
+        return fault
+    return None
 
-    A public record may lack variants if two renderings with different settings replaced each other's record. One that
-    was killed and repeated leaves variants that are public already: those are not copied over the newer ones.
-    """
-    active, keys = context.buckets.active, context.plan.variant_keys(image, stage)
-    record = await read_record(active, image, stage)
-    if record is None:
-        return await _copy_all(keys, context.buckets)
-    keys |= _keys(image, record)
-    found = await together(*(active.stat(key) for key in keys))
-    public = {entry.key for entry in found if entry is not None}
-    return public | await _copy_all(keys - public, context.buckets)
+
+class _Move:
+    """Copies of one image's objects. `tried` are the keys that may have been copied."""
+
+    def __init__(self, image: ImageKey, context: PublisherContext) -> None:
+        self.tried: set[str] = set()
+        self.failed: set[Stage] = set()
+        self._image = image
+        self._plan = context.plan
+        self._buckets = context.buckets
+
+    async def copy_stage(self, stage: Stage, found: StoredRecord | None, *, is_late: bool) -> set[str]:
+        """Copy what *incoming* has of the stage; `found` is its record. Returns the keys of it that are public then."""
+        key = record_key(self._image, stage)
+        variants = self._plan.variant_keys(self._image, stage)
+        if found is not None and found.record.failed is None:
+            public = await self.copy_all(variants | _keys(self._image, found.record))
+            # Not what is there by now: that may list other variants, or be the record of a failure.
+            self.tried.add(key)
+            await self._buckets.active.put(key, found.content)
+            return public | {key}
+        if found is None:
+            return await self._copy_without_record(stage, variants) if is_late or stage is Stage.BASE else set()
+        public = await self._copy_without_record(stage, variants)
+        # docs/bucket-protocol.md#good-records-stay
+        self.tried.add(key)
+        stays = await write_failure(self._buckets.active, self._image, found.record, over_other_settings=False)
+        if stays.failed is not None:
+            self.failed.add(stage)
+        return public | {key}
+
+    async def _copy_without_record(self, stage: Stage, variants: Collection[str]) -> set[str]:
+        """Copy the variants of an old backend's image, or what a public record lacks. Returns the keys that are public.
+
+        A public record may lack variants if two renderings with different settings replaced each other's record. One
+        that was killed and repeated leaves variants that are public already.
+        """
+        record = await read_record(self._buckets.active, self._image, stage)
+        if record is None:
+            return await self.copy_all(variants)
+        if record.failed is not None:
+            self.failed.add(stage)
+        return await self.copy_lacking({*variants, *_keys(self._image, record)})
+
+    async def copy_lacking(self, keys: Collection[str]) -> set[str]:
+        """Copy the objects that *active* lacks: the others may be newer there. Returns the keys that are public."""
+        found = await together(*(self._buckets.active.stat(key) for key in sorted(keys)))
+        public = {entry.key for entry in found if entry is not None}
+        return public | await self.copy_all(set(keys) - public)
+
+    async def copy_all(self, keys: Collection[str]) -> set[str]:
+        """Copy the objects to *active*. Returns the keys of those that were there."""
+        ordered = sorted(keys)
+        self.tried.update(keys)
+        copied = await together(*(self._copy(key) for key in ordered))
+        return {key for key, was_there in zip(ordered, copied, strict=True) if was_there}
+
+    async def _copy(self, key: str) -> bool:
+        """Copy the object. Returns False where there is none: it was never written, or has been moved."""
+        try:
+            await self._buckets.active.copy_from(self._buckets.incoming, key)
+        except NoSuchKey:
+            return False
+        return True
 
 
 def _keys(image: ImageKey, record: Record) -> set[str]:
@@ -110,23 +168,7 @@ def _keys(image: ImageKey, record: Record) -> set[str]:
     return {key for key in keys if image_name_of(key) == image.name and not is_original(key)}
 
 
-async def _copy_all(keys: Collection[str], buckets: Buckets) -> set[str]:
-    """Copy the objects to *active*. Returns the keys of those that were there."""
-    ordered = list(keys)
-    copied = await together(*(_copy(key, buckets) for key in ordered))
-    return {key for key, was_there in zip(ordered, copied, strict=True) if was_there}
-
-
-async def _copy(key: str, buckets: Buckets) -> bool:
-    """Copy the object to *active*. Returns False where there is none: it was never written, or has been moved."""
-    try:
-        await buckets.active.copy_from(buckets.incoming, key)
-    except NoSuchKey:
-        return False
-    return True
-
-
 async def incoming_has_thumbnails(image: ImageKey, *, context: PublisherContext) -> bool:
     """Whether *incoming* has variants or records of the image."""
     incoming = context.buckets.incoming
-    return any(await together(*(incoming.stat(key) for key in context.plan.rendered_keys(image))))
+    return any(await together(*(incoming.stat(key) for key in sorted(context.plan.rendered_keys(image)))))

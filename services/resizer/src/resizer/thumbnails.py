@@ -29,6 +29,7 @@ from common.storage.image_store import (
     read_crop,
     read_record,
     remove_rendered,
+    write_failure,
     write_record,
 )
 from resizer.rendering import Renderer
@@ -105,11 +106,10 @@ async def write_gave_up_record(image: ImageKey, stage: Stage, error: Exception, 
     crop = await read_crop(context.buckets.active, image)
     reason = str(error) or type(error).__name__
     target = bucket if crop is None else context.buckets.active
-    record = await _finished_record(image, stage, target, crop, context)
-    if record is None:
+    failure = _failure_record(stage, crop, Failure(fault=FailureClass.GAVE_UP, reason=_GAVE_UP), context)
+    record = await _write_failure(target, image, failure, context)
+    if record.failed is not None:
         log.error("the image could not be rendered", stage=stage, reason=reason)
-        record = _failure_record(stage, crop, Failure(fault=FailureClass.GAVE_UP, reason=_GAVE_UP), context)
-        await write_record(target, image, record)
     else:  # what failed came after the record: repair finds what is missing, or the event is replayed
         log.error("the image was rendered, but not announced", stage=stage, reason=reason)
     await _announce(image, record, context)
@@ -140,10 +140,10 @@ async def _render(
             await _write_variants(record, blobs, target)
     except ImageError as error:
         log.warning("the image cannot be rendered", stage=stage, fault=error.fault, reason=error.reason)
-        record = _failure_record(stage, crop, Failure(fault=error.fault, reason=error.reason), context)
-    else:
-        total = sum(map(len, blobs))
-        log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
+        failure = _failure_record(stage, crop, Failure(fault=error.fault, reason=error.reason), context)
+        return await _write_failure(target, image, failure, context)
+    total = sum(map(len, blobs))
+    log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
     await write_record(target, image, record)
     return record
 
@@ -151,6 +151,12 @@ async def _render(
 async def _write_variants(record: Record, blobs: list[bytes], target: Storage) -> None:
     pairs = zip(record.variants, blobs, strict=True)
     await together(*(target.put(variant.key, blob) for variant, blob in pairs))
+
+
+async def _write_failure(target: Storage, image: ImageKey, failure: Record, context: ResizerContext) -> Record:
+    # Who has a public image rendered again, after a change of settings, waits for a record of today's.
+    public = target is context.buckets.active
+    return await write_failure(target, image, failure, over_other_settings=public)
 
 
 def _failure_record(stage: Stage, crop: Crop | None, failure: Failure, context: ResizerContext) -> Record:

@@ -79,6 +79,14 @@ class Record(_Model):
         """Whether rendering again would change nothing: it succeeded, or failed for a reason that lies in the image."""
         return self.failed is None or self.failed.fault != FailureClass.GAVE_UP
 
+    def is_success(self, image: ImageKey, crop: str | None) -> bool:
+        """Whether it lists variants of this very original, which show the crop.
+
+        An SVG may have taken the place of a rasterised original: the record may still be the old original's.
+        """
+        of_image = self.original is None or self.original.key == image
+        return self.failed is None and self.crop == crop and of_image
+
 
 def record_key(image: ImageKey, stage: Stage) -> str:
     """Where the stage's record is kept, beside the original."""

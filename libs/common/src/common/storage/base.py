@@ -33,15 +33,15 @@ class AnonymousAccess:
 class Storage(Protocol):
     """One bucket. Every method raises StorageFault when the store does not do what it is asked."""
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Store `data` under `key`, replacing what was there."""
-
-    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
-        """Store the file's content, which must not be written to again.
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
+        """Store `data` under `key`, replacing what was there.
 
         With `exclusive`, raises KeyTaken where an object is there already (as far as the store can tell), and if it is
         cancelled, the key is free again.
         """
+
+    async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
+        """Store the file's content, which must not be written to again. `exclusive` is as for `put`."""
 
     async def copy_from(self, source: "Storage", key: str) -> None:
         """Store another bucket's object here under the same key. Raises NoSuchKey, StorageFault onto itself."""

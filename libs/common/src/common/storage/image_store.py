@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
+from typing import NamedTuple
 
 import structlog
 
 from common.cancellation import together
-from common.errors import NoSuchKey
+from common.errors import KeyTaken, NoSuchKey
 from common.images.names import ORIGINALS, ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage, decode_record, encode_record, record_key
@@ -88,14 +89,49 @@ async def read_record(bucket: Storage, image: ImageKey, stage: Stage) -> Record 
 
     A record that cannot be read counts as none: the image is then rendered again, which writes a new one.
     """
+    found = await read_stored_record(bucket, image, stage)
+    return None if found is None else found.record
+
+
+class StoredRecord(NamedTuple):
+    """A record and the object's content, which may have fields of a newer version."""
+
+    record: Record
+    content: bytes
+
+
+async def read_stored_record(bucket: Storage, image: ImageKey, stage: Stage) -> StoredRecord | None:
+    """The same as `read_record`, with the content."""
     key = record_key(image, stage)
     try:
-        return decode_record(await bucket.get(key))
+        content = await bucket.get(key)
+        return StoredRecord(decode_record(content), content)
     except NoSuchKey:
         return None
     except ValueError as error:
         log.error("a record cannot be read", key=key, reason=str(error).splitlines()[0])
         return None
+
+
+async def write_failure(bucket: Storage, image: ImageKey, record: Record, *, over_other_settings: bool) -> Record:
+    """Store the record of a failure, unless there is one that counts more. Returns the one that stays.
+
+    A success that shows the same counts more, of any settings or, if this may go `over_other_settings`, of the same
+    configuration; and so does a failure of the same configuration, unless it is less final
+    (`docs/bucket-protocol.md#good-records-stay`). Raises StorageFault.
+    """
+    key = record_key(image, record.stage)
+    try:
+        await bucket.put(key, encode_record(record), exclusive=True)
+    except KeyTaken:
+        there = await read_record(bucket, image, record.stage)
+        if there is not None:
+            same = there.configuration == record.configuration
+            success = there.is_success(image, record.crop) and (same or not over_other_settings)
+            if success or (same and there.failed is not None and (there.is_final or not record.is_final)):
+                return there
+        await bucket.put(key, encode_record(record))
+    return record
 
 
 async def write_record(bucket: Storage, image: ImageKey, record: Record) -> None:

@@ -53,20 +53,24 @@ class LocalStorage:
             raise StorageFault(f"{key!r} is not a key that a folder can hold")
         return self._folder / key
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Store `data` under `key`, replacing what was there."""
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
+        """Store `data` under `key`. With `exclusive`, raises KeyTaken where an object is there already."""
 
         def write(temporary: Path) -> None:
             temporary.write_bytes(data)
 
-        await self._run(key, lambda: self._store(key, write, exclusive=False))
+        await self._put(key, write, exclusive=exclusive)
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content under `key`: as a hard link if possible, else as a copy."""
-        stored = False
 
         def write(temporary: Path) -> None:
             link_or_copy(path, temporary)
+
+        await self._put(key, write, exclusive=exclusive)
+
+    async def _put(self, key: str, write: Callable[[Path], None], *, exclusive: bool) -> None:
+        stored = False
 
         def store() -> None:
             nonlocal stored

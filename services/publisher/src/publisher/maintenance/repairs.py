@@ -54,6 +54,8 @@ async def finish_move(image: ImageKey, others: Collection[str], *, context: Publ
     if pending is not None:
         await remove_pending_crop(image, pending, buckets=buckets)
     deleted = await remove_if_deleted(image, context=context, moved=moved.keys)
+    if moved.fault is not None:
+        raise moved.fault
     if cut_off and not deleted:
         await context.outbox.send(ImageActivated(source="/publisher", subject=image))
     elif not deleted:

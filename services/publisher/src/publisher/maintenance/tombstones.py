@@ -69,7 +69,7 @@ async def remaining_objects(found: ListedImage, *, buckets: Buckets) -> set[str]
     """Which listed objects of a deleted image are still there; none if there is no tombstone."""
     if not found.others or not await is_deleted(key_of_any_format(found.name), buckets=buckets):
         return set()
-    return {key for key in found.others for bucket in _both(buckets) if await bucket.stat(key) is not None}
+    return {key for key in sorted(found.others) for bucket in _both(buckets) if await bucket.stat(key) is not None}
 
 
 async def finish(found: ListedImage, left: set[str], *, buckets: Buckets, plan: Plan, after: float) -> None:

@@ -40,18 +40,21 @@ class S3Storage:
         self._deletions = Deletions(client, self)
         self._temporary = temporary
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Store `data` under `key`, replacing what was there."""
-        await self._writes.put(key, data)
+    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
+        """Store `data` under `key`. With `exclusive`, raises KeyTaken where an object is there already."""
+        await self._put(key, data, exclusive=exclusive)
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content. With `exclusive`, raises KeyTaken where an object is there already."""
+        await self._put(key, path, exclusive=exclusive)
+
+    async def _put(self, key: str, what: bytes | Path, *, exclusive: bool) -> None:
         if not exclusive:
-            await self._writes.put_file(key, path)
+            await self._writes.put(key, what)
             return
         if not self._writes.conditional and await self.stat(key) is not None:
             raise KeyTaken(key)
-        await self._writes.put_exclusively(key, path)
+        await self._writes.put_exclusively(key, what)
 
     async def copy_from(self, source: Storage, key: str) -> None:
         """Copy on the server if both buckets have one account; otherwise download and upload. Raises NoSuchKey."""

@@ -1,8 +1,9 @@
 """Writing objects into a bucket, with an ACL and with the condition that the key is free where the store has them."""
 
 import asyncio
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 import structlog
@@ -34,13 +35,9 @@ class Writes:
         self._cache_control = cache_control
         self.conditional = True
 
-    async def put(self, key: str, data: bytes) -> None:
-        """Store `data`, replacing what was there."""
-        await self._write("put_object", key, Body=data)
-
-    async def put_file(self, key: str, path: Path) -> None:
-        """Store the file's content, replacing what was there."""
-        with path.open("rb") as body:
+    async def put(self, key: str, what: bytes | Path) -> None:
+        """Store the bytes, or the file's content, replacing what was there."""
+        with _opened(what) as body:
             await self._write("put_object", key, Body=body)
 
     async def copy(self, bucket: str, key: str) -> None:
@@ -48,22 +45,22 @@ class Writes:
         origin = {"Bucket": bucket, "Key": key}
         await self._write("copy_object", key, CopySource=origin, MetadataDirective="REPLACE")
 
-    async def put_exclusively(self, key: str, path: Path) -> None:
-        """Store the file's content. Raises KeyTaken where an object is there, if the store has conditional writes.
+    async def put_exclusively(self, key: str, what: bytes | Path) -> None:
+        """Store the bytes, or the file's content, if the store has conditional writes only where the key is free.
 
-        If it is cancelled, the key is free again.
+        Raises KeyTaken where it is not. If it is cancelled, the key is free again.
         """
         put_id = uuid4().hex
         try:
-            await self._put_exclusively(key, path, put_id)
+            await self._put_exclusively(key, what, put_id)
         except asyncio.CancelledError:
             await to_the_end(self._remove_own(key, put_id), on_cancel=_end_soon)
             raise
 
-    async def _put_exclusively(self, key: str, path: Path, put_id: str) -> None:
+    async def _put_exclusively(self, key: str, what: bytes | Path, put_id: str) -> None:
         for pause in (*_CONFLICT_PAUSES, None):
             try:
-                with path.open("rb") as body:
+                with _opened(what) as body:
                     await self._write("put_object", key, put_id=put_id, Body=body)
             except KeyTaken:
                 found = await read_identity(self._client, self._bucket, key)
@@ -128,6 +125,10 @@ class Writes:
         else:
             log.info("the store has no ACLs: writing without them", bucket=self._bucket.bucket)
             self._acl = None
+
+
+def _opened(what: bytes | Path) -> AbstractContextManager[bytes | BinaryIO]:
+    return nullcontext(what) if isinstance(what, bytes) else what.open("rb")
 
 
 def _end_soon(request: "asyncio.Future[None]") -> None:
