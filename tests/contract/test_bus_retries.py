@@ -6,7 +6,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.handling import DELAYS, Handling, subscription, uploaded
 
-from common.errors import Permanent, Transient
+from common.errors import BusFault, Permanent, StorageFault, StorageFull, Transient
 from common.images.names import ImageKey
 from common.messaging.bus import Bus, Subscription
 from common.messaging.events import ActivationRequested, Event, encode
@@ -28,6 +28,39 @@ async def test_a_handler_that_fails_is_tried_again(bus: Bus, error: Exception) -
     await asyncio.sleep(0.2)
     assert len(handling.events) == 3
     assert await bus.dead_letters(RESIZER_LIVE, 10) == []
+
+
+@pytest.mark.parametrize("fault", [StorageFault, StorageFull, BusFault])
+async def test_an_outage_longer_than_all_delays_uses_up_no_event(bus: Bus, fault: type[Exception]) -> None:
+    outage = 4 * len(DELAYS)  # attempts
+
+    async def act(attempt: int) -> None:
+        if attempt <= outage:
+            raise fault("away")
+
+    async def retries_exhausted(_: Event, __: Exception) -> None:
+        raise AssertionError
+
+    handling = Handling(act)
+    await bus.consume([subscription(handling, retries_exhausted=retries_exhausted)])
+    event = uploaded()
+    await bus.publish(event)
+    await eventually(lambda: handling.count(outage + 1), "the attempt after the outage")
+    await asyncio.sleep(0.2)
+    assert handling.events == [event] * (outage + 1)
+    assert await bus.dead_letters(RESIZER_LIVE, 10) == []
+
+
+async def test_after_an_outage_an_event_has_attempts_of_its_own(bus: Bus) -> None:
+    async def act(attempt: int) -> None:
+        raise StorageFault("away") if attempt <= 5 else Transient("of its own")
+
+    handling = Handling(act)
+    await bus.consume([subscription(handling)])
+    await bus.publish(uploaded())
+    (letter,) = await eventually(lambda: bus.dead_letters(RESIZER_LIVE, 10), "a dead letter")
+    assert letter.reason == "of its own"
+    assert len(handling.events) >= 5 + 2
 
 
 async def test_only_the_queue_whose_handler_failed_gets_the_event_again(bus: Bus) -> None:

@@ -16,7 +16,11 @@ class Postponed(Transient):
     """Other work goes first: the bus retries the event after its shortest delay, and counts no attempt."""
 
 
-class StorageFault(Transient):
+class Outage(Transient):
+    """Something that all work needs is away, refuses or is full: the bus retries the event until that is over."""
+
+
+class StorageFault(Outage):
     """The store did not do what it was asked: unreachable, refused, full, or the bucket itself is missing."""
 
 
@@ -45,7 +49,7 @@ class KeyTaken(Transient):
     """An exclusive write found an object under its key."""
 
 
-class BusFault(Transient):
+class BusFault(Outage):
     """The broker did not confirm a message. It may have arrived all the same: send it again under the same id."""
 
 

@@ -1,8 +1,9 @@
 """The bus as services see it, and `dispatch`, which decides what becomes of a message.
 
 A handler returns, or raises. Returning acknowledges the message. `Permanent` dead-letters it at once. `Postponed`
-retries it after the shortest delay, and counts no attempt. Anything else retries it after the queue's next delay, and
-dead-letters it after the last. Both implementations (`rabbit`, `embedded`) act on the decisions of `dispatch`.
+retries it after the shortest delay, and counts no attempt. `Outage` retries it after longer and longer delays, for as
+long as it lasts. Anything else retries it after the queue's next delay, and dead-letters it after the last. Both
+implementations (`rabbit`, `embedded`) act on the decisions of `dispatch`.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import structlog
 
 from common import metrics
 from common.cancellation import is_cancelled
-from common.errors import Permanent, Postponed, Transient
+from common.errors import Outage, Permanent, Postponed, Transient
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told
 from common.messaging.events import Event, decode
 from common.messaging.topology import WorkQueue
@@ -147,21 +148,40 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
         with metrics.EVENT_SECONDS.labels(queue, event.type).time():
             async with asyncio.timeout(subscription.deadline):
                 await _handled(handler(event))
-    except Postponed as error:
-        return Retry(delays[0], str(error), attempt)
-    except Permanent as error:
-        log.warning("event dead-lettered", queue=queue, type=event.type, reason=str(error))
-        return DeadLetter(str(error))
-    except Exception as error:
-        reason = str(error) or type(error).__name__
-        foreseen = isinstance(error, Transient | TimeoutError)
-        if attempt < len(delays):
-            wait = delays[attempt]
-            log.warning("event will be retried", queue=queue, seconds=wait, reason=reason, exc_info=not foreseen)
-            return Retry(wait, reason, attempt + 1)
-        log.error("event dead-lettered: its retries are exhausted", queue=queue, reason=reason, exc_info=not foreseen)
-        return await _give_up(event, error, subscription)
+    except Exception as error:  # noqa: BLE001 - it is logged there
+        return await _failed(event, error, attempt, subscription, delays)
     return Acknowledge()
+
+
+async def _failed(
+    event: Event, error: Exception, attempt: int, subscription: Subscription, delays: tuple[float, ...]
+) -> Decision:
+    queue, reason = subscription.queue.name, str(error) or type(error).__name__
+    if isinstance(error, Postponed):
+        return Retry(delays[0], reason, attempt)
+    if isinstance(error, Outage):
+        return _sit_out(reason, attempt, queue, delays)
+    if isinstance(error, Permanent):
+        log.warning("event dead-lettered", queue=queue, type=event.type, reason=reason)
+        return DeadLetter(reason)
+    trace = None if isinstance(error, Transient | TimeoutError) else error
+    if attempt < len(delays):
+        wait = delays[attempt]
+        log.warning("event will be retried", queue=queue, seconds=wait, reason=reason, exc_info=trace)
+        return Retry(wait, reason, attempt + 1)
+    log.error("event dead-lettered: its retries are exhausted", queue=queue, reason=reason, exc_info=trace)
+    return await _give_up(event, error, subscription)
+
+
+def _sit_out(reason: str, attempt: int, queue: str, delays: tuple[float, ...]) -> Retry:
+    """Retry the event until an outage is over, and leave its last two attempts to faults of its own.
+
+    Without the last delay, no event comes back much later than the outage is over.
+    """
+    longest = max(len(delays) - 2, 0)
+    wait = delays[min(attempt, longest)]
+    log.warning("event will be retried until the outage is over", queue=queue, seconds=wait, reason=reason)
+    return Retry(wait, reason, max(attempt, min(attempt + 1, longest)))
 
 
 async def _handled(work: Awaitable[None]) -> None:

@@ -14,7 +14,8 @@ from common.messaging.events import (
 
 EXCHANGE = "image-backend"
 
-# An hour and a quarter in all: longer than a store's or a broker's usual outage, shorter than INCOMING_TTL.
+# An hour and a quarter in all, for faults of an event: shorter than INCOMING_TTL. In an outage of the store or the
+# broker an event is retried for as long as that lasts, after the last delay but one.
 RETRY_DELAYS = (1.0, 10.0, 60.0, 600.0, 3600.0)
 
 # A message that comes back this often has had its consumer die each time; the broker then dead-letters it.
