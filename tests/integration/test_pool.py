@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import tracemalloc
@@ -19,6 +20,7 @@ from tests.support.pictures import photo
 from common.errors import Defect, FailureClass, ImageError, Transient
 from common.imaging.probe import Header, probe
 from common.sandbox.pool import Pool
+from common.sandbox.process import DecodingProcess
 from common.sandbox.protocol import Job, Limits
 
 REPOSITORY = Path(__file__).parents[2]
@@ -50,7 +52,6 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("answer without end", FailureClass.CRASHED, "out of form"),
         ("lie", FailureClass.CRASHED, "no sense"),
         ("start threads", FailureClass.CRASHED, "more than 16 threads"),
-        ("deep stack", FailureClass.CRASHED, "SIGSEGV"),
     ],
 )
 async def test_whatever_an_image_does_costs_that_image_alone(
@@ -94,7 +95,11 @@ async def test_what_goes_on_after_its_answer_is_ended_and_the_next_image_is_not_
         assert await do(one, "work") == (DONE, [b"blob", b""])
 
 
-async def test_a_process_that_left_many_threads_running_is_never_reused() -> None:
+async def test_a_process_that_left_many_threads_running_is_never_reused(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def look_away(*_: object) -> None:
+        """A second is enough for the next image to come."""
+
+    monkeypatch.setattr(DecodingProcess, "_watch", look_away)
     async with Pool.open(1, Limits(memory_mb=512)) as one:
         for what, reused in (("leave some threads", True), ("leave many threads", False)):
             answer, _ = await do(one, what)
@@ -163,6 +168,17 @@ async def test_how_much_cpu_time_it_took_is_not_the_processs_to_say() -> None:
     async with Pool.open(1, Limits(memory_mb=512)) as one:
         await do(one, "boast")
         assert one.cpu_seconds < 60
+
+
+async def test_the_stack_has_a_limit_where_the_services_has_none() -> None:
+    before = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (before[1], before[1]))
+    try:
+        async with Pool.open(1, Limits(memory_mb=512)) as one:
+            with pytest.raises(ImageError, match="SIGSEGV"):
+                await do(one, "deep stack")
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, before)
 
 
 async def test_addresses_have_a_limit_too() -> None:
