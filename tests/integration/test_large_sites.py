@@ -20,6 +20,10 @@ from common.messaging.embedded import EmbeddedBus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets, Entry
 from common.storage.local import LocalStorage
+from publisher.audit import index
+from publisher.audit.index import BucketIndex
+from publisher.audit.scan import read_buckets
+from publisher.audit.verification import Verification
 from publisher.context import PublisherContext
 from publisher.maintenance.listing import ListedImage, list_images
 from publisher.maintenance.reconciler import Reconciler
@@ -49,7 +53,23 @@ async def sweep(publisher_context: PublisherContext, temporary: Path) -> None:
             await sweeping.process(candidate)
 
 
-looks = pytest.mark.parametrize("look", [first_look, look_at_incoming, sweep])
+async def clean(publisher_context: PublisherContext, temporary: Path) -> None:
+    sweeping = Sweep(publisher_context, temporary)
+    async with aclosing(sweeping.candidates(thorough=True)) as items:
+        async for candidate in items:
+            await sweeping.process(candidate)
+
+
+async def reconcile(publisher_context: PublisherContext, temporary: Path) -> None:
+    buckets, plan = publisher_context.buckets, publisher_context.plan
+    async with BucketIndex.open(temporary) as listed:
+        await read_buckets(buckets, listed, lambda _: None, after=600)
+        verification = Verification(buckets, plan)
+        async for possible in listed.possible_findings(plan, after=600, named=False):
+            await verification.verify(possible)
+
+
+looks = pytest.mark.parametrize("look", [first_look, look_at_incoming, sweep, clean, reconcile])
 
 
 class Listed(LocalStorage):
@@ -103,6 +123,8 @@ class Endless(MemoryStorage):
 
     async def entries(self, prefix: str = "") -> AsyncIterator[Entry]:
         if prefix:
+            for number in range(self._images):
+                yield Entry(f"{prefix}1475660224_1{number:09}", 0, 3600.0)
             return
         for number in range(self._images):
             for ending in (".jpg", ".json", "BI.jpg", "MI.jpg", "SI.jpg"):
@@ -138,6 +160,9 @@ async def test_memory_does_not_grow_with_the_site(look: Look, tmp_path: Path, mo
 
     monkeypatch.setattr("publisher.maintenance.reconciler.finish_move", done)
     monkeypatch.setattr("publisher.maintenance.listing._HELD", 500)
+    monkeypatch.setattr("publisher.maintenance.tombstones._TOGETHER", 500)
+    monkeypatch.setattr("publisher.audit.scan._BATCH", 500)
+    monkeypatch.setattr(index, "_READ", index._READ.replace(f"LIMIT {index._PAGE}", "LIMIT 500"))  # noqa: SLF001
     await peak(look, tmp_path, 1_000, 1_000)  # what is loaded when it is first needed stays
     small, large = [await peak(look, tmp_path, images, images) for images in some((1_000, 21_000), (1_000, 4_000))]
     assert large < small + _MORE

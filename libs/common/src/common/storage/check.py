@@ -89,7 +89,12 @@ async def check_buckets(buckets: Buckets) -> AsyncIterator[CheckResult]:
             failed.add(what)
     finally:
         for bucket in (buckets.incoming, buckets.active):
-            await try_step("", partial(bucket.delete, key))  # whether deleting works has been reported
+            for written in _keys(key):
+                await try_step("", partial(bucket.delete, written))  # whether deleting works has been reported
+
+
+def _keys(key: str) -> list[str]:
+    return [key, f"{key[:-4]}.png"]
 
 
 def _steps(buckets: Buckets, key: str) -> list[tuple[str, Callable[[], Awaitable[object]], set[str]]]:
@@ -105,7 +110,9 @@ def _steps(buckets: Buckets, key: str) -> list[tuple[str, Callable[[], Awaitable
         ("everybody can read it, as an image", lambda: _check_public(active, key), {_ACTIVE}),
         ("objects can be listed", lambda: _check_listed(buckets, key), {_INCOMING, _ACTIVE}),
         ("the store's clock is this machine's", lambda: _check_clock(incoming, key), {_INCOMING}),
+        ("an object without content is found", lambda: _check_empty(incoming, key), {_INCOMING}),
         ("objects can be deleted", lambda: _check_delete(buckets, key), {_INCOMING, _ACTIVE}),
+        ("several objects can be deleted at once", lambda: _check_delete_all(buckets, key), {_INCOMING, _ACTIVE}),
     ]
 
 
@@ -162,3 +169,19 @@ async def _check_delete(buckets: Buckets, key: str) -> None:
         await bucket.delete(key)
         if await bucket.stat(key) is not None:
             raise CheckFailed("an object that was deleted is still there")
+
+
+async def _check_delete_all(buckets: Buckets, key: str) -> None:
+    for bucket in (buckets.incoming, buckets.active):
+        for written in _keys(key):
+            await bucket.put(written, b"check")
+        await bucket.delete_all(_keys(key))
+        if any([await bucket.stat(written) is not None for written in _keys(key)]):
+            raise CheckFailed("of two objects that were deleted at once, one is still there")
+
+
+async def _check_empty(bucket: Storage, key: str) -> None:
+    await bucket.put(key, b"")
+    found = await bucket.stat(key)
+    if found is None or found.bytes:
+        raise CheckFailed("an object without content, as a tombstone is one, is not found")
