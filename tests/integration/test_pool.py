@@ -51,7 +51,7 @@ async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
         ("answer too much", FailureClass.CRASHED, "out of form"),
         ("answer without end", FailureClass.CRASHED, "out of form"),
         ("lie", FailureClass.CRASHED, "no sense"),
-        ("start threads", FailureClass.CRASHED, "more than 16 threads"),
+        ("start threads", FailureClass.CRASHED, "more than 64 threads"),
     ],
 )
 async def test_whatever_an_image_does_costs_that_image_alone(

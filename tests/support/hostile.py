@@ -120,6 +120,7 @@ def _leave_running() -> str:
 
 
 def _threads(number: int) -> str:
+    threading.stack_size(128 << 10)
     for _ in range(number):
         threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
     return str(os.getpid())
@@ -239,7 +240,7 @@ _ACTS: dict[str, Callable[[], str]] = {
     "eat": _eat,
     "leave some threads": lambda: _threads(3),
     "leave many threads": lambda: _threads(40),
-    "start threads": lambda: _threads(40) + _hang(),
+    "start threads": lambda: _threads(200) + _hang(),
     "boast": _boast,
     "deep stack": _deep_stack,
     "many addresses": _many_addresses,
