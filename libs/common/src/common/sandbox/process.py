@@ -42,8 +42,8 @@ START_SECONDS = 60.0
 _CPU_GRACE = 1.0  # seconds of CPU time
 _LOOK = 1.0  # seconds between looks at what a process uses
 
-# Ten were the most at work: 60 variants of 12 megapixels, AVIF among them, on two cores. Seven were the most after a job:
-# every operation on every format and the hostile files, in one process.
+# Ten were the most at work: 60 variants of 12 megapixels, AVIF among them, on two cores. After a job seven were the
+# most: every operation on every format and the hostile files, in one process.
 _MOST_THREADS = 64
 _MOST_THREADS_LEFT = 16
 
