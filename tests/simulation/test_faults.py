@@ -1,7 +1,7 @@
 """A store that fails now and then, before what it was asked for or after it, and renderings that give up.
 
 A request that was answered with a fault is not repeated, unless a test says so. An event whose retries are exhausted is
-lost. At last the store works again, and the reconciler repairs what is left.
+a dead letter. At last the store works again, dead letters are replayed, and the reconciler repairs what is left.
 """
 
 import pytest
@@ -23,8 +23,9 @@ def faulty(seed: int, *, gives_up: bool = False) -> World:
 
 
 async def repair(world: World) -> None:
-    """The store works again, and no handler is killed any more."""
+    """The store works again, and no handler is killed any more. Dead letters are replayed, as somebody has to do."""
     world.scheduler.faults = world.crashes = 0
+    await run(world, "replay")
     await run(world, "reconcile")
 
 
