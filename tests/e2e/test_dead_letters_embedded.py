@@ -14,7 +14,11 @@ from tests.support.eventually import eventually
 from tests.support.handling import DELAYS, Handling, subscription, uploaded
 
 from common.errors import Permanent, StorageFault, Transient
+from common.messaging.dead_letters import DeadMessage
 from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import encode
+from common.messaging.kept_letters import KeptLetters, MemoryStore
+from common.messaging.topology import RESIZER_LIVE
 from common.storage.base import Storage
 from common.storage.local import LocalStorage
 from standalone.dead_letters import stored_letters
@@ -175,6 +179,43 @@ async def test_a_dead_letter_is_stored_as_soon_as_the_store_lets_it(tmp_path: Pa
         await asyncio.sleep(0.2)
         incoming.is_full = False
         await eventually(lambda: _are(incoming, 1), "the dead letter")
+
+
+class Faulty(MemoryStore):
+    """A store that takes nothing, or gives nothing up, for as long as it is faulty."""
+
+    faulty = True
+
+    async def put(self, letter: DeadMessage) -> None:
+        if self.faulty:
+            raise StorageFault("there is no room left")
+        await super().put(letter)
+
+    async def remove(self, letter: DeadMessage) -> None:
+        if self.faulty:
+            raise StorageFault("it is away")
+        await super().remove(letter)
+
+
+async def test_a_replay_that_cannot_be_stored_stays_a_dead_letter() -> None:
+    letters = KeptLetters(MemoryStore(), Faulty())
+    await letters.dead.put(DeadMessage("resizer.live", None, encode(uploaded()).decode(), "away", 6))
+    with pytest.raises(StorageFault):
+        await letters.replay(RESIZER_LIVE)
+    assert await letters.dead_letter_count(RESIZER_LIVE) == 1
+
+
+async def test_a_replay_that_fails_once_more_stays_until_it_is_stored_as_a_dead_letter() -> None:
+    dead, replays = Faulty(), MemoryStore()
+    await replays.put(DeadMessage("resizer.live", None, encode(uploaded()).decode(), "away", 6))
+    failing = Handling(fail)
+    bus = EmbeddedBus(DELAYS, KeptLetters(dead, replays))
+    await bus.consume([subscription(failing)])
+    await bus.take_replays()
+    await eventually(lambda: failing.count(1 + len(DELAYS)), "all attempts")
+    await asyncio.sleep(0.2)
+    await bus.drain(0.1)
+    assert await replays.count("resizer.live") == 1
 
 
 async def test_what_is_no_dead_letter_hides_none(deployment: Deployment) -> None:
