@@ -74,8 +74,9 @@ async def test_looking_changes_nothing(bus: Bus) -> None:
     for number in range(1, 61):
         await bus.publish(uploaded(number))
     first = await dead(bus, 60)
-    for _ in range(3):
+    for _ in range(6):
         assert await bus.dead_letters(RESIZER_LIVE) == first
+        assert await bus.dead_letter_count(RESIZER_LIVE) == 60, "all of them are back at once"
     assert len(await bus.dead_letters(RESIZER_LIVE, 5)) == 5
     assert await bus.dead_letters(RESIZER_LIVE) == first
     assert len(set(order(first))) == 60

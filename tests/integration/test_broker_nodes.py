@@ -37,7 +37,7 @@ async def test_a_node_that_says_nothing_is_passed_over(vhost: VirtualHost) -> No
     with socket.create_server(("127.0.0.1", 0)) as listening:  # the system accepts connections for it
         for _ in range(3):
             url = joined(vhost.url_through(listening.getsockname()[1]), vhost.url)
-            async with opened(url, timeouts=BrokerTimeouts(connect=60, reach=0.3)) as bus:
+            async with opened(url, timeouts=BrokerTimeouts(connect=600, reach=0.3)) as bus:
                 await bus.publish(uploaded())
 
 
@@ -95,3 +95,27 @@ async def test_a_service_goes_on_at_another_node_when_it_loses_its_own(vhost: Vi
         await nodes[2].cut()
         await nodes[0].restore()
         await eventually(published, "a connection to the first node, which is back")
+
+
+async def test_when_a_node_is_lost_the_others_are_tried_first(vhost: VirtualHost) -> None:
+    """It may take connections, and be good for nothing else."""
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(Proxy.to(*vhost.address)) for _ in range(2)]
+        url = joined(*(vhost.url_through(node.port) for node in nodes))
+        with capture_logs() as lines:
+            bus = await stack.enter_async_context(opened(url))
+
+            def used() -> list[str]:
+                return [str(line["broker"]) for line in lines if line["event"] == "connected to the broker"]
+
+            for number in (2, 3, 4):
+                for node in nodes:
+                    await node.cut()
+                    await node.restore()
+
+                async def again(count: int = number) -> bool:
+                    return len(used()) >= count and bus.trouble() is None
+
+                await eventually(again, "a connection to the other node")
+    assert len(set(used()[:2])) == 2
+    assert used()[:2] == used()[2:4], "in turn"
