@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.benchmarks import photos
 from tests.benchmarks.pipeline import connected, counted, images_a_second
 from tests.benchmarks.report import percentile, say
-from tests.support.deployment import Deployment
+from tests.support.deployment import PYTHON, Deployment
 from tests.support.distance import at_a_distance
 from tests.support.eventually import eventually
 from yarl import URL
@@ -102,6 +102,7 @@ async def _deployment(folder: Path, seconds: float | None) -> AsyncIterator[Depl
             assert url.port is not None
             port = await stack.enter_async_context(at_a_distance(url.host, url.port, distance))
             deployment.environment[setting] = str(url.with_host("127.0.0.1").with_port(port)).rstrip("/")
+        deployment.python = PYTHON
         await deployment.start()
         yield deployment
         await deployment.end()

@@ -13,7 +13,7 @@ from tests.benchmarks import photos
 from tests.benchmarks.pipeline import rabbit_rate
 from tests.benchmarks.report import percentile, say
 from tests.benchmarks.watched import cost_of
-from tests.support.deployment import Deployment
+from tests.support.deployment import PYTHON, Deployment
 from tests.support.migration import Moving, moving
 from tests.support.originals import Originals
 
@@ -109,6 +109,7 @@ async def _site(parent: Path, files: dict[str, bytes], *services: str) -> AsyncI
             moving("rabbit-local", Path(name), RESIZER_WORKERS=workers) as site,
             Originals.served(files) as originals,
         ):
+            site.deployment.python = PYTHON
             await site.deployment.start(*services)
             yield site, originals.url
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.benchmarks import photos
 from tests.benchmarks.renderer import bare_rate
 from tests.benchmarks.report import cpu_seconds, say
-from tests.support.deployment import Deployment
+from tests.support.deployment import PYTHON, Deployment
 from tests.support.eventually import eventually
 
 from common.images.names import Format, ImageKey
@@ -68,6 +68,7 @@ async def rabbit_rate(photo: Path) -> tuple[float, float]:
         workers = str(len(os.sched_getaffinity(0)) + 1)
         async with Deployment.prepared("rabbit-local", Path(name), RESIZER_WORKERS=workers) as deployment:
             assert deployment.vhost is not None
+            deployment.python = PYTHON
             await deployment.start("resizer")
             bus = RabbitBus(deployment.vhost.url, "bench")
             bus.start()

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.benchmarks.report import percentile, say
 from tests.benchmarks.watched import Cost, cost_of
+from tests.support.deployment import PYTHON
 from tests.support.every_call import CALLS, PLAN, UPLOAD, Site, prepared, upload
 from tests.support.large_site import fill, name_of, store
 from tests.support.migration import Moving, moving
@@ -138,6 +139,7 @@ async def _cost_of_start(site: _LargeSite) -> Cost:
     """Until the look at both buckets is over, and nothing is done any more."""
     deployment = site.moving.deployment
     began = time.monotonic()
+    deployment.python = PYTHON
     process = await deployment.launch("standalone")
     await deployment.wait_ready(process)
     used, since = process.cpu_seconds(), time.monotonic()

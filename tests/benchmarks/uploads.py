@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.benchmarks import peers, photos
 from tests.benchmarks.report import percentile, say
-from tests.support.deployment import Deployment
+from tests.support.deployment import PYTHON, Deployment
 
 _SECONDS = 8.0  # for each number of clients
 _BACKLOG = 30  # images that are being rendered when the clock starts
@@ -35,6 +35,7 @@ async def _measure(kind: str, photo: Path) -> dict[int, list[float]]:
     data = photo.read_bytes()  # noqa: ASYNC240 - before anything is measured
     with tempfile.TemporaryDirectory(dir=photo.parent) as name:
         async with Deployment.prepared(kind, Path(name), RESIZER_WORKERS="3") as deployment:
+            deployment.python = PYTHON
             await deployment.start()
             for _ in range(_BACKLOG):
                 await deployment.uploaded(data)

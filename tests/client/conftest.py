@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from tests.client.site import Site
-from tests.support.deployment import APART, KINDS, SECRET, Deployment
+from tests.support.deployment import APART, KINDS, PYTHON, SECRET, Deployment
 
 _KINDS = ["running"] if "CLIENT_URL" in os.environ else [*KINDS, APART]
 
@@ -43,6 +43,7 @@ async def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             return
         settings = {"ROUTE_PREFIX": "/images", "GENERATE_WEBP": "1"}
         async with Deployment.prepared(request.param, tmp_path_factory.mktemp("site"), **settings) as deployment:
+            deployment.python = PYTHON
             await deployment.start()
             async with deployment.one_address() as url:
                 public = deployment.public_url("") if deployment.s3 else f"{url}/active"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.deployment import Deployment
+from tests.support.deployment import PYTHON, Deployment
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 from tests.support.servers import free_port
@@ -45,6 +45,7 @@ async def test_the_embedded_default_refuses_a_malformed_setting(tmp_path: Path) 
 async def test_an_empty_temporary_folder_is_one_in_the_system_s(tmp_path: Path) -> None:
     """Existing deployments pass it empty. Buckets' folders may lie in the system's folder, too."""
     async with Deployment.prepared("rabbit-local", tmp_path, TEMP_FOLDER="", TMPDIR=str(tmp_path)) as deployment:
+        deployment.python = PYTHON
         await deployment.start("ingest")
         await deployment.uploaded(photo(300, 200))
         (started,) = [line for line in deployment.processes["ingest"].lines() if line["event"] == "started"]
@@ -73,6 +74,7 @@ async def test_a_default_temporary_folder_of_somebody_else_is_not_used(tmp_path:
 
 async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     async with Deployment.prepared("embedded", tmp_path) as deployment:
+        deployment.python = PYTHON
         await deployment.start()
         port = deployment.url("ingest").rpartition(":")[2]
         free = {"SERVICE_PORT": str(free_port()), "METRICS_PORT": str(free_port())}
@@ -84,6 +86,7 @@ async def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
 
 async def test_a_store_that_is_not_up_yet_is_waited_for(tmp_path: Path) -> None:
     async with Deployment.prepared("rabbit-s3", tmp_path) as deployment:
+        deployment.python = PYTHON
         assert deployment.s3 is not None
         settings = deployment.s3.environment(endpoint="http://127.0.0.1:9")
         publisher = await deployment.launch("publisher", **settings)
@@ -108,6 +111,7 @@ async def test_a_store_that_is_not_up_yet_is_waited_for(tmp_path: Path) -> None:
 
 async def test_obsolete_settings_are_said_and_ignored(tmp_path: Path) -> None:
     async with Deployment.prepared("embedded", tmp_path, THUMBNAILS_PUBLISH_DELAY="5") as deployment:
+        deployment.python = PYTHON
         await deployment.start()
         lines = deployment.processes["standalone"].lines()
         assert any(line.get("setting") == "THUMBNAILS_PUBLISH_DELAY" for line in lines)
@@ -125,6 +129,7 @@ async def test_a_command_that_nobody_knows_is_refused(service: str) -> None:
 
 async def test_why_an_upload_was_refused_is_in_the_log(tmp_path: Path) -> None:
     async with Deployment.prepared("embedded", tmp_path) as deployment:
+        deployment.python = PYTHON
         await deployment.start()
         await deployment.upload(b"no image")
         await deployment.publish("1475660224_1.jpg")

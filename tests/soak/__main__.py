@@ -18,7 +18,7 @@ from tests.soak.account import Account, Place
 from tests.soak.audit import Audit, audit_contents, audit_keys
 from tests.soak.chaos import Chaos
 from tests.soak.clients import Clients
-from tests.support.deployment import Deployment
+from tests.support.deployment import PYTHON, Deployment
 from tests.support.proxy import Proxy
 from tests.support.servers import begin_run, end_run
 from yarl import URL
@@ -47,6 +47,7 @@ async def soak(minutes: float, seed: int, store: str, folder: Path) -> bool:
         kind = "rabbit-s3" if store == "s3" else "rabbit-local"
         deployment = await stack.enter_async_context(Deployment.prepared(kind, folder, **_SETTINGS))
         proxies = await _proxied(deployment, stack)
+        deployment.python = PYTHON
         await deployment.start()
         chaos, clients = Chaos(deployment, proxies, seed), Clients(deployment, account, seed + 1)
         stop = asyncio.Event()

@@ -14,7 +14,7 @@ from typing import Any, Self
 import aiohttp
 from tests.support.eventually import eventually
 from tests.support.gateway import gateway
-from tests.support.preloaded import AS_DEPLOYED
+from tests.support.preloaded import AS_DEPLOYED, Preloaded
 from tests.support.process import Process
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
@@ -28,10 +28,14 @@ SECRET = "secret-of-the-tests"
 KINDS = ("embedded", "rabbit-local", "rabbit-s3")
 # The same over S3, with the two buckets at two endpoints: nothing can be copied from one to the other on the server.
 APART = "rabbit-s3-apart"
+PYTHON = (sys.executable,)
 
 
 class Deployment:
-    """A running image backend. `base` says which settings differ from the tests' usual ones."""
+    """A running image backend. With `python`, such as PYTHON, that starts the services, as where they are deployed.
+
+    Without it, or a command to start them through, they are forked from a process that has loaded them.
+    """
 
     def __init__(self, kind: str, folder: Path, http: aiohttp.ClientSession, buckets: Buckets) -> None:
         self.kind = kind
@@ -39,7 +43,7 @@ class Deployment:
         self.http = http
         self.buckets = buckets
         self.environment: dict[str, str] = {}
-        self.python: tuple[str, ...] = (sys.executable,)
+        self.python: tuple[str, ...] = ()
         self.vhost: VirtualHost | None = None
         self.s3: TestBuckets | None = None
         self.processes: dict[str, Process] = {}
@@ -93,13 +97,18 @@ class Deployment:
         """
         port, metrics_port, log = free_port(), free_port(), self.folder / f"{alias or name}.log"
         ports = {"SERVICE_PORT": str(port), "METRICS_PORT": str(metrics_port)}
-        environment = self.environment | ports | settings
-        with log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                *through, *self.python, "-m", name, env=environment, stderr=output, cwd=self.folder
-            )
+        process = await self._begin(name, self.environment | ports | settings, log, through)
         self.processes[alias or name] = Process(name, process, log, port, metrics_port)
         return self.processes[alias or name]
+
+    async def _begin(
+        self, name: str, environment: dict[str, str], log: Path, through: Sequence[str]
+    ) -> asyncio.subprocess.Process | Preloaded:
+        with log.open("ab") as output:
+            if not (through or self.python):
+                return await Preloaded.start(name, environment=environment, folder=self.folder, out=log, errors=log)
+            command = *through, *(self.python or PYTHON), "-m", name
+            return await asyncio.create_subprocess_exec(*command, env=environment, stderr=output, cwd=self.folder)
 
     async def wait_ready(self, process: Process) -> None:
         """Wait until `/readyz` says so."""

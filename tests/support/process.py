@@ -8,11 +8,15 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from tests.support.preloaded import Preloaded
+
 
 class Process:
     """One service process."""
 
-    def __init__(self, name: str, process: asyncio.subprocess.Process, log: Path, port: int, metrics_port: int) -> None:
+    def __init__(
+        self, name: str, process: asyncio.subprocess.Process | Preloaded, log: Path, port: int, metrics_port: int
+    ) -> None:
         self.name = name
         self.metrics_port = metrics_port
         self.log = log
