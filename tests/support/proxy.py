@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Self
 
 _KNOWN_BY = 4096  # bytes that a client says first, by which a connection can be chosen
+_METHODS = (b"PUT ", b"GET ", b"HEAD ", b"DELETE ", b"POST ")
+_LISTING = b"list-type=2"
 
 
 @dataclass
@@ -18,6 +20,8 @@ class _Connection:
     asked: list[bytes] = field(default_factory=list)
     loses_requests: bool = False
     loses_answers: bool = False
+    is_answered: bool = False  # by the proxy: the rest of the request goes nowhere
+    passed: int = 0  # bytes since the last request, in the direction that is to be broken
 
     def loses(self, *, answers: bool) -> bool:
         return self.loses_answers if answers else self.loses_requests
@@ -34,6 +38,11 @@ class Proxy:
         self._flowing.set()
         self._answers_to_lose = 0
         self._replaced: tuple[re.Pattern[bytes], bytes] | None = None
+        self._answer: bytes | None = None
+        self._broken_after: tuple[bool, int] | None = None
+        self._breaks = 0
+        self._listings: dict[bytes, bytes] = {}  # answers of the server, by the first line of the request
+        self._repeats_listings = False
         self.port = 0
 
     @classmethod
@@ -87,7 +96,20 @@ class Proxy:
 
     def leave(self) -> None:
         """Pass answers on as they are again."""
-        self._replaced = None
+        self._replaced = self._answer = None
+        self._repeats_listings = False
+
+    def answer(self, answer: bytes) -> None:
+        """Answer each HTTP request so, in place of the server, until `leave`."""
+        self._answer = answer
+
+    def break_after(self, size: int, count: int, *, answers: bool) -> None:
+        """Break the connection of the next `count` requests, or answers, that are longer than `size` bytes."""
+        self._broken_after, self._breaks = (answers, size), count
+
+    def repeat_listings(self) -> None:
+        """Answer each listing of a bucket as it was answered before, until `leave`."""
+        self._repeats_listings = True
 
     def lose_answers(self, count: int) -> None:
         """Break the connection in the place of the next answers to PUT: the server has done what it was asked."""
@@ -101,7 +123,7 @@ class Proxy:
         try:
             there, other = await asyncio.open_connection(*self._target)
             await asyncio.gather(
-                self._pump(reader, other, connection), self._pump(there, writer, connection, answers=True)
+                self._pump(reader, other, connection, writer), self._pump(there, writer, connection, answers=True)
             )
         except (OSError, asyncio.CancelledError):
             pass
@@ -116,6 +138,7 @@ class Proxy:
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
         connection: _Connection,
+        client: asyncio.StreamWriter | None = None,
         *,
         answers: bool = False,
     ) -> None:
@@ -127,13 +150,43 @@ class Proxy:
                 continue
             if answers and self._is_lost(data, connection.asked):
                 raise ConnectionAbortedError
-            if not answers and data.startswith((b"PUT ", b"GET ", b"HEAD ", b"DELETE ")):
-                connection.asked[:] = [data]
+            if not answers and data.startswith(_METHODS):
+                self._begin(data, connection, client)
+            if connection.is_answered:
+                continue
+            self._note(data, connection, answers=answers)
             writer.write(self._changed(data) if answers else data)
             await writer.drain()
+            self._break(len(data), connection, answers=answers)
         if not connection.loses(answers=answers):
             with suppress(OSError):
                 writer.write_eof()
+
+    def _begin(self, request: bytes, connection: _Connection, client: asyncio.StreamWriter | None) -> None:
+        """A request begins: answer it, if that is for the proxy to do."""
+        connection.asked[:] = [request]
+        connection.passed = 0
+        answer = self._answer
+        if self._repeats_listings:
+            answer = answer or self._listings.get(_first_line(request))
+        else:
+            self._listings.pop(_first_line(request), None)
+        connection.is_answered = answer is not None and client is not None
+        if answer is not None and client is not None:
+            client.write(answer)
+
+    def _note(self, data: bytes, connection: _Connection, *, answers: bool) -> None:
+        """Keep what a listing is answered."""
+        line = _first_line(connection.asked[0]) if connection.asked else b""
+        if answers and _LISTING in line:
+            self._listings[line] = self._listings.get(line, b"") + data
+
+    def _break(self, size: int, connection: _Connection, *, answers: bool) -> None:
+        if self._breaks and self._broken_after is not None and answers == self._broken_after[0]:
+            connection.passed += size
+            if connection.passed > self._broken_after[1]:
+                self._breaks -= 1
+                raise ConnectionAbortedError
 
     def _changed(self, answer: bytes) -> bytes:
         if self._replaced is None:
@@ -147,6 +200,10 @@ class Proxy:
             return False
         self._answers_to_lose -= 1
         return True
+
+
+def _first_line(request: bytes) -> bytes:
+    return request.partition(b"\r\n")[0]
 
 
 async def _read(reader: asyncio.StreamReader, connection: _Connection, *, answers: bool) -> bytes:

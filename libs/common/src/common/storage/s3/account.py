@@ -14,6 +14,10 @@ from botocore import UNSIGNED
 
 NO_SIGNATURE = "none"
 
+_CONNECT_SECONDS = 5
+_SILENCE_SECONDS = 30  # that a store may let pass before it answers; a request is then sent again, twice
+_LOWEST_RATE = 100_000  # bytes a second that a store has to take
+
 
 @dataclass(frozen=True)
 class S3Account:
@@ -40,6 +44,14 @@ class S3Account:
         return f"S3Account({self.endpoint or 'default'}, {self.access_key_id or 'default'})"
 
 
+def write_seconds(size: int) -> float:
+    """How many seconds a write of so many bytes may take, with its repeats.
+
+    The library waits without end for a store that takes no body: it counts the silence from the end of the body.
+    """
+    return 4 * _SILENCE_SECONDS + size / _LOWEST_RATE
+
+
 @cache
 def _descriptions() -> object:
     """What the library knows of S3's calls, from its files: to read them takes most of a client's time to be made."""
@@ -55,8 +67,8 @@ async def connect(account: S3Account) -> AsyncIterator[Any]:
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         retries={"mode": "standard", "max_attempts": 3},
-        connect_timeout=5,
-        read_timeout=30,
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_SILENCE_SECONDS,
         max_pool_connections=50,
         s3={"addressing_style": "path" if account.endpoint else "auto"},
     )

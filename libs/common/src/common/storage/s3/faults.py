@@ -53,4 +53,4 @@ async def translate_errors(bucket: Bucket, operation: str, key: str) -> AsyncIte
         raise StorageFault(f"{where}: no credentials; expected {bucket.account.variables}") from error
     except (BotoCoreError, aiohttp.ClientError, OSError, TimeoutError) as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)  # TEMP_FOLDER is
-        raise (StorageFull if full else StorageFault)(f"{where}: {error or type(error).__name__}") from error
+        raise (StorageFull if full else StorageFault)(f"{where}: {str(error) or type(error).__name__}") from error

@@ -1,6 +1,7 @@
 """Writing objects into a bucket, with an ACL and with the condition that the key is free where the store has them."""
 
 import asyncio
+import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,6 +14,7 @@ from common.cancellation import to_the_end
 from common.errors import KeyTaken, StorageFault
 from common.images.names import content_type
 from common.storage.base import SVG
+from common.storage.s3.account import write_seconds
 from common.storage.s3.faults import NO_ACL, Bucket, Unsupported, translate_errors
 from common.storage.s3.identity import PUT_ID, read_identity
 
@@ -106,7 +108,8 @@ class Writes:
             extras = {"ACL": self._acl} if self._acl else {}
             extras |= {"IfNoneMatch": "*"} if put_id is not None and self.conditional else {}
             try:
-                async with translate_errors(self._bucket, operation, key):
+                limit = write_seconds(_size(what.get("Body", b"")))
+                async with translate_errors(self._bucket, operation, key), asyncio.timeout(limit):
                     send = getattr(self._client, operation)
                     await send(Bucket=self._bucket.bucket, Key=key, **headers, **extras, **what)
             except Unsupported as refusal:
@@ -129,6 +132,10 @@ class Writes:
 
 def _opened(what: bytes | Path) -> AbstractContextManager[bytes | BinaryIO]:
     return nullcontext(what) if isinstance(what, bytes) else what.open("rb")
+
+
+def _size(body: bytes | BinaryIO) -> int:
+    return len(body) if isinstance(body, bytes) else os.fstat(body.fileno()).st_size
 
 
 def _end_soon(request: "asyncio.Future[None]") -> None:
