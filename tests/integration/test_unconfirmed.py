@@ -42,7 +42,17 @@ async def _trouble(bus: RabbitBus, word: str) -> None:
     await eventually(told, f"trouble that says {word}", 40)
 
 
-async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(broker: MortalBroker) -> None:
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (("set_vm_memory_high_watermark", "absolute", "1"), ("set_vm_memory_high_watermark", "0.8")),
+        (("set_disk_free_limit", "9000GB"), ("set_disk_free_limit", "50MB")),
+    ],
+    ids=["memory", "disk"],
+)
+async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(
+    broker: MortalBroker, begin: tuple[str, ...], end: tuple[str, ...]
+) -> None:
     handled: Counter[str] = Counter()
 
     async def handler(event: Event) -> None:
@@ -52,7 +62,7 @@ async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(broke
         outbox = Outbox(bus)
         await outbox.send(uploaded(0))
         late = asyncio.create_task(outbox.run())
-        await broker.control("set_vm_memory_high_watermark", "absolute", "1")
+        await broker.control(*begin)
         events = [uploaded(number) for number in range(1, 6)]
         for event in events:
             await outbox.send(event)
@@ -61,7 +71,7 @@ async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(broke
                 await bus.publish(events[0])
         await _trouble(bus, "alarm")
         await asyncio.sleep(8)  # longer than a silent connection would live, and than a confirm is waited for
-        await broker.control("set_vm_memory_high_watermark", "0.8")
+        await broker.control(*end)
         await wait_for_broker(bus)
         await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=4, deadline=5)])
 

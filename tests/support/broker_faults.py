@@ -146,6 +146,22 @@ async def queue_is_removed_in_silence(scenario: Scenario) -> None:
     await scenario.vhost.remove_queue(RESIZER_LIVE.name)
 
 
+async def queue_gets_other_arguments(scenario: Scenario) -> None:
+    """One that is empty: an operator who removes it again loses nothing."""
+
+    async def refused() -> bool:
+        return any("inequivalent arg" in trouble for trouble in scenario.troubles)
+
+    await scenario.vhost.replace_queue(RESIZER_LIVE.dead, {"x-queue-type": "classic"})
+    await scenario.proxy.cut()
+    await scenario.proxy.restore()
+    await eventually(refused, "a broker that refuses the declaration", 40)
+
+
+async def queue_of_other_arguments_is_removed(scenario: Scenario) -> None:
+    await scenario.vhost.remove_queue(RESIZER_LIVE.dead)
+
+
 async def all_queues_are_removed(scenario: Scenario) -> None:
     for queue in QUEUES:
         for name in (queue.name, queue.dead, *(queue.retry(delay) for delay in DELAYS)):
@@ -183,6 +199,7 @@ FAULTS: list[tuple[Act, Act]] = [
     (user_loses_access, user_gets_access),
     (queue_is_removed, nothing),
     (queue_is_removed_in_silence, nothing),
+    (queue_gets_other_arguments, queue_of_other_arguments_is_removed),
     (all_queues_are_removed, nothing),
     (retry_queues_are_removed, nothing),
     (exchange_is_removed, nothing),

@@ -156,6 +156,12 @@ class VirtualHost:
         """Remove a queue, as an operator may by mistake."""
         await self._call("DELETE", f"queues/{self._name}/{quote(queue)}")
 
+    async def replace_queue(self, queue: str, arguments: dict[str, object]) -> None:
+        """Put a queue with other arguments in its place, as an operator may."""
+        await self.remove_queue(queue)
+        body = {"durable": True, "arguments": arguments}
+        await self._call("PUT", f"queues/{self._name}/{quote(queue)}", body)
+
     async def fill(self, queue: str) -> None:
         """Let the queue refuse what is published, until it is emptied."""
         policy = {"pattern": f"^{re.escape(queue)}$", "definition": {"max-length": 1}, "apply-to": "queues"}

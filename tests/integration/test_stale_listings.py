@@ -1,0 +1,67 @@
+"""An S3 server whose listings are out of date: no look at everything removes what is there by now."""
+
+import asyncio
+from pathlib import Path
+
+from tests.support.commands import put
+from tests.support.deployment import keys
+from tests.support.s3 import TestBuckets
+from tests.support.store_faults import proxy_to, through
+from tests.support.stores import s3_pair
+
+from common.images.names import ImageKey
+from common.images.plan import Plan
+from common.images.sizes import parse_sizes
+from common.messaging.embedded import EmbeddedBus
+from common.messaging.outbox import Outbox
+from common.storage.base import Buckets
+from common.storage.s3 import connect
+from publisher.activation import activate
+from publisher.context import PublisherContext
+from publisher.maintenance.sweep import Sweep
+
+PLAN = Plan(parse_sizes(None))
+ACTIVATED, LATE = ImageKey.parse("1475660224_1.jpg"), ImageKey.parse("1475660224_2.jpg")
+TTL = 3.0
+
+
+def publisher(buckets: Buckets) -> PublisherContext:
+    bus = EmbeddedBus()
+    return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=PLAN, ttl=TTL)
+
+
+async def sweep(buckets: Buckets) -> None:
+    sweeping = Sweep(publisher(buckets), Path(), grace=0.0)
+    async for candidate in sweeping.candidates(thorough=True):
+        await sweeping.process(candidate)
+
+
+async def test_a_sweep_by_old_pages_removes_nothing_that_is_public_or_young(
+    s3_buckets: TestBuckets, tmp_path: Path
+) -> None:
+    async with (
+        connect(s3_buckets.account) as client,
+        proxy_to(s3_buckets) as proxy,
+        through(proxy, s3_buckets, tmp_path) as buckets,
+    ):
+        seen = s3_pair(client, s3_buckets.account, s3_buckets, tmp_path)
+        # Both are expired by the pages that the store goes on to answer.
+        await put(seen.incoming, str(ACTIVATED), ACTIVATED.variant_key("BI"), LATE.variant_key("BI"))
+        old = Sweep(publisher(buckets), Path(), grace=3600.0)
+        assert [candidate async for candidate in old.candidates(thorough=True)] == []
+        await activate(ACTIVATED, context=publisher(seen))
+        await seen.incoming.put(str(LATE), b"photo")
+        public = await keys(seen.active)
+        assert str(ACTIVATED) in public
+        await asyncio.sleep(TTL + 1)
+        await seen.incoming.put(str(LATE), b"photo")
+        proxy.repeat_listings()
+        listed = {entry.key async for entry in buckets.incoming.entries()}
+        assert str(ACTIVATED) in listed, "the pages are old"
+        await sweep(buckets)
+        assert await keys(seen.active) == public
+        assert await seen.incoming.get(str(LATE)) == b"photo"
+        proxy.leave()
+        await sweep(buckets)
+        assert await keys(seen.active) == public
+        assert await seen.incoming.get(str(LATE)) == b"photo"
