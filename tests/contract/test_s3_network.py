@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -118,4 +119,21 @@ async def test_a_refusal_in_the_middle_of_the_work_is_a_fault_and_not_an_absent_
         with pytest.raises(StorageFault, match=code):
             await attempt
     proxy.leave()
+    assert await buckets.incoming.get(KEY) == PHOTO
+
+
+@pytest.mark.parametrize("days", [1, -1])
+async def test_a_clock_that_is_a_day_off_is_a_fault_until_it_is_right(
+    buckets: Buckets, monkeypatch: pytest.MonkeyPatch, days: int
+) -> None:
+    await buckets.incoming.put(KEY, PHOTO)
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "botocore.auth.get_current_datetime", lambda: datetime.now(UTC).replace(tzinfo=None) + timedelta(days=days)
+        )
+        for attempt in (buckets.incoming.get, buckets.incoming.stat, buckets.incoming.delete):
+            with pytest.raises(StorageFault, match="RequestTimeTooSkewed"):
+                await attempt(KEY)
+        with pytest.raises(StorageFault, match="RequestTimeTooSkewed"):
+            await buckets.incoming.put(KEY, b"other")
     assert await buckets.incoming.get(KEY) == PHOTO
