@@ -105,21 +105,22 @@ async def test_an_answer_that_is_late_is_waited_for(proxy: Proxy, buckets: Bucke
     [("503 Slow Down", "SlowDown"), ("403 Forbidden", "InvalidAccessKeyId"), ("403 Forbidden", "RequestTimeTooSkewed")],
 )
 async def test_a_refusal_in_the_middle_of_the_work_is_a_fault_and_not_an_absent_key(
-    proxy: Proxy, buckets: Buckets, status: str, code: str
+    proxy: Proxy, s3_buckets: TestBuckets, tmp_path: Path, status: str, code: str
 ) -> None:
-    await buckets.incoming.put(KEY, PHOTO)
-    proxy.answer(refusal(status, code))
-    for attempt in (
-        buckets.incoming.get(KEY),
-        buckets.incoming.stat(KEY),
-        buckets.incoming.put(KEY, b"other"),
-        buckets.incoming.delete(KEY),
-        buckets.active.copy_from(buckets.incoming, KEY),
-    ):
-        with pytest.raises(StorageFault, match=code):
-            await attempt
-    proxy.leave()
-    assert await buckets.incoming.get(KEY) == PHOTO
+    async with through(proxy, s3_buckets, tmp_path) as buckets:
+        await buckets.incoming.put(KEY, PHOTO)
+        proxy.answer(refusal(status, code))
+        for attempt in (
+            buckets.incoming.get(KEY),
+            buckets.incoming.stat(KEY),
+            buckets.incoming.put(KEY, b"other"),
+            buckets.incoming.delete(KEY),
+            buckets.active.copy_from(buckets.incoming, KEY),
+        ):
+            with pytest.raises(StorageFault, match=code):
+                await attempt
+        proxy.leave()
+        assert await buckets.incoming.get(KEY) == PHOTO
 
 
 @pytest.mark.parametrize("days", [1, -1])

@@ -46,7 +46,22 @@ def processes_of(folder: Path) -> dict[int, str]:
 async def test_a_run_leaves_nothing(system: Path, interrupted: bool) -> None:  # noqa: FBT001 - one of two ways to end
     ours = {RUN, "TMPDIR", "PYTEST_CURRENT_TEST", "PYTEST_XDIST_WORKER"}
     environment = {name: value for name, value in os.environ.items() if name not in ours} | {"TMPDIR": str(system)}
-    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "--dist", "loadgroup", _TEST, "-k", "rabbit-local"]
+    # A shell has what it starts in the background ignore Ctrl-C.
+    command = [
+        "env",
+        "--default-signal=INT",
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        "1",
+        "--dist",
+        "loadgroup",
+        _TEST,
+        "-k",
+        "rabbit-local",
+    ]
     run = await asyncio.create_subprocess_exec(
         *command,
         cwd=_ROOT,

@@ -12,6 +12,7 @@ from tests.support.pictures import png_header
 from tests.support.rabbitmq import VirtualHost
 from tests.support.steered import Backend, never_looking, sweep, told
 
+from common.errors import Defect
 from common.images.names import ImageKey
 from common.messaging.bus import Bus
 from common.messaging.embedded import EmbeddedBus
@@ -59,7 +60,7 @@ async def failed(site: Backend) -> None:
 
 @transition
 async def given_up(site: Backend) -> None:
-    site.incoming.refuses = (BASE,)
+    site.incoming.refuses, site.incoming.fault = (BASE,), Defect  # an outage would be sat out
     site.incoming.hold(".json")
     stream = await site.follow(await site.upload())
     site.incoming.release()

@@ -37,6 +37,7 @@ class SteeredStorage(LocalStorage):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self.refuses: tuple[str, ...] = ()
+        self.fault: type[Exception] = StorageFault
         self._held: tuple[str, ...] = ()
         self._free = asyncio.Event()
 
@@ -62,7 +63,7 @@ class SteeredStorage(LocalStorage):
 
     def _refuse(self, key: str) -> None:
         if self.refuses and key.endswith(self.refuses):
-            raise StorageFault(f"{key} is refused")
+            raise self.fault(f"{key} is refused")
 
 
 class Stream:

@@ -1,6 +1,8 @@
 """A fresh look at what a listing makes look wrong, and its repair (docs/bucket-protocol.md#decide-by-a-fresh-look)."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
 
 from common.images.names import ImageKey, is_original
 from common.images.plan import Plan
@@ -32,9 +34,18 @@ class Verification:
     buckets: Buckets
     plan: Plan
     repair: PublisherContext | None = None
+    _turns: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)  # by name
 
     async def verify(self, possible: PossibleFinding) -> Finding | None:
-        """Look afresh, and repair what needs no decision. Returns None when nothing is wrong. Raises Transient."""
+        """Look afresh, and repair what needs no decision. Returns None when nothing is wrong. Raises Transient.
+
+        What was found of one image is repaired in its order: a rendering that is requested has to find the original
+        where a move leaves it.
+        """
+        async with self._turns.setdefault(possible.image.name, asyncio.Lock()):
+            return await self._verified(possible)
+
+    async def _verified(self, possible: PossibleFinding) -> Finding | None:
         wrong = await self._wrong(possible)
         if wrong is None:
             return None
