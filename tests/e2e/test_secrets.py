@@ -29,9 +29,16 @@ async def test_no_process_of_the_same_user_reads_environment_or_memory(tmp_path:
             assert b"Permission denied" in read.stderr, file
             assert SECRET.encode() not in read.stdout
         # The same user's other processes are open to it: what closes this one is what it does itself.
-        other = await asyncio.create_subprocess_exec(*unprivileged("sleep", "60"), env=deployment.environment)
-        assert SECRET.encode() in reading(f"/proc/{other.pid}/environ").stdout
-        other.kill()
-        await other.wait()
+        other = await asyncio.create_subprocess_exec(
+            *unprivileged("sh", "-c", "echo started; exec sleep 60"), env=deployment.environment, stdout=subprocess.PIPE
+        )
+        try:
+            assert other.stdout
+            # Until then it is still the program that changes the user, which is closed to that user.
+            assert await other.stdout.readline() == b"started\n"
+            assert SECRET.encode() in reading(f"/proc/{other.pid}/environ").stdout
+        finally:
+            other.kill()
+            await other.communicate()
         async with deployment.http.get(f"http://127.0.0.1:{process.metrics_port}/metrics") as answer:
             assert "process_open_fds" in await answer.text(), "what it needs of its own is there"
