@@ -25,8 +25,7 @@ def ours(source: Path, kind: str, _: Path) -> Thumbnails:
     """The resizer's own operation."""
     import pyvips  # noqa: PLC0415 - see above
 
-    from common.images.names import Format  # noqa: PLC0415
-    from common.images.plan import Output  # noqa: PLC0415
+    from common.images.formats import Format, Output  # noqa: PLC0415
     from common.images.sizes import parse_sizes  # noqa: PLC0415
     from common.sandbox.protocol import Limits  # noqa: PLC0415
     from resizer.operations.render import RenderJob, render  # noqa: PLC0415

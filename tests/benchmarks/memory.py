@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.benchmarks import photos
 from tests.benchmarks.report import say
 
-from common.images.names import Format, ImageKey
+from common.images.formats import Format
+from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.images.sizes import parse_sizes

@@ -15,8 +15,7 @@ import pyvips
 from tests.benchmarks import gallery
 from tests.benchmarks.report import cpu_seconds, say
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.settings.base import SizeSettings
 from resizer.operations.encode import encode

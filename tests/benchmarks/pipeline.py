@@ -15,7 +15,8 @@ from tests.benchmarks.report import cpu_seconds, say
 from tests.support.deployment import PYTHON, Deployment
 from tests.support.eventually import eventually
 
-from common.images.names import Format, ImageKey
+from common.images.formats import Format
+from common.images.names import ImageKey
 from common.messaging.bus import Bus, Subscription
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import ImageUploaded, ThumbnailsReady

@@ -7,8 +7,7 @@ import pyvips
 from tests.benchmarks import peers, photos
 from tests.benchmarks.report import cpu_seconds, say
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import Size, parse_sizes
 from resizer.operations.encode import encode
 

@@ -11,8 +11,7 @@ from tests.benchmarks import peers, photos
 from tests.benchmarks.quality import compare, reference
 from tests.benchmarks.report import cpu_seconds, median, say
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits

@@ -13,8 +13,7 @@ from tests.benchmarks.modern import defaults, scores, set_up
 from tests.benchmarks.quality import colours
 from tests.benchmarks.report import median, percentile, say
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits

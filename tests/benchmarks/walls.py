@@ -12,8 +12,7 @@ from pathlib import Path
 from tests.benchmarks import photos
 from tests.benchmarks.report import say
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.sandbox import process
 from common.sandbox.pool import Pool

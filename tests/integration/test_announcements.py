@@ -9,8 +9,9 @@ from tests.support.commands import put
 from tests.support.eventually import eventually
 from tests.support.rabbitmq import VirtualHost
 
-from common.images.names import Format, ImageKey
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.records import Failure, Record, Stage, encode_record, record_key
 from common.images.sizes import parse_sizes
 from common.messaging.bus import Bus

@@ -19,7 +19,8 @@ from tests.support.stores import KEY
 
 from common.errors import StorageFault
 from common.http.bodies import BodyLimits
-from common.images.names import Format, ImageKey, is_original
+from common.images.formats import Format
+from common.images.names import ImageKey, is_original
 from common.images.plan import Plan
 from common.images.records import Record, Stage, encode_record, record_key
 from common.images.sizes import Crop, parse_sizes
@@ -66,8 +67,7 @@ class Decoders:
     async def run(self, _: object, __: Job, result: type[Any], ___: Path) -> tuple[Any, list[bytes]]:
         await asyncio.sleep(0)
         if result is Header:
-            frame = {"width": 300, "height": 200, "frames": 1, "interlaced": False}
-            return Header(format=Format.JPG, orientation=self._orientation, **frame), []
+            return Header(Format.JPG, 300, 200, frames=1, orientation=self._orientation, interlaced=False), []
         return {Upright: Upright, Rotated: Rotated}[result](width=300, height=200), [b"turned"]
 
 

@@ -6,9 +6,8 @@ import pytest
 from tests.support.imagemagick import convert
 from tests.support.pictures import SVG, animated_gif, opened, photo, transparent_png
 
+from common.images.formats import Format, Output
 from common.images.geometry import Box, rotate_box
-from common.images.names import Format
-from common.images.plan import Output
 from common.images.sizes import Crop, parse_sizes
 from common.sandbox.protocol import Limits
 from resizer.operations.render import RenderJob, render

@@ -5,7 +5,7 @@ from tests.support.pictures import opened, photo
 from tests.support.variants import rendered
 
 from common.errors import FailureClass, ImageError
-from common.images.names import Format
+from common.images.formats import Format
 
 
 @pytest.mark.parametrize("part", [0.3, 0.6, 0.95])

@@ -12,7 +12,7 @@ from tests.support.pairs import all_pairs
 from tests.support.variants import Configuration, by_imagemagick, difference, files, frames
 from tests.support.written import gif
 
-from common.images.names import Format
+from common.images.formats import Format
 from common.imaging.probe import load
 
 CONFIGURATION: Configuration = {

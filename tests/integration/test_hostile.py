@@ -11,8 +11,7 @@ from tests.support.bombs import hostile
 from tests.support.pictures import photo
 
 from common.errors import FailureClass, ImageError
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.imaging.probe import Header, probe
 from common.sandbox.pool import Pool

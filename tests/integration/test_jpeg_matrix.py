@@ -10,7 +10,7 @@ from tests.support.pictures import opened
 from tests.support.variants import Configuration, by_imagemagick, difference, made
 from tests.support.written import jpeg, profiles
 
-from common.images.names import Format
+from common.images.formats import Format
 
 # BI has the original's own pixels; SI of a small one is enlarged.
 CONFIGURATION: Configuration = {

@@ -1,5 +1,6 @@
 """WebP and AVIF versions of every kind of original, as a browser would decode them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +8,7 @@ import pyvips
 from tests.support.pictures import DELAYS, SVG, animated_gif, dimensions, opened, photo, still_gif, transparent_png
 
 from common.errors import Defect
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
@@ -128,7 +128,7 @@ def test_what_a_format_cannot_hold_is_left_out_and_the_rest_is_made() -> None:
         (16_384, ["ALL.avif", "MI.webp", "MI.avif"]),
         (17_000, ["MI.webp", "MI.avif"]),
     ):
-        wide = job(WEBP, AVIF).model_copy(update={"sizes": parse_sizes(convert)})
+        wide = replace(job(WEBP, AVIF), sizes=parse_sizes(convert))
         result, blobs = render(wide, photo(width, 40))
         assert [f"{made.suffix}.{made.format}" for made in result.variants] == expected
         assert [dimensions(blob) for blob in blobs] == [(made.width, made.height) for made in result.variants]

@@ -10,9 +10,8 @@ from tests.support.imagemagick import convert, resized
 from tests.support.pictures import opened, photo, transparent_png
 from tests.unit.test_sizes import setting
 
+from common.images.formats import Format, Output
 from common.images.geometry import Geometry
-from common.images.names import Format
-from common.images.plan import Output
 from common.images.sizes import parse_sizes
 from common.sandbox.protocol import Limits
 from resizer.operations.render import RenderJob, render

@@ -12,7 +12,7 @@ from tests.support.variants import Configuration, by_imagemagick, difference, ma
 from tests.support.written import png, profiles
 from tests.support.written.png_colours import CICP, CICP_P3, COLOURS, GAMMA, LINEAR, SRGB
 
-from common.images.names import Format
+from common.images.formats import Format
 
 # BI has the original's own pixels, and so has the middle that SI cuts out of 300 × 200. SI of a small one is enlarged.
 CONFIGURATION: Configuration = {

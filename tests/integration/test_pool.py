@@ -8,16 +8,17 @@ import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client import REGISTRY
-from pydantic import BaseModel
 from tests.support.eventually import eventually
 from tests.support.hostile import Act, Answer, act
 from tests.support.pictures import photo
 
 from common.errors import Defect, FailureClass, ImageError, Transient
+from common.images.formats import Format
 from common.imaging.probe import Header, probe
 from common.sandbox.pool import Pool
 from common.sandbox.process import DecodingProcess
@@ -33,7 +34,7 @@ async def pool() -> AsyncIterator[Pool]:
         yield found
 
 
-async def do(pool: Pool, what: str) -> tuple[BaseModel, list[bytes]]:
+async def do(pool: Pool, what: str) -> tuple[Answer, list[bytes]]:
     return await pool.run(act, Act(what=what, limits=pool.limits), Answer, None)
 
 
@@ -233,18 +234,25 @@ def decoding_processes() -> set[int]:
     return {int(pid) for pid in children if b"common.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
-async def test_what_can_wait_gives_way_and_is_not_blamed_for_it(pool: Pool) -> None:
-    async with Pool.open(1, pool.limits.model_copy(update={"wall_seconds": 2}), background=True) as background:
-        assert os.getpriority(os.PRIO_PROCESS, await pid_of_the_next(pool)) == 0
-        assert os.getpriority(os.PRIO_PROCESS, await pid_of_the_next(background)) == 10
-        with pytest.raises(Transient, match="2 s beside other work"):
-            await do(background, "hang")
-        assert os.getpriority(os.PRIO_PROCESS, await pid_of_the_next(background)) == 10
+async def test_what_can_wait_gives_way(pool: Pool) -> None:
+    ordinary = os.getpriority(os.PRIO_PROCESS, 0)
+    async with Pool.open(1, pool.limits, background=True) as background:
+        assert os.getpriority(os.PRIO_PROCESS, await pid_of_the_next(pool)) == ordinary
+        assert os.getpriority(os.PRIO_PROCESS, await pid_of_the_next(background)) == min(ordinary + 10, 19)
+        with pytest.raises(ImageError, match="crashed"):
+            await do(background, "abort")
+        assert os.getpriority(os.PRIO_PROCESS, await pid_of_the_next(background)) == min(ordinary + 10, 19)
+
+
+async def test_what_had_no_cpu_in_its_time_is_not_blamed_for_it(pool: Pool) -> None:
+    async with Pool.open(1, replace(pool.limits, wall_seconds=0.5)) as short:
+        with pytest.raises(Transient, match="0.5 s beside other work"):
+            await do(short, "hang")
 
 
 async def test_what_runs_out_of_time_at_work_is_too_slow(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("common.sandbox.pool._SHARE_OF_CPU", 0.01)  # the tests may be given little more
-    async with Pool.open(1, pool.limits.model_copy(update={"cpu_seconds": 60, "wall_seconds": 3})) as with_time:
+    async with Pool.open(1, replace(pool.limits, cpu_seconds=60, wall_seconds=3)) as with_time:
         with pytest.raises(ImageError, match="3 s by the clock") as error:
             await do(with_time, "burn")
     assert error.value.fault is FailureClass.TIMEOUT
@@ -324,5 +332,5 @@ async def test_no_process_outlives_the_pool(pool: Pool) -> None:
 async def test_a_header_is_read(pool: Pool, tmp_path: Path) -> None:
     (tmp_path / "photo").write_bytes(photo(640, 480, 6))
     header, _ = await pool.run(probe, Job(limits=pool.limits), Header, tmp_path / "photo")
-    assert header == Header(format="jpg", width=640, height=480, frames=1, orientation=6, interlaced=False)
+    assert header == Header(format=Format.JPG, width=640, height=480, frames=1, orientation=6, interlaced=False)
     assert header.is_sideways

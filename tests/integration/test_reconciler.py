@@ -10,8 +10,9 @@ from tests.support.memory import MemoryStorage
 from tests.support.pictures import photo
 
 from common.errors import StorageFault
-from common.images.names import Format, ImageKey
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.records import Record, Stage, encode_record, record_key
 from common.images.sizes import parse_sizes
 from common.messaging.embedded import EmbeddedBus

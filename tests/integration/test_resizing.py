@@ -12,8 +12,9 @@ from tests.support.pictures import photo
 from tests.support.rabbitmq import VirtualHost
 
 from common.errors import FailureClass, StorageFault
-from common.images.names import Format, ImageKey
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.records import Record, Stage, decode_record
 from common.images.sizes import parse_sizes
 from common.messaging.bus import Subscription

@@ -11,8 +11,7 @@ from tests.support.pictures import DELAYS, animated_gif, opened, photo, still_gi
 from tests.support.variants import rendered
 
 from common.errors import FailureClass, ImageError
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.sandbox.protocol import Limits
 from resizer.operations.render import RenderJob, render

@@ -11,7 +11,7 @@ from tests.support.written.png_colours import COLOURS, HDR
 from tests.support.written.profiles import grey, known
 
 from common.errors import ImageError
-from common.images.names import Format
+from common.images.formats import Format
 from common.imaging.orient import orient
 from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
 from common.sandbox.pool import Pool

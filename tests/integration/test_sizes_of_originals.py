@@ -22,7 +22,7 @@ from tests.support.variants import (
 )
 from tests.support.written import gif
 
-from common.images.names import Format
+from common.images.formats import Format
 from common.images.sizes import Crop, Resize, Size
 
 DIMENSIONS = [

@@ -8,8 +8,9 @@ import pytest
 from tests.soak.account import Account, Call, Place
 from tests.soak.audit import Audit, audit_contents, audit_keys, whole
 
-from common.images.names import Format, ImageKey
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.records import RECORD_ENDINGS, Record, Stage, encode_record, record_key
 from common.images.sizes import parse_sizes
 from common.storage.base import Buckets, Storage

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,8 +12,7 @@ import pytest
 from tests.support.bombs import hostile, seeds
 
 from common.errors import FailureClass, ImageError, Transient
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import parse_sizes
 from common.imaging.probe import Header, probe
 from common.sandbox import process
@@ -36,7 +36,7 @@ TEXT = f'<svg xmlns="{_NAMESPACE}" width="400" height="270">{_TEXT}</svg>'.encod
 
 FONTS = next(path.parent for path in Path("/usr/share/fonts").rglob("DejaVuSans.ttf"))
 
-Found = tuple[str, list[str]]
+Found = tuple[object, list[str]]
 Modern = tuple[Output, ...]
 
 
@@ -53,7 +53,7 @@ async def made(pool: Pool, path: Path, modern: Modern) -> Found:
         if "beside other work" not in str(error):
             raise
         return FailureClass.TIMEOUT, [str(error)]  # the machine was busy with other things
-    return rendered.model_dump_json(), [sha256(blob).hexdigest() for blob in blobs]
+    return asdict(rendered), [sha256(blob).hexdigest() for blob in blobs]
 
 
 async def compare(folder: Path, files: Iterator[tuple[str, bytes]], modern: Modern = ()) -> dict[str, Found]:

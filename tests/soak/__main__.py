@@ -23,8 +23,8 @@ from tests.support.proxy import Proxy
 from tests.support.servers import begin_run, end_run
 from yarl import URL
 
-from common.images.names import Format
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.plan import Plan
 from common.images.sizes import parse_sizes
 
 _CLIENTS = 3

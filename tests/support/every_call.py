@@ -10,7 +10,8 @@ from typing import Any
 
 from tests.support.instant_pool import InstantPool
 
-from common.images.names import Format, ImageKey
+from common.images.formats import Format
+from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Failure, Record, Stage, encode_record, record_key
 from common.images.sizes import Crop, parse_sizes
@@ -88,8 +89,7 @@ class _Decoders:
 
     async def run(self, _: object, __: Job, result: type[Any], ___: Path) -> tuple[Any, list[bytes]]:
         if result is Header:
-            shape = {"width": 300, "height": 200, "frames": 1, "orientation": 1, "interlaced": False}
-            return Header(format=Format.JPG, **shape), []
+            return Header(Format.JPG, width=300, height=200, frames=1, orientation=1, interlaced=False), []
         return Rotated(width=300, height=200), [b"turned"]
 
 

@@ -10,24 +10,26 @@ import stat
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
 import pyvips
-from pydantic import RootModel
 from tests.support.walls import ATTEMPTS
 
 from common.errors import FailureClass, ImageError
-from common.sandbox.protocol import LENGTH, Job, Original, Reply, Result, operation, pack
+from common.sandbox.protocol import LENGTH, Job, Original, Reply, Result, operation, pack_answer
 from resizer.operations.render import RenderJob
 
 _SET_NAME = 15  # prctl's
 
 
+@dataclass(frozen=True)
 class Act(Job):
     what: str
 
 
+@dataclass(frozen=True)
 class Answer(Result):
     text: str
     blobs: int = 0
@@ -38,6 +40,7 @@ class Answer(Result):
         return self.blobs
 
 
+@dataclass(frozen=True, kw_only=True)
 class Lie(RenderJob):
     """The result to answer, whatever the job is, and with how many blobs."""
 
@@ -49,7 +52,7 @@ class Lie(RenderJob):
 def lie(job: Lie, original: Original) -> tuple[Any, list[bytes]]:
     """Answers what the job says."""
     del original
-    return RootModel[dict[str, Any]](job.result), [b"x"] * job.blobs
+    return make_dataclass("Answered", job.result)(**job.result), [b"x"] * job.blobs
 
 
 @operation
@@ -70,7 +73,7 @@ def act(job: Act, original: Original) -> tuple[Answer, list[bytes]]:
     elif what == "rename":
         ctypes.CDLL(None).prctl(_SET_NAME, b"\xff) R 1")
     elif what == "lie":
-        return Answer.model_construct(**_WRONG), []
+        return Answer(**_WRONG), []
     elif what.startswith("much:"):
         return Answer(text="much", blobs=1), [bytes(int(what[5:]))]
     elif what in _ACTS:
@@ -128,7 +131,7 @@ def _threads(number: int) -> str:
 
 def _boast() -> str:
     """An answer that claims to have taken all of the CPU's time."""
-    reply = Reply(result='{"text": "boast"}', token=_token()).model_dump() | {"cpu_seconds": 1e300}
+    reply = asdict(Reply(result='{"text": "boast"}', token=_token())) | {"cpu_seconds": 1e300}
     body = json.dumps(reply).encode()
     os.write(_replies(), LENGTH.pack(len(body)) + body)
     time.sleep(3600)
@@ -160,7 +163,7 @@ def _babble() -> str:
 def _answer_early() -> str:
     """The answer to the next job, written in place of this one's."""
     reply = Reply(result='{"text": "forged"}', token="0" * 32)
-    os.write(_replies(), pack(reply))
+    os.write(_replies(), pack_answer(reply))
     time.sleep(3600)
     return ""
 
@@ -169,7 +172,7 @@ def _answer_twice() -> str:
     """A true answer, and at once the one to the next job."""
     true = Reply(result='{"text": "first"}', token=_token())
     forged = Reply(result='{"text": "forged"}', token="0" * 32)
-    os.write(_replies(), pack(true) + pack(forged))
+    os.write(_replies(), pack_answer(true) + pack_answer(forged))
     time.sleep(3600)
     return ""
 
@@ -177,7 +180,7 @@ def _answer_twice() -> str:
 def _answer_too_much() -> str:
     """An answer that the service would run out of memory by reading."""
     reply = Reply(result='{"text": "much", "blobs": 4}', token=_token(), blobs=[1 << 28] * 4)
-    os.write(_replies(), pack(reply))
+    os.write(_replies(), pack_answer(reply))
     while True:
         os.write(_replies(), bytes(1 << 20))
 

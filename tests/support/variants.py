@@ -9,8 +9,7 @@ import pyvips
 from tests.support.imagemagick import convert
 from tests.support.pictures import opened
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import DEFAULT, Crop, Size, parse_sizes
 from common.sandbox.protocol import Limits
 from resizer.operations.render import Rendered, RenderJob, render

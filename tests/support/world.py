@@ -14,8 +14,9 @@ from tests.support.processes import DEADLINE, Handler, Processes
 from tests.support.scheduler import Scheduler, SteppedStorage
 
 from common.errors import Permanent, Transient
-from common.images.names import Format, ImageKey
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.names import ImageKey
+from common.images.plan import Plan
 from common.images.records import Stage, record_key
 from common.images.sizes import Crop, parse_sizes
 from common.messaging.events import (

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
+from common.images.formats import Format, Output
 from common.images.names import ImageKey, image_name_of
-from common.images.plan import Output, Plan
+from common.images.plan import Plan
 from common.images.records import Stage, record_key
 from common.images.sizes import parse_sizes
 from common.settings.base import Settings, read_settings
@@ -199,7 +200,7 @@ def test_settings_that_only_look_alike(changes: dict[str, str]) -> None:
 @pytest.mark.parametrize("suffix", ["BI", "modern", "crop", "json", "-", "_", "_1", "a1_2", "x" * 16])
 def test_no_suffix_meets_what_else_an_image_has(suffix: str) -> None:
     sizes = parse_sizes(f'[{{"suffix": "{suffix}", "convert": []}}]')
-    plan = Plan(sizes, (Output(format="webp"), Output(format="avif")))
+    plan = Plan(sizes, (Output(Format.WEBP), Output(Format.AVIF)))
     for extension in ("jpg", "PNG", "gif", "svg"):
         image = ImageKey("1475660224_1", extension)
         variants = {key for stage in Stage for key in plan.variant_keys(image, stage)}

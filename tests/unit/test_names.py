@@ -1,6 +1,7 @@
 import pytest
 
-from common.images.names import BadName, Format, ImageKey, content_type, image_name_of
+from common.images.formats import Format
+from common.images.names import BadName, ImageKey, content_type, image_name_of
 
 
 @pytest.mark.parametrize("text", ["1475660224_0882910455.jpg", "1_1.svg", "1475660224_1234567.gif", "0_0.png"])

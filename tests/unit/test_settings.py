@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from common.errors import SettingsError
-from common.images.names import MODERN_FORMATS
+from common.images.formats import MODERN_FORMATS
 from common.settings.accounts import AccountSettings
 from common.settings.base import Settings, read_settings
 from common.settings.values import broker_addresses

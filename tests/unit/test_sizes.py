@@ -4,10 +4,10 @@ import re
 import pytest
 
 from common.errors import ImageError
-from common.images.names import Format
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.plan import Plan
 from common.images.records import Stage
-from common.images.sizes import parse_sizes
+from common.images.sizes import Crop, parse_sizes
 
 
 def setting(*convert: str, suffix: str = "BI") -> str:
@@ -87,6 +87,17 @@ def test_the_configuration_changes_with_what_would_look_different() -> None:
     finer = parse_sizes(setting("-resize", "1500x1500>", "-quality", "91"))
     assert Plan(default).configuration(Stage.BASE) == Plan(parse_sizes(None)).configuration(Stage.BASE)
     assert len({Plan(sizes).configuration(Stage.BASE) for sizes in (default, default[:2], finer)}) == 3
+
+
+def test_records_of_earlier_versions_stay_those_of_this_configuration() -> None:
+    default = Plan(parse_sizes(None), (Output(Format.WEBP, quality=80), Output(Format.AVIF, effort=3)))
+    assert default.configuration(Stage.BASE) == "a895b8e4835a0a48"
+    assert default.configuration(Stage.BASE, Crop.parse("10x20+30+40")) == "61d1437603e6c1df"
+    assert default.configuration(Stage.MODERN) == "abce8ea8f325b2f6"
+    cut = ["-resize", "1500x1500>", "-gravity", "center", "-crop", "50%x50%+1+2"]
+    framed = ["-background", "#ff0000", "-extent", "200x200+1+1", "-interlace", "line", "-quality", "80"]
+    sizes = parse_sizes(json.dumps([{"suffix": "BI", "convert": cut + framed}]))
+    assert Plan(sizes).configuration(Stage.BASE) == "d80bc839ca03ca79"
 
 
 def test_each_stage_has_a_configuration_of_its_own() -> None:

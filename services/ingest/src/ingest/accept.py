@@ -9,7 +9,8 @@ import structlog
 
 from common.cancellation import to_the_end
 from common.errors import Defect, ImageError, KeyTaken, StorageFault, Transient
-from common.images.names import Format, ImageKey
+from common.images.formats import Format
+from common.images.names import ImageKey
 from common.imaging.location import Stripped, strip_location
 from common.imaging.orient import Upright, orient
 from common.imaging.probe import SNIFF_BYTES, Header, probe, sniff

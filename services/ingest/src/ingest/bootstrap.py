@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 
 from common.http import Route
 from common.http.bodies import BodyLimits
@@ -26,7 +27,7 @@ _HEADER_SECONDS = 5  # a header that takes longer is an attack, and must not del
 
 def _header_limits(limits: Limits) -> Limits:
     cpu, wall = min(limits.cpu_seconds, _HEADER_SECONDS), min(limits.wall_seconds, 3.0 * _HEADER_SECONDS)
-    return limits.model_copy(update={"cpu_seconds": cpu, "wall_seconds": wall})
+    return replace(limits, cpu_seconds=cpu, wall_seconds=wall)
 
 
 @asynccontextmanager

@@ -1,5 +1,7 @@
 """What `GET /capabilities` answers: the formats that can be read and written, the limits and the sizes."""
 
+from dataclasses import asdict
+
 from common.imaging.capable import Capabilities, capable
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
@@ -23,8 +25,8 @@ class ServiceCapabilities:
         return {
             "reads": self._tried.reads,
             "writes": self._tried.writes,
-            "walls": None if pool.walls is None else pool.walls.model_dump(),
+            "walls": None if pool.walls is None else asdict(pool.walls),
             "modern": [name for name in wanted if name in self._tried.writes],
             "limits": {"bytes": settings.max_upload_bytes, "pixels": settings.max_pixels},
-            "sizes": [size.model_dump(mode="json") for size in settings.resizing_config],
+            "sizes": [asdict(size) for size in settings.resizing_config],
         }

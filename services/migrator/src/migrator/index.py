@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from common import jobs
-from common.images.names import BadName, Format, ImageKey
+from common.images.formats import Format
+from common.images.names import BadName, ImageKey
 from migrator.database import Row
 
 _PAGE = 5_000  # images

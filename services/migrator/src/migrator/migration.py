@@ -14,7 +14,8 @@ import structlog
 
 from common.backoff import jittered
 from common.errors import Defect, ImageError, KeyTaken
-from common.images.names import BadName, Format, ImageKey
+from common.images.formats import Format
+from common.images.names import BadName, ImageKey
 from common.images.records import Stage
 from common.imaging.probe import Header, probe
 from common.jobs import BulkRendering, Outcome, Result

@@ -15,8 +15,9 @@ import structlog
 from common.backoff import jittered
 from common.cancellation import to_the_end
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
+from common.images.formats import Format
 from common.images.geometry import rotate_box
-from common.images.names import Format, ImageKey
+from common.images.names import ImageKey
 from common.images.records import Record
 from common.images.sizes import Crop
 from common.imaging.probe import Header, probe

@@ -1,5 +1,7 @@
 """How long decoders and handlers may take: on the live lane, and in the background on the follow-up and bulk lanes."""
 
+from dataclasses import replace
+
 from common.sandbox.protocol import Limits
 
 # How many seconds a heavy image of the background waits for its turn in its slot: half a million of them must not go
@@ -28,7 +30,7 @@ MOST_WALL_SECONDS = (LONGEST_DEADLINE - _STORAGE_SECONDS - _WAITING) / (_RENDERI
 
 def background_limits(limits: Limits) -> Limits:
     """The limits of decoders in the background."""
-    return limits.model_copy(update={"wall_seconds": _BACKGROUND_SLOWDOWN * limits.wall_seconds})
+    return replace(limits, wall_seconds=_BACKGROUND_SLOWDOWN * limits.wall_seconds)
 
 
 def live_deadline(limits: Limits) -> float:

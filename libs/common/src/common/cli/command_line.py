@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -111,7 +112,7 @@ async def _run_checks(settings: S, name: str, extra_checks: Callable[[S], AsyncI
 async def _check_decoders(settings: ImagingSettings) -> bool:
     """Whether decoding processes cannot start, or lack a wall that SANDBOX requires. Prints a line."""
     # Without the requirement one starts, and can tell which walls stand.
-    limits = settings.limits.model_copy(update={"walls_required": False})
+    limits = replace(settings.limits, walls_required=False)
     async with Pool.open(1, limits) as pool:
         await pool.start_one()
         if pool.walls is None:

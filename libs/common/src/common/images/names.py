@@ -8,11 +8,12 @@ import re
 import secrets
 import time
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Self
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
+
+from common.images.formats import Format
 
 MAX_KEY_LENGTH = 30  # what the site's API accepts
 _KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<extension>(?i:jpg|png|gif|svg))")
@@ -26,24 +27,6 @@ KEY_SCHEMA: dict[str, Any] = {
 _OBJECT = re.compile(
     r"(?P<name>[0-9]+_[0-9]{1,10})(?P<rest>[A-Za-z_-][A-Za-z0-9_-]*|\.modern(?=\.json))?(?P<ending>\.[A-Za-z]+)"
 )
-
-
-class Format(StrEnum):
-    """The formats of images, spelt as their file extensions."""
-
-    JPG = "jpg"
-    PNG = "png"
-    GIF = "gif"
-    SVG = "svg"
-    WEBP = "webp"
-    AVIF = "avif"
-
-
-# The formats that uploads may have.
-ORIGINALS = (Format.JPG, Format.PNG, Format.GIF, Format.SVG)
-
-# The formats that variants may be made in besides.
-MODERN_FORMATS = (Format.WEBP, Format.AVIF)
 
 
 TOMBSTONES = "tombstones/"  # the prefix of tombstones, in *incoming*

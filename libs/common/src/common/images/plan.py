@@ -7,27 +7,15 @@ change of one stage's settings leaves the other stage's files as they are.
 
 import hashlib
 import json
-from dataclasses import dataclass
-from typing import Annotated
+from dataclasses import asdict, dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from common.images.names import MODERN_FORMATS, ORIGINALS, Format, ImageKey
+from common.images.formats import MODERN_FORMATS, ORIGINALS, Format, Output
+from common.images.names import ImageKey
 from common.images.records import Stage, record_key
 from common.images.sizes import DEFAULT, Crop, Size
 
 # Part of the configuration hash. Raise it when a change of the code makes other pictures from the same settings.
 RECIPE = 2
-
-
-class Output(BaseModel):
-    """A format that variants are written in. Without a quality (1 to 100), each size's own quality is used."""
-
-    model_config = ConfigDict(frozen=True)
-
-    format: Format
-    quality: Annotated[int, Field(ge=1, le=100)] | None = None
-    effort: Annotated[int, Field(ge=0, le=9)] = 0
 
 
 @dataclass(frozen=True)
@@ -49,12 +37,15 @@ class Plan:
     def configuration(self, stage: Stage, crop: Crop | None = None) -> str:
         """The configuration hash of the stage's record: it changes when the variants would look different."""
         if stage is Stage.BASE:
-            made_of = [size.model_dump(mode="json") for size in self.sizes]
+            made_of = [asdict(size) for size in self.sizes]
         else:
-            made_of = [size.model_dump(mode="json", exclude={"quality", "interlaced"}) for size in self.sizes]
-            made_of += [output.model_dump(mode="json") for output in self.modern]
+            of_jpeg = {"quality", "interlaced"}
+            made_of = [
+                {name: value for name, value in asdict(size).items() if name not in of_jpeg} for size in self.sizes
+            ]
+            made_of += [asdict(output) for output in self.modern]
         if crop is not None:
-            made_of.append(crop.model_dump(mode="json"))
+            made_of.append(asdict(crop))
         return hashlib.sha256(json.dumps([RECIPE, *made_of], sort_keys=True).encode()).hexdigest()[:16]
 
     def variant_keys(self, image: ImageKey, stage: Stage) -> set[str]:

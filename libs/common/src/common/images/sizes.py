@@ -6,10 +6,8 @@ parsed once, at start. An argument that is not understood stops the start, with 
 
 import json
 import re
-from dataclasses import dataclass, field
-from typing import Annotated, Self, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import dataclass, field, replace
+from typing import Self, TypeVar
 
 from common.errors import FailureClass, ImageError
 from common.images.geometry import Box, Geometry, Gravity, place_box
@@ -33,17 +31,15 @@ Colour = tuple[int, int, int, int]  # red, green, blue and alpha, 0 to 255
 T = TypeVar("T")
 
 
-class _Step(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class Resize(_Step):
+@dataclass(frozen=True)
+class Resize:
     """`-resize` and `-thumbnail`."""
 
     geometry: Geometry
 
 
-class Crop(_Step):
+@dataclass(frozen=True)
+class Crop:
     """`-crop` with an offset: keep the part of the box that lies within the image."""
 
     geometry: Geometry
@@ -79,7 +75,8 @@ class Crop(_Step):
         return Box(left, top, right - left, bottom - top)
 
 
-class Extent(_Step):
+@dataclass(frozen=True)
+class Extent:
     """`-extent`: cut off the image, or pad it with the background, to exactly this size."""
 
     geometry: Geometry
@@ -95,14 +92,13 @@ class Extent(_Step):
 Step = Resize | Crop | Extent
 
 
-class Size(BaseModel):
-    """One size: its suffix, its steps, and how it is encoded."""
-
-    model_config = ConfigDict(frozen=True)
+@dataclass(frozen=True)
+class Size:
+    """One size: its suffix, its steps, and how it is encoded: with a quality of 1 to 100."""
 
     suffix: str
     steps: tuple[Step, ...]
-    quality: Annotated[int, Field(ge=1, le=100)] = 90
+    quality: int = 90
     interlaced: bool = False
 
     def dimensions(self, width: int, height: int) -> tuple[int, int]:
@@ -117,7 +113,7 @@ class Size(BaseModel):
 
     def longest_side(self, width: int, height: int) -> int:
         """The longest side, in pixels, that a width × height image has after any of the steps. Raises ImageError."""
-        after_each = (self.model_copy(update={"steps": self.steps[:count]}) for count in range(len(self.steps) + 1))
+        after_each = (replace(self, steps=self.steps[:count]) for count in range(len(self.steps) + 1))
         return max(side for some in after_each for side in some.dimensions(width, height))
 
 
@@ -171,7 +167,7 @@ class _Reading:
         if option in ("-resize", "-thumbnail"):
             self.steps.append(Resize(geometry=_without_offset(option, value)))
         elif option == "-crop":
-            self.steps.append(Crop.requested(value).model_copy(update={"gravity": self.gravity}))
+            self.steps.append(replace(Crop.requested(value), gravity=self.gravity))
         elif option == "-extent":
             self.steps.append(Extent(geometry=_plain(value), gravity=self.gravity, background=self.background))
         elif option == "-gravity":

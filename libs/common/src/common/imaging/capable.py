@@ -1,16 +1,18 @@
 """Which formats this build of libvips reads and writes, found by trying. Runs in a decoding process."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pyvips
 
-from common.images.names import Format
+from common.images.formats import Format
 from common.sandbox.protocol import Job, Original, Result, operation
 
 _SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="4" height="4"><rect width="4" height="4" fill="red"/></svg>'
 _SIDE = 4  # pixels
 
 
+@dataclass(frozen=True)
 class Capabilities(Result):
     """The formats that this build reads and writes."""
 

@@ -1,14 +1,12 @@
 """Turning an original upright by its EXIF orientation. Runs in a decoding process."""
 
-from typing import Annotated
-
-from pydantic import Field
+from dataclasses import dataclass
 
 from common.errors import FailureClass, ImageError
-from common.images.names import Format
+from common.images.formats import Format
 from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import header
-from common.sandbox.protocol import Job, Original, Result, operation
+from common.sandbox.protocol import Job, Original, Result, operation, require_positive
 
 # High, because the original is kept for ever, and is encoded again only here.
 _QUALITY = 95
@@ -17,11 +15,16 @@ _QUALITY = 95
 STALE_METADATA = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
 
 
+@dataclass(frozen=True)
 class Upright(Result):
     """The turned image's width and height in pixels."""
 
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an image of no size."""
+        require_positive(self.width, self.height)
 
     def blobs_for(self, job: Job) -> int:
         """One: the image."""

@@ -2,16 +2,15 @@
 
 import math
 import re
-from typing import Annotated
+from dataclasses import dataclass
 
 import pyvips
-from pydantic import Field
 
 from common.errors import FailureClass, ImageError
-from common.images.names import Format
+from common.images.formats import Format
 from common.imaging import gif
 from common.imaging.exif_orientations import SIDEWAYS, TURNS, UPRIGHT
-from common.sandbox.protocol import Job, Limits, Original, Result, operation
+from common.sandbox.protocol import Job, Limits, Original, Result, operation, require_positive
 
 SNIFF_BYTES = 4096
 _SVG_START = re.compile(r"\s*<(\?xml|!--|!DOCTYPE\s+([\w-]+:)?svg|([\w-]+:)?svg[\s/>])")
@@ -19,15 +18,22 @@ _HEAVY = 16_000_000  # pixels, some 60 MB of memory; other images are decoded a 
 _MAX_SVG = 16 << 20  # bytes; an SVG is read into memory
 
 
+@dataclass(frozen=True)
 class Header(Result):
     """The header. `width` and `height` are pixels as stored, `orientation` is EXIF's, 1 to 8."""
 
     format: Format
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
-    frames: Annotated[int, Field(ge=1)]
-    orientation: Annotated[int, Field(ge=1, le=8)]
+    width: int
+    height: int
+    frames: int
+    orientation: int
     interlaced: bool
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a header that no image has."""
+        require_positive(self.width, self.height, self.frames)
+        if self.orientation not in TURNS:
+            raise ValueError(f"orientation {self.orientation}")
 
     @property
     def is_heavy(self) -> bool:

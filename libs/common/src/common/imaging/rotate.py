@@ -1,18 +1,18 @@
 """Rotating an original on request. Runs in a decoding process."""
 
-from typing import Annotated, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import pyvips
-from pydantic import Field
 
 from common.errors import FailureClass, ImageError
-from common.images.names import Format
+from common.images.formats import Format
 from common.imaging.exif import OrientationNotWritable, set_orientation
 from common.imaging.exif_orientations import orientation_after_rotation
 from common.imaging.orient import STALE_METADATA
 from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import Header, header, load
-from common.sandbox.protocol import Job, Original, Result, operation
+from common.sandbox.protocol import Job, Original, Result, operation, require_positive
 
 Rotation = Literal[90, -90, 180]  # degrees, clockwise
 
@@ -20,17 +20,23 @@ _QUALITY = 95
 _ANGLES = {90: "d90", 180: "d180", 270: "d270"}
 
 
+@dataclass(frozen=True)
 class RotateJob(Job):
     """How far to rotate."""
 
     rotation: Rotation
 
 
+@dataclass(frozen=True)
 class Rotated(Result):
     """The upright image's width and height before the rotation, in pixels."""
 
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an image of no size."""
+        require_positive(self.width, self.height)
 
     def blobs_for(self, job: Job) -> int:
         """One: the image."""

@@ -8,6 +8,7 @@ image: a process that cannot start, is stopped, or gets no CPU.
 """
 
 import asyncio
+import pickle
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -22,6 +23,7 @@ from common.errors import Defect, FailureClass, ImageError, SettingsError, Trans
 from common.sandbox.process import DecodingProcess, Died
 from common.sandbox.processes import Processes
 from common.sandbox.protocol import Job, Limits, Original, Reply, Result, nonsense, operation_name
+from common.sandbox.replies import read_form
 from common.sandbox.walls import Walls
 
 log = structlog.get_logger()
@@ -57,7 +59,7 @@ class _Work(Generic[R]):
         if reply.fault is not None:
             raise ImageError(reply.fault, reply.reason)
         try:
-            found = self.result.model_validate_json(reply.result or "")
+            found = read_form(self.result, reply.result or "")
             expected = found.blobs_for(self.job)
         except ValueError as error:
             raise nonsense() from error
@@ -173,7 +175,7 @@ class Pool:
             before = process.cpu_seconds()
             try:
                 async with asyncio.timeout(self.limits.wall_seconds):
-                    reply = await process.call(work.operation, work.job.model_dump_json(), descriptor)
+                    reply = await process.call(work.operation, pickle.dumps(work.job), descriptor)
                     found = work.result_of(reply)  # before the blobs: what cannot be an answer is not taken
                     blobs = process.take_blobs(reply.blobs)
             except TimeoutError as error:

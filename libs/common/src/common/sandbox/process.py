@@ -14,8 +14,8 @@ import structlog
 
 from common.sandbox import usage
 from common.sandbox.answer_memory import AnswerMemory
-from common.sandbox.protocol import MAX_SIDE, OPERATIONS, Call, Hello, Limits, Reply, pack
-from common.sandbox.replies import Replies
+from common.sandbox.protocol import MAX_SIDE, OPERATIONS, Call, Hello, Limits, Reply, pack_call
+from common.sandbox.replies import Replies, read_form
 from common.sandbox.walls import Walls
 
 log = structlog.get_logger()
@@ -36,7 +36,7 @@ ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
 }
 
-# A start takes an eighth of a second of CPU; processes that give way may wait long for it.
+# A start takes a tenth of a second of CPU; processes that give way may wait long for it.
 START_SECONDS = 60.0
 
 _CPU_GRACE = 1.0  # seconds of CPU time
@@ -128,7 +128,7 @@ class DecodingProcess:
             undo.pop_all()
             return started
 
-    async def call(self, operation: str, job: str, original: int | None) -> Reply:
+    async def call(self, operation: str, job: bytes, original: int | None) -> Reply:
         """Have the operation done, on the file that is open as the descriptor `original`. Raises Died."""
         call = Call(operation=operation, job=job, token=secrets.token_hex(16))
         self.jobs += 1
@@ -139,8 +139,8 @@ class DecodingProcess:
         # It goes on after the job, for what a job may have left running.
         self._watching = asyncio.create_task(self._watch(self._allow_cpu()))
         try:
-            await self._send(pack(call), original)
-            reply = Reply.model_validate_json(await self._replies.next())
+            await self._send(pack_call(call), original)
+            reply = read_form(Reply, await self._replies.next())
         except (asyncio.IncompleteReadError, OSError, ValueError) as error:  # of which ValidationError is one
             raise await self._end() from error
         if not secrets.compare_digest(reply.token.encode(), call.token.encode()):
@@ -212,7 +212,7 @@ class DecodingProcess:
 
     async def _hear_hello(self) -> None:
         try:
-            hello = Hello.model_validate_json(await self._replies.next())
+            hello = read_form(Hello, await self._replies.next())
         except (asyncio.IncompleteReadError, ValueError) as error:  # of which ValidationError is one
             raise await self._end() from error
         self.walls = hello.walls

@@ -1,15 +1,20 @@
 """What the pool and a decoding process say to each other, over a socket and a pipe.
 
-A message is JSON with its length before it. The blobs of an answer are in memory that both share. Nothing that comes
-back from a decoding process is unpickled or trusted beyond its form: the bytes it worked on may have taken it over.
+A message has its length before it. Calls are pickled. Answers are JSON, and their blobs are in memory that both share.
+Nothing that comes back from a decoding process is unpickled or trusted beyond its form: the bytes it worked on may have
+taken it over.
+
+A process imports no pydantic, which would take as long as all the rest of its start. The service alone holds answers
+against their form (replies.py).
 """
 
+import json
 import mmap
+import pickle
 import struct
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
-
-from pydantic import BaseModel, ConfigDict, Field
+from dataclasses import asdict, dataclass, field
+from typing import Any, TypeVar
 
 from common.errors import FailureClass, ImageError
 from common.sandbox.walls import Walls
@@ -26,14 +31,13 @@ MAX_SIDE = 100_000_000
 LENGTH = struct.Struct("!I")
 
 
-class Limits(BaseModel):
+@dataclass(frozen=True)
+class Limits:
     """What one image may take: megabytes of memory, seconds of CPU, seconds by the clock, pixels × frames.
 
     A process is replaced after `decoder_jobs` of them; 0: never, as long as they end well. With `walls_required`,
     nothing is decoded where a wall is missing.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     memory_mb: int = 1024
     cpu_seconds: int = 60
@@ -43,22 +47,26 @@ class Limits(BaseModel):
     walls_required: bool = False
 
 
-class Hello(BaseModel):
+@dataclass(frozen=True)
+class Hello:
     """What a process says first, once it can be given work."""
 
     walls: Walls
 
 
-class Job(BaseModel):
+@dataclass(frozen=True)
+class Job:
     """What every operation is told; operations add fields of their own."""
-
-    model_config = ConfigDict(frozen=True)
 
     limits: Limits
 
 
-class Result(BaseModel):
-    """What every operation answers beside its blobs; operations add fields of their own."""
+@dataclass(frozen=True)
+class Result:
+    """What every operation answers beside its blobs; operations add fields of their own.
+
+    One that is made with values that no image has raises ValueError.
+    """
 
     def blobs_for(self, job: Job) -> int:
         """How many blobs belong to it. Raises ValueError where it cannot be an answer to the job."""
@@ -66,18 +74,20 @@ class Result(BaseModel):
         return 0
 
 
-class Call(BaseModel):
-    """One job for the process: `operation` is `module:function`, `job` the JSON of what it takes.
+@dataclass(frozen=True)
+class Call:
+    """One job for the process: `operation` is `module:function`, `job` what it takes, pickled.
 
     `token` is random, and the reply has to repeat it: no answer can have been made before there was a call.
     """
 
     operation: str
-    job: str
+    job: bytes
     token: str
 
 
-class Reply(BaseModel):
+@dataclass(frozen=True)
+class Reply:
     """The end of one job: its result as JSON, or why there is none.
 
     `blobs` are the sizes of the blobs in bytes, one after another in the memory that both share. `fault` and `reason`
@@ -87,11 +97,16 @@ class Reply(BaseModel):
 
     result: str | None = None
     fault: FailureClass | None = None
-    reason: Annotated[str, Field(max_length=MAX_REASON)] = ""
-    system_error: Annotated[str, Field(max_length=MAX_REASON)] = ""
-    trace: Annotated[str, Field(max_length=MAX_TRACE)] = ""
-    blobs: list[Annotated[int, Field(ge=0)]] = []
+    reason: str = ""
+    system_error: str = ""
+    trace: str = ""
+    blobs: list[int] = field(default_factory=list)
     token: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for texts that are too long."""
+        if max(len(self.reason), len(self.system_error)) > MAX_REASON or len(self.trace) > MAX_TRACE:
+            raise ValueError("a text that is too long")
 
 
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -104,6 +119,12 @@ def operation(function: Function) -> Function:
     return function
 
 
+def require_positive(*numbers: int) -> None:
+    """Raises ValueError where one is not."""
+    if min(numbers) < 1:
+        raise ValueError(f"{min(numbers)} where 1 is the least")
+
+
 def nonsense() -> ImageError:
     """What to raise for an answer that no operation comes to."""
     return ImageError(FailureClass.CRASHED, "its decoder gave an answer that makes no sense")
@@ -114,7 +135,15 @@ def operation_name(function: Callable[..., object]) -> str:
     return f"{function.__module__}:{function.__name__}"
 
 
-def pack(message: BaseModel) -> bytes:
-    """The message as it is sent."""
-    body = message.model_dump_json().encode()
+def pack_call(call: Call) -> bytes:
+    """The call as it is sent."""
+    return _with_length(pickle.dumps(call))
+
+
+def pack_answer(answer: Hello | Reply) -> bytes:
+    """The answer as it is sent."""
+    return _with_length(json.dumps(asdict(answer)).encode())
+
+
+def _with_length(body: bytes) -> bytes:
     return LENGTH.pack(len(body)) + body

@@ -2,9 +2,25 @@
 
 import asyncio
 import os
-from typing import Self
+from functools import cache
+from typing import Any, Self, TypeVar
+
+from pydantic import TypeAdapter
 
 from common.sandbox.protocol import LENGTH, MAX_HEAD
+
+Form = TypeVar("Form")
+
+
+def read_form(form: type[Form], answer: str | bytes) -> Form:
+    """The answer's JSON, which has this form. Raises ValueError where it has not."""
+    read: Form = _reader(form).validate_json(answer)  # type: ignore[arg-type] # for mypy, types are not Hashable
+    return read
+
+
+@cache
+def _reader(form: type) -> TypeAdapter[Any]:
+    return TypeAdapter(form)
 
 
 class Replies:

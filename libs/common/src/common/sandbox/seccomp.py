@@ -9,10 +9,9 @@ use in its place.
 import ctypes
 import errno
 import os
-import platform
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PR_SET_NO_NEW_PRIVS = 38
 _SET_MODE_FILTER, _ALL_THREADS = 1, 1
@@ -33,40 +32,35 @@ _F_DUPFD, _F_GETFD, _F_SETFD, _F_GETFL, _F_DUPFD_CLOEXEC = 0, 1, 2, 3, 1030
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | (os.O_TMPFILE & ~os.O_DIRECTORY)
 
 
-@dataclass(frozen=True)
-class AnyOf:
+class AnyOf(NamedTuple):
     """Holds where the argument is one of the values (its lower 32 bits)."""
 
     argument: int
     values: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class Has:
+class Has(NamedTuple):
     """Holds where the argument has one of the bits."""
 
     argument: int
     bits: int
 
 
-@dataclass(frozen=True)
-class Lacks:
+class Lacks(NamedTuple):
     """Holds where the argument has none of the bits."""
 
     argument: int
     bits: int
 
 
-@dataclass(frozen=True)
-class LacksOne:
+class LacksOne(NamedTuple):
     """Holds where the argument lacks at least one of the bits."""
 
     argument: int
     bits: int
 
 
-@dataclass(frozen=True)
-class Null:
+class Null(NamedTuple):
     """Holds where the argument, a pointer, is none."""
 
     argument: int
@@ -75,8 +69,7 @@ class Null:
 Condition = AnyOf | Has | Lacks | LacksOne | Null
 
 
-@dataclass(frozen=True)
-class Call:
+class Call(NamedTuple):
     """A system call that is allowed where all conditions hold: its number on x86-64 and on arm64, where it exists."""
 
     name: str
@@ -177,7 +170,7 @@ def confine() -> bool:
     Returns False, and does nothing, where the architecture is not on the list or the kernel has no seccomp. Raises
     OSError.
     """
-    machine = platform.machine()
+    machine = os.uname().machine
     if machine not in _AUDIT:
         return False
     packed = b"".join(struct.pack("HBBI", *instruction) for instruction in program(machine))

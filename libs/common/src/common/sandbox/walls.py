@@ -4,19 +4,17 @@ import os
 import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from common.sandbox import fonts, landlock, seccomp
 
 
-class Walls(BaseModel):
+@dataclass(frozen=True)
+class Walls:
     """Which walls stand: the version of Landlock's ABI, 0 without it, and whether seccomp does."""
 
-    model_config = ConfigDict(frozen=True)
-
-    landlock: int = Field(ge=0, le=1000)
+    landlock: int
     seccomp: bool
 
     def missing(self) -> list[str]:

@@ -6,19 +6,22 @@ the input ends. Standard input is a Unix socket, because a descriptor of the ori
 """
 
 import importlib
+import json
 import mmap
 import os
+import pickle
 import resource
 import socket
 import sys
 import traceback
+from dataclasses import asdict, replace
 
 import pyvips
 
 from common.errors import FailureClass, ImageError
 from common.sandbox.answer_memory import write_blobs
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import LENGTH, MAX_REASON, MAX_TRACE, OPERATIONS, Call, Hello, Original, Reply, pack
+from common.sandbox.protocol import LENGTH, MAX_REASON, MAX_TRACE, OPERATIONS, Call, Hello, Original, Reply, pack_answer
 from common.sandbox.undumpable import become_undumpable
 from common.sandbox.walls import confine
 
@@ -42,11 +45,11 @@ def main() -> None:
     for module in sys.argv[4:]:
         importlib.import_module(module)
     _limit(int(sys.argv[1]))
-    replies.write(pack(Hello(walls=confine())))
+    replies.write(pack_answer(Hello(walls=confine())))
     replies.flush()
     while (received := _receive(calls)) is not None:
         reply = _perform(*received, answers)
-        replies.write(pack(reply.model_copy(update={"token": received[0].token})))
+        replies.write(pack_answer(replace(reply, token=received[0].token)))
         replies.flush()
 
 
@@ -73,7 +76,10 @@ def _receive(calls: socket.socket) -> tuple[Call, int | None] | None:
         return None
     (length,) = LENGTH.unpack(head)
     body, _, _, _ = calls.recvmsg(length, 0, socket.MSG_WAITALL)
-    return (Call.model_validate_json(body), next(iter(descriptors), None)) if len(body) == length else None
+    if len(body) < length:
+        return None
+    call: Call = pickle.loads(body)  # noqa: S301 - the service wrote it
+    return call, next(iter(descriptors), None)
 
 
 def _inherited(descriptor: int) -> mmap.mmap:
@@ -97,8 +103,8 @@ def _perform(call: Call, descriptor: int | None, answers: mmap.mmap) -> Reply:
     """Do what the call says, and write the blobs of the answer where the service finds them."""
     try:
         original = b"" if descriptor is None else _mapped(descriptor)
-        operation = OPERATIONS[call.operation]
-        result, blobs = operation(operation.__annotations__["job"].model_validate_json(call.job), original)
+        job = pickle.loads(call.job)  # noqa: S301 - the service wrote it
+        result, blobs = OPERATIONS[call.operation](job, original)
         write_blobs(answers, blobs)
     except ImageError as error:
         return Reply(fault=error.fault, reason=error.reason[:MAX_REASON])
@@ -110,7 +116,7 @@ def _perform(call: Call, descriptor: int | None, answers: mmap.mmap) -> Reply:
         if isinstance(error, pyvips.Error) and (fault := fault_of(error)) is not None:
             return Reply(fault=fault, reason=explain(error)[:MAX_REASON])
         return Reply(trace=traceback.format_exc()[-MAX_TRACE:])
-    return Reply(result=result.model_dump_json(), blobs=[len(blob) for blob in blobs])
+    return Reply(result=json.dumps(asdict(result)), blobs=[len(blob) for blob in blobs])
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ import structlog
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
 from common.errors import SettingsError
-from common.images.names import Format
-from common.images.plan import Output, Plan
+from common.images.formats import Format, Output
+from common.images.plan import Plan
 from common.images.sizes import Size, parse_sizes
 from common.sandbox.protocol import Limits
 from common.settings.accounts import account_errors

@@ -10,7 +10,8 @@ import structlog
 
 from common.cancellation import together
 from common.errors import KeyTaken, NoSuchKey
-from common.images.names import ORIGINALS, ImageKey
+from common.images.formats import ORIGINALS
+from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import Record, Stage, decode_record, encode_record, record_key
 from common.images.sizes import Crop

@@ -1,8 +1,9 @@
 """What the endpoints of publisher take and answer."""
 
 from common.http.openapi import TEXT, Operation, object_schema
+from common.images.formats import Format
 from common.images.names import KEY_SCHEMA as KEY
-from common.images.names import Format, content_type
+from common.images.names import content_type
 
 _SECRET = {"type": "string", "minLength": 1, "description": "unless `Authorization: Bearer SECRET` carries it"}
 _CROP = {"type": "string", "description": "WxH+X+Y, in pixels, or with % for W and H", "examples": ["9x9+0+0"]}

@@ -5,7 +5,8 @@ from collections.abc import Collection, Iterable
 import structlog
 
 from common import metrics
-from common.images.names import CROP, ORIGINALS, Format, ImageKey
+from common.images.formats import ORIGINALS, Format
+from common.images.names import CROP, ImageKey
 from common.images.plan import Plan
 from common.images.records import Stage
 from common.messaging.bus import Bus

@@ -2,8 +2,7 @@
 
 import pyvips
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import Size
 from common.imaging.probe import Header, load
 from common.sandbox.protocol import Original

@@ -3,8 +3,7 @@
 import pyvips
 
 from common.errors import Defect
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import Size
 
 Encoded = tuple[int, int, bytes]  # width and height in pixels, and the file

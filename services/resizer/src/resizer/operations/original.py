@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pyvips
 
+from common.images.formats import Format
 from common.images.geometry import Box, rotate_box
-from common.images.names import Format
 from common.imaging.exif_orientations import TURNS
 from common.imaging.probe import Header, load
 from common.sandbox.protocol import Original

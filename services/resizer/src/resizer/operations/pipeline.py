@@ -12,8 +12,7 @@ from functools import partial
 
 import pyvips
 
-from common.images.names import Format
-from common.images.plan import Output
+from common.images.formats import Format, Output
 from common.images.sizes import Size
 from resizer.operations.encode import Encoded, encode
 from resizer.operations.gif import without_metadata

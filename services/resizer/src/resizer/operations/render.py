@@ -1,19 +1,18 @@
 """The operation that renders all variants of one original. The order of the imaging steps is in `pipeline.py`."""
 
 import math
-from typing import Annotated
+import re
+from dataclasses import dataclass, replace
 
 import pyvips
-from pydantic import BaseModel, Field
 
 from common.errors import FailureClass, ImageError
+from common.images.formats import Format, Output
 from common.images.geometry import Box
-from common.images.names import Format
-from common.images.plan import Output
 from common.images.sizes import Crop, Size
 from common.imaging.probe import Header, header
 from common.sandbox.faults import explain, fault_of
-from common.sandbox.protocol import MAX_SIDE, Job, Original, Result, operation
+from common.sandbox.protocol import MAX_SIDE, Job, Original, Result, operation, require_positive
 from resizer.operations.animate import animate, animation_preview
 from resizer.operations.encode import MOST_A_SIDE
 from resizer.operations.original import OriginalPart
@@ -22,8 +21,10 @@ from resizer.operations.placeholder import average_colour, shrink_for_placeholde
 
 # Standard deviation, in levels of 255: what decoders fill in has one colour, except for a few pixels.
 _NOTHING_TO_SEE = 1.0
+_THUMBHASH, _COLOUR = re.compile(r"[A-Za-z0-9+/=]{0,48}"), re.compile(r"#[0-9a-f]{6}")
 
 
+@dataclass(frozen=True)
 class RenderJob(Job):
     """What to render: the sizes, the formats that each of them is written in, and the crop."""
 
@@ -32,25 +33,37 @@ class RenderJob(Job):
     crop: Crop | None = None
 
 
-class RenderedVariant(BaseModel):
+@dataclass(frozen=True)
+class RenderedVariant:
     """One variant, in pixels."""
 
     suffix: str
     format: Format
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
+    width: int
+    height: int
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a variant of no size."""
+        require_positive(self.width, self.height)
 
 
+@dataclass(frozen=True)
 class Rendered(Result):
     """All variants, in the order of their blobs. `width` and `height` are the original's, in pixels, upright."""
 
-    width: Annotated[int, Field(ge=1)]
-    height: Annotated[int, Field(ge=1)]
-    frames: Annotated[int, Field(ge=1)]
+    width: int
+    height: int
+    frames: int
     variants: list[RenderedVariant]
     damaged: bool
-    thumbhash: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/=]{0,48}$")]
-    colour: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")]
+    thumbhash: str
+    colour: str
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an image of no size, and where a placeholder or a colour is something else."""
+        require_positive(self.width, self.height, self.frames)
+        if not _THUMBHASH.fullmatch(self.thumbhash) or not _COLOUR.fullmatch(self.colour):
+            raise ValueError("a placeholder or a colour out of form")
 
     def blobs_for(self, job: Job) -> int:
         """One for each variant. Raises ValueError unless they were asked for, in this order; some may be missing.
@@ -64,6 +77,7 @@ class Rendered(Result):
         return len(self.variants)
 
 
+@dataclass(frozen=True)
 class RenderedUnlessHeavy(Result):
     """All variants; None of a heavy image."""
 
@@ -134,7 +148,7 @@ def _variants(
     wanted = {size.suffix: _fitting(size, part, job) for size in job.sizes}
     if part.header.frames > 1:
         steps = () if job.crop is None else (job.crop,)
-        sizes = tuple(size.model_copy(update={"steps": (*steps, *size.steps)}) for size in job.sizes)
+        sizes = tuple(replace(size, steps=(*steps, *size.steps)) for size in job.sizes)
         data, found = part.data, part.header
         preview = animation_preview(data, found, strict=strict)
         made = {size.suffix: animate(data, found, size, wanted[size.suffix], strict=strict) for size in sizes}

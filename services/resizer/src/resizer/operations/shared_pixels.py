@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import pyvips
 
-from common.images.names import Format
+from common.images.formats import Format
 from common.images.sizes import Resize, Size, Step
 from resizer.operations.original import OriginalPart
 from resizer.operations.pixels import fit, kept_brightness, restore_brightness

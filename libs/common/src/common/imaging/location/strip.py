@@ -1,7 +1,9 @@
 """The operation that removes the location from an original. Runs in a decoding process."""
 
+from dataclasses import dataclass
+
 from common.errors import FailureClass, ImageError
-from common.images.names import Format
+from common.images.formats import Format
 from common.imaging.location import gif, jpeg, png
 from common.imaging.probe import header
 from common.sandbox.protocol import Job, Original, Result, operation
@@ -13,6 +15,7 @@ _BY_FORMAT = {
 }
 
 
+@dataclass(frozen=True)
 class Stripped(Result):
     """Whether anything was removed."""
 
