@@ -246,7 +246,7 @@ async def test_what_can_wait_gives_way(pool: Pool) -> None:
 
 async def test_what_had_no_cpu_in_its_time_is_not_blamed_for_it(pool: Pool) -> None:
     async with Pool.open(1, replace(pool.limits, wall_seconds=0.5)) as short:
-        with pytest.raises(Transient, match="0.5 s beside other work"):
+        with pytest.raises(Transient, match=r"0\.5 s beside other work"):
             await do(short, "hang")
 
 
