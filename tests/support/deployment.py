@@ -18,7 +18,7 @@ from tests.support.preloaded import AS_DEPLOYED, Preloaded
 from tests.support.process import Process
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
-from tests.support.servers import free_port
+from tests.support.servers import Addresses, free_port
 
 from common.storage.base import Buckets, Storage
 from common.storage.local import LocalStorage
@@ -50,8 +50,13 @@ class Deployment:
 
     @classmethod
     @asynccontextmanager
-    async def prepared(cls, kind: str, folder: Path, **settings: str) -> AsyncIterator[Self]:
-        """Everything but the services themselves, which `start` starts; all of it goes with the context."""
+    async def prepared(
+        cls, kind: str, folder: Path, nodes: Sequence[Addresses] = (), /, **settings: str
+    ) -> AsyncIterator[Self]:
+        """Everything but the services themselves, which `start` starts; all of it goes with the context.
+
+        The broker is the run's, or that of these `nodes`, which nobody else uses.
+        """
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(aiohttp.ClientSession())
             s3 = await stack.enter_async_context(test_buckets()) if kind.startswith("rabbit-s3") else None
@@ -69,7 +74,8 @@ class Deployment:
                 **(s3.environment() if s3 else _local_settings(folder)),
             }
             if kind != "embedded":
-                deployment.vhost = await stack.enter_async_context(VirtualHost.fresh())
+                vhost = VirtualHost.only(nodes) if nodes else VirtualHost.fresh()
+                deployment.vhost = await stack.enter_async_context(vhost)
                 deployment.environment["RABBITMQ_URL"] = deployment.vhost.url
             if s3 and kind == APART:
                 deployment.environment |= s3.other_endpoint("ACTIVE")

@@ -10,7 +10,6 @@ from tests.support.docker import can_get
 
 # For each server: the variable that names one, the image that runs it, whether Debian's is there, Debian's packages.
 _SERVERS = (
-    ("TEST_RABBITMQ", rabbitmq.IMAGE, rabbitmq.PROGRAM.exists, ["rabbitmq-server"]),
     (
         "TEST_S3_ENDPOINT",
         s3.BASE_IMAGE,
@@ -21,6 +20,7 @@ _SERVERS = (
 )
 # For each tool: the programs of which one is enough, and Debian's package.
 _TOOLS = (
+    ((str(rabbitmq.PROGRAM),), "rabbitmq-server"),  # wherever the run's broker is: the nodes of a cluster are Debian's
     (("curl",), "curl"),
     (imagemagick.PROGRAMS, "imagemagick"),
     ((gateway.PROGRAM, f"/usr/sbin/{gateway.PROGRAM}"), "nginx-light"),

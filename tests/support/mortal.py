@@ -13,11 +13,12 @@ from uuid import uuid4
 import aiohttp
 from tests.support.docker import can_get
 from tests.support.eventually import eventually
-from tests.support.rabbitmq import IMAGE, PORTS, PROGRAM, as_user, launch_debian, prepare
+from tests.support.rabbitmq import IMAGE, PORTS, PROGRAM, as_user, launch_debian, node_name, prepare
 from tests.support.servers import RUN, free_port, stop
 
 _USER = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
 _OPTIONS = "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"
+_START_SECONDS = 180  # a node of a cluster waits for others, and all of them for the processor
 
 
 class MortalBroker(Protocol):
@@ -38,7 +39,7 @@ class MortalBroker(Protocol):
 @asynccontextmanager
 async def mortal_broker(options: str = "") -> AsyncIterator[MortalBroker]:
     """In Docker where there is an engine, else Debian's; `options` are Erlang's, such as `-rabbit NAME VALUE`."""
-    broker: _InDocker | _OfDebian = _InDocker(options) if can_get(IMAGE) else _OfDebian(options)
+    broker: _InDocker | DebianBroker = _InDocker(options) if can_get(IMAGE) else DebianBroker(debian_ports(), options)
     await broker.start()
     try:
         yield broker
@@ -46,30 +47,54 @@ async def mortal_broker(options: str = "") -> AsyncIterator[MortalBroker]:
         await broker.end()
 
 
-class _OfDebian:
-    def __init__(self, options: str) -> None:
-        assert PROGRAM.exists(), "expected a Docker engine, or Debian's rabbitmq-server"
+def debian_ports() -> dict[str, int]:
+    """Free ports for one of Debian's brokers."""
+    return {name: free_port() for name in PORTS}
+
+
+class DebianBroker:
+    """Debian's RabbitMQ, which is one node of a cluster if the lines of its `settings` say so."""
+
+    def __init__(self, ports: dict[str, int], options: str, settings: str = "") -> None:
+        assert PROGRAM.exists(), "expected Debian's rabbitmq-server"
         # Debian's server runs as a user of its own, who cannot reach the folders of tests.
         self._folder = Path(os.environ[RUN]) / f"mortal-{uuid4().hex[:12]}"
-        self._ports = {name: free_port() for name in PORTS}
-        self.url = f"amqp://guest:guest@127.0.0.1:{self._ports['amqp']}/"
+        self._ports = ports
+        self.url = f"amqp://guest:guest@127.0.0.1:{ports['amqp']}/"
         self._options = options
-        prepare(self._folder, self._ports)
+        prepare(self._folder, ports, settings)
 
     async def start(self) -> None:
+        """Start it, also once more with what it had stored, and wait until it accepts connections."""
         self._process, self._stopper = launch_debian(self._folder, self._ports, self._options)
-        await eventually(lambda: _answers(self._ports["management"]), "the broker")
+        await eventually(self._accepts, "the broker", _START_SECONDS)
 
     async def kill(self) -> None:
-        os.killpg(self._process.pid, signal.SIGKILL)
+        """SIGKILL."""
+        self.signal(signal.SIGKILL)
         await asyncio.to_thread(self._process.wait)
 
+    async def _accepts(self) -> bool:
+        """Whether clients can connect: the last thing that a broker makes possible when it starts."""
+        assert self._process.poll() is None, f"the broker ended: {self._folder}-process/output"
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", self._ports["amqp"])
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send the signal to all of its processes."""
+        os.killpg(self._process.pid, number)
+
     async def control(self, *arguments: str) -> str:
-        node = f"tests-{self._ports['amqp']}@localhost"
-        command = [*as_user(), str(PROGRAM.with_name("rabbitmqctl")), "-n", node, *arguments]
+        """What `rabbitmqctl` prints."""
+        command = [*as_user(), str(PROGRAM.with_name("rabbitmqctl")), "-n", node_name(self._ports), *arguments]
         return await asyncio.to_thread(_run, *command, HOME=str(self._folder), ERL_EPMD_PORT=str(self._ports["epmd"]))
 
     async def end(self) -> None:
+        """Stop it."""
         await asyncio.to_thread(stop, self._stopper)
 
 

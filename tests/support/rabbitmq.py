@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -59,14 +59,14 @@ def _of_debian(folder: Path) -> Started:
     return {"amqp": f"127.0.0.1:{ports['amqp']}", "management": management}, stopper
 
 
-def prepare(folder: Path, ports: dict[str, int]) -> None:
-    """Make the folder of one of Debian's brokers: `ports` has one for each of PORTS."""
+def prepare(folder: Path, ports: dict[str, int], settings: str = "") -> None:
+    """Make the folder of one of Debian's brokers: `ports` has one for each of PORTS, `settings` more lines."""
     folder.mkdir()
     (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.default = 127.0.0.1:{ports['amqp']}\n"
         f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {ports['management']}\n"
-        "disk_free_limit.absolute = 50MB\n"
+        "disk_free_limit.absolute = 50MB\n" + settings
     )
     if os.geteuid() == 0:
         for path in (folder, *folder.iterdir()):
@@ -79,7 +79,7 @@ def launch_debian(folder: Path, ports: dict[str, int], options: str = "") -> tup
         "HOME": str(folder),
         "ERL_EPMD_ADDRESS": "127.0.0.1",
         "ERL_EPMD_PORT": str(ports["epmd"]),
-        "RABBITMQ_NODENAME": f"tests-{ports['amqp']}@localhost",
+        "RABBITMQ_NODENAME": node_name(ports),
         "RABBITMQ_DIST_PORT": str(ports["dist"]),
         "RABBITMQ_CONFIG_FILE": str(folder / "rabbitmq"),
         "RABBITMQ_CONF_ENV_FILE": str(folder / "none"),
@@ -96,45 +96,64 @@ def launch_debian(folder: Path, ports: dict[str, int], options: str = "") -> tup
     )
 
 
+def node_name(ports: dict[str, int]) -> str:
+    """What Erlang calls the broker of these ports."""
+    return f"tests-{ports['amqp']}@localhost"
+
+
 def as_user() -> list[str]:
     """What begins a command of Debian's broker, which has a user of its own."""
     return ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"] if os.geteuid() == 0 else []
 
 
 class VirtualHost:
-    """A broker of its own, as far as a test can tell."""
+    """A broker of its own, as far as a test can tell. `nodes` has the addresses of each node of the real one."""
 
-    def __init__(self, name: str, addresses: Addresses) -> None:
+    def __init__(self, name: str, nodes: Sequence[Addresses]) -> None:
         self._name = name
-        self._addresses = addresses
+        self._nodes = nodes
         self._api = aiohttp.ClientSession(headers={"Authorization": aiohttp.encode_basic_auth("guest", "guest")})
 
     @property
     def url(self) -> str:
         """What RABBITMQ_URL is set to."""
-        return f"amqp://guest:guest@{self._addresses['amqp']}/{self._name}"
+        return ",".join(f"amqp://guest:guest@{node['amqp']}/{self._name}" for node in self._nodes)
 
     @property
     def address(self) -> tuple[str, int]:
-        """The broker's host and port."""
-        host, port = self._addresses["amqp"].split(":")
-        return host, int(port)
+        """The host and port of the broker, which has one node."""
+        (address,) = self.addresses
+        return address
 
-    def url_through(self, port: int) -> str:
-        """The same broker, through something that listens on a local port."""
-        return f"amqp://guest:guest@127.0.0.1:{port}/{self._name}"
+    @property
+    def addresses(self) -> list[tuple[str, int]]:
+        """The host and port of each node."""
+        pairs = [node["amqp"].split(":") for node in self._nodes]
+        return [(host, int(port)) for host, port in pairs]
+
+    def url_through(self, *ports: int) -> str:
+        """The same broker, through what listens on local ports: one for each node."""
+        return ",".join(f"amqp://guest:guest@127.0.0.1:{port}/{self._name}" for port in ports)
 
     @classmethod
     @asynccontextmanager
     async def fresh(cls) -> AsyncIterator[Self]:
-        """A new virtual host, which goes with all that is in it."""
-        host = cls(f"test-{uuid4().hex[:12]}", broker())
+        """A new virtual host of the run's broker, which goes with all that is in it."""
+        host = cls(f"test-{uuid4().hex[:12]}", [broker()])
         async with host._api:
             await host._create()
             try:
                 yield host
             finally:
                 await host._call("DELETE", f"vhosts/{host._name}")
+
+    @classmethod
+    @asynccontextmanager
+    async def only(cls, nodes: Sequence[Addresses]) -> AsyncIterator[Self]:
+        """The virtual host that a new broker has: that of a broker of these nodes, which nobody else uses."""
+        host = cls("%2F", nodes)
+        async with host._api:
+            yield host
 
     async def _create(self) -> None:
         await self._call("PUT", f"vhosts/{self._name}")
@@ -205,6 +224,7 @@ class VirtualHost:
         return found
 
     async def _call(self, method: str, path: str, body: object = None) -> object:
-        async with self._api.request(method, f"{self._addresses['management']}/api/{path}", json=body) as answer:
+        """Ask the first node."""
+        async with self._api.request(method, f"{self._nodes[0]['management']}/api/{path}", json=body) as answer:
             answer.raise_for_status()
             return await answer.json() if answer.content_type == "application/json" and method != "PUT" else None
