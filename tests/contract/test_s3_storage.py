@@ -15,15 +15,19 @@ from tests.support.stores import CACHE, KEY, attempts, s3_pair
 
 from common.errors import KeyTaken, NotDeleted, StorageFault
 from common.storage.base import Buckets
-from common.storage.s3 import connect
+from common.storage.s3 import S3Storage, connect
 
 
 async def test_a_missing_s3_bucket_is_a_fault_and_not_an_absent_key(s3_buckets: TestBuckets, tmp_path: Path) -> None:
     async with connect(s3_buckets.account) as client:
         gone = replace(s3_buckets, incoming="no-such-bucket")
-        for attempt in attempts(s3_pair(client, s3_buckets.account, gone, tmp_path).incoming):
+        bucket = s3_pair(client, s3_buckets.account, gone, tmp_path).incoming
+        assert isinstance(bucket, S3Storage)
+        for attempt in attempts(bucket):
             with pytest.raises(StorageFault, match="no-such-bucket"):
                 await attempt()
+        with pytest.raises(StorageFault, match="no-such-bucket"):
+            await bucket.identity(KEY)
 
 
 async def test_a_refusal_and_an_unreachable_store_are_faults(s3_buckets: TestBuckets, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from common.images.names import image_name_of
 from common.settings.accounts import canonical_server
 from common.storage.base import AnonymousAccess, Entry, Storage
 from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
-from common.storage.s3.answers import age, size
+from common.storage.s3.answers import age, ask_for_first_byte, size
 from common.storage.s3.deletions import Deletions
 from common.storage.s3.faults import translate_errors
 from common.storage.s3.identity import Identity, read_identity
@@ -85,28 +84,13 @@ class S3Storage:
             path.unlink(missing_ok=True)
 
     async def stat(self, key: str) -> Entry | None:
-        """The object's entry, or None when the bucket holds no such key.
-
-        It asks for the first byte: the answer to HEAD has no body, so a missing bucket looks just like a missing key.
-        """
+        """The object's entry, or None when the bucket holds no such key."""
         try:
             async with translate_errors(self, "GetObject", key):
-                found = await self._first_byte(key)
+                found = await ask_for_first_byte(self._client, self.bucket, key)
         except NoSuchKey:
             return None
         return Entry(key, size(found), age(found["LastModified"], found))
-
-    async def _first_byte(self, key: str) -> Any:
-        try:
-            found = await self._client.get_object(Bucket=self.bucket, Key=key, Range="bytes=0-0")
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-                raise
-            return await self._client.head_object(Bucket=self.bucket, Key=key)  # it is there, and has no byte
-        async with found["Body"] as body:
-            if "ContentRange" in found:
-                await body.read()  # so that the connection can be used again
-        return found if size(found) >= 0 else await self._client.head_object(Bucket=self.bucket, Key=key)
 
     async def is_same_object(self, other: Storage, key: str) -> bool:
         """Whether both are one bucket, even at two addresses. A copy of an object is another object."""
