@@ -135,11 +135,11 @@ class LocalStorage:
             changed = set()
             for key in keys:
                 try:
-                    with suppress(NoSuchKey), self._translated(key):
-                        self.path(key).unlink()
+                    if self._unlink(self.path(key)):
                         changed.add(self.path(key).parent)
                 except StorageFault as fault:
                     left[key] = fault
+            self._temporary.stat()  # a key is absent only where the folder is there
             for folder in changed:
                 sync_folder(folder)
 
@@ -220,6 +220,15 @@ class LocalStorage:
         finally:
             # Also after a rename: one between two names of the same file does nothing, and leaves both.
             temporary.unlink(missing_ok=True)
+
+    def _unlink(self, path: Path) -> bool:
+        """Remove the file. Returns whether there was one."""
+        with self._translated(path.name):
+            try:
+                path.unlink()
+            except FileNotFoundError:
+                return False
+        return True
 
     async def _run(self, key: str, work: Callable[[], T]) -> T:
         def translated() -> T:
