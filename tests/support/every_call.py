@@ -161,6 +161,10 @@ async def _render(site: Site, image: ImageKey) -> None:
 
 
 async def _publish(site: Site, image: ImageKey) -> None:
+    await activate(image, context=site.publisher_context, wait=2.0)
+
+
+async def _publish_at_once(site: Site, image: ImageKey) -> None:
     await activate(image, context=site.publisher_context)
 
 
@@ -216,7 +220,7 @@ UPLOAD = "upload"
 CALLS = {
     "render": Call(_render),
     "publish": Call(_publish, (_render,)),
-    "publish before the thumbnails": Call(_publish),
+    "publish before the thumbnails": Call(_publish_at_once),
     "publish once more": Call(_publish, _PUBLIC),
     "publish, failed": Call(_publish_failed, (_fail,)),
     "thumbnails that come late": Call(_follow, (_render, _move)),

@@ -17,7 +17,7 @@ from common.images.records import Record, Stage
 from common.images.sizes import Crop
 from common.messaging.events import ActivatedData, ImageActivated, ThumbnailsActivated, ThumbnailsRequested
 from common.storage.base import Buckets, Entry
-from common.storage.image_store import is_deleted, is_public, read_record
+from common.storage.image_store import POLL, is_deleted, is_public, read_record
 from publisher.context import PublisherContext
 from publisher.errors import ImageFailed, ImageUnknown, UploadExpired
 from publisher.moving import copy_original, move_thumbnails
@@ -35,16 +35,26 @@ class _State(NamedTuple):
     private: Entry | None  # the original in *incoming*
     record: Record | None  # of the base stage, in *incoming*
 
+    def expects_variants(self, seconds: float) -> bool:
+        """Whether variants may still come, as the upload is younger than this.
 
-async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | None = None) -> None:
+        An original's age may be negative: its server's clock is not that of whoever tells the age.
+        """
+        if self.deleted or self.private is None or self.record is not None:
+            return False
+        return self.private.age < seconds
+
+
+async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | None = None, wait: float = 0.0) -> None:
     """Make the image public. If it is public already, finish what is left to move.
 
-    With a crop, which must lie within the image, its variants are rendered anew to show that part. Returns when the
-    image is in *active* and, with a crop, when the broker has confirmed the request to render.
+    First wait for variants that are still being rendered, until the upload is `wait` seconds old. With a crop, which
+    must lie within the image, its variants are rendered anew to show that part. Returns when the image is in *active*
+    and, with a crop, when the broker has confirmed the request to render.
 
     Raises ImageUnknown, UploadExpired, ImageFailed, and Transient; with a crop that includes BusFault without a broker.
     """
-    state = await _read_state(image, context.buckets)
+    state = await _wait_for_variants(image, context.buckets, wait)
     if state.deleted:
         await remove_if_deleted(image, context=context)
         raise ImageUnknown(f"{image} was deleted")
@@ -65,6 +75,17 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
         "image was active already" if state.private is None else "image activated", image=str(image), emits=event.id
     )
     await context.outbox.send(event)
+
+
+async def _wait_for_variants(image: ImageKey, buckets: Buckets, seconds: float) -> _State:
+    """The state once no variants are expected any more, or after `seconds`."""
+    now = asyncio.get_running_loop().time
+    end = now() + seconds
+    state = await _read_state(image, buckets)
+    while state.expects_variants(seconds) and now() < end:
+        await asyncio.sleep(POLL)
+        state = await _read_state(image, buckets)
+    return state
 
 
 async def _read_state(image: ImageKey, buckets: Buckets) -> _State:

@@ -1,7 +1,7 @@
 """What is stored of an image: its original, the records, the crop and the tombstone (`docs/bucket-protocol.md`)."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from common.storage.base import Buckets, Storage
 
 log = structlog.get_logger()
 
-_POLL = 0.05  # seconds between two looks for a record
+POLL = 0.05  # seconds between two looks for a record that is awaited
 
 
 async def is_deleted(image: ImageKey, *, buckets: Buckets) -> bool:
@@ -144,22 +144,20 @@ async def wait_for_record(
     bucket: Storage,
     image: ImageKey,
     *,
-    is_wanted: Callable[[Record], bool] = lambda _: True,
-    is_coming: Callable[[], Awaitable[bool]] | None = None,
+    is_wanted: Callable[[Record], bool],
     seconds: float = inf,
 ) -> Record | None:
-    """The base stage's record, once there is one that `is_wanted`. Raises StorageFault.
+    """The base stage's record, once there is one that `is_wanted`; None after `seconds`. Raises StorageFault.
 
-    None after `seconds`, or as soon as `is_coming` says that no record is to be expected. A call to the store that
-    hangs is not cut off.
+    A call to the store that hangs is not cut off.
     """
     now = asyncio.get_running_loop().time
     end = now() + seconds
-    while now() < end and (is_coming is None or await is_coming()):
+    while now() < end:
         record = await read_record(bucket, image, Stage.BASE)
         if record is not None and is_wanted(record):
             return record
-        await asyncio.sleep(_POLL)
+        await asyncio.sleep(POLL)
     return None
 
 

@@ -61,9 +61,7 @@ def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
         waits = RESPOND_ASYNC not in preferences(request)
         if crop is not None:
             await _check_crop(image, crop, context)
-        if waits and crop is None:
-            await _wait_for_thumbnails(image, context, wait)
-        await activate(image, context=context, crop=crop)
+        await activate(image, context=context, crop=crop, wait=wait if waits and crop is None else 0)
         if waits and crop is not None:
             await _wait_for_crop(image, crop, context, wait)
             if await is_deleted(image, buckets=context.buckets):
@@ -150,20 +148,6 @@ async def _check_crop(image: ImageKey, crop: Crop, context: EditContext) -> None
         except NoSuchKey:
             continue
         return
-
-
-async def _wait_for_thumbnails(image: ImageKey, context: PublisherContext, seconds: float) -> None:
-    """Return once there is a record, or the original is not in *incoming*, or it is `seconds` old, or after `seconds`.
-
-    An original's age may be negative: its server's clock is not that of whoever tells the age.
-    """
-    incoming = context.buckets.incoming
-
-    async def is_coming() -> bool:
-        original = await incoming.stat(str(image))
-        return original is not None and original.age < seconds
-
-    await wait_for_record(incoming, image, is_coming=is_coming, seconds=seconds)
 
 
 async def _wait_for_crop(image: ImageKey, crop: Crop, context: PublisherContext, seconds: float) -> None:
