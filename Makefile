@@ -43,7 +43,7 @@ fuzz: $(TEST)/.ready ## render thousands of damaged files, within walls and, to 
 	@FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_FLIPS=$${FUZZ_FLIPS:-300} bash -c 'echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  exec $(TEST)/bin/python -m pytest -q -s -o timeout=3000 tests/integration/test_hostile.py tests/integration/test_walls_pictures.py'
 
-soak: servers ## kill servers and services in turn under load, after `servers`; SOAK_MINUTES, SOAK_SEED, SOAK_STORE=s3|local
+soak: servers ## have servers, services and disks fail in turn under load, as root; SOAK_MINUTES, SOAK_SEED, SOAK_STORE=s3|local
 	@$(TEST)/bin/python -m tests.soak
 
 lint: $(TEST)/.ready ## check format, types and imports

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.support.deployment import Deployment, complete, keys
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
-from tests.support.small_disk import small_disk
+from tests.support.small_disk import leave_no_room, resize, small_disk
 
 from common.images.names import is_original
 
@@ -47,19 +47,12 @@ async def test_an_activation_while_active_is_full(tmp_path: Path) -> None:
             await deployment.start()
             name = await deployment.uploaded(PHOTO)
             await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
-            filler = tmp_path / "active" / "filler"
-            written = 0
-            with filler.open("wb", buffering=0) as file:
-                try:
-                    while True:
-                        written += file.write(bytes(4096))
-                except OSError:
-                    pass
+            leave_no_room(tmp_path / "active")
             status, body = await deployment.publish(name)
-            assert status == 503, (body, written)
+            assert status == 503, body
             assert "no room left" in body["error"]
             assert await deployment.buckets.incoming.get(name) == PHOTO
-            filler.unlink()
+            resize(tmp_path / "active", KILOBYTES)
             assert (await deployment.publish(name))[0] == 200
             await eventually(lambda: complete(deployment, name), "all of the image, public")
             assert await deployment.buckets.active.get(name) == PHOTO

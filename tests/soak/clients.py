@@ -15,7 +15,8 @@ from common.images.names import ImageKey
 
 _TIMEOUT = aiohttp.ClientTimeout(90)  # seconds; longer than any answer may take
 _TRIES = 3
-_PAUSE = 0.5, 2.0  # seconds between two tries, and between two calls
+_PAUSE = 0.05, 0.4  # seconds between two calls
+_LONG_PAUSE = 0.5, 2.0  # seconds before a call is tried again
 _SIDES = (160, 900), (640, 480), (1000, 700), (1700, 1200)  # pixels
 # Statuses that say: try again. Every image here is good, so any other answer but 200 is a broken promise.
 _AGAIN = (408, 429, 503)
@@ -37,8 +38,10 @@ class Clients:
         """One image's life after another, until told to stop."""
         while not stop.is_set():
             image = await self._upload()
-            await self._pause()
-            if image is not None:
+            if image is None:
+                await self._pause_longer()
+            else:
+                await self._pause()
                 await self._live(image, stop)
 
     async def finish(self) -> None:
@@ -49,7 +52,7 @@ class Clients:
             async with slots:
                 while image.unanswered is not None:
                     await self._call(image, image.unanswered)
-                    await self._pause()
+                    await self._pause_longer()
 
         await asyncio.gather(*(repeat(image) for image in list(self.account.images.values())))
 
@@ -86,7 +89,7 @@ class Clients:
             await self._call(image, call)
             if image.unanswered is None:
                 return
-            await self._pause()
+            await self._pause_longer()
 
     async def _call(self, image: Image, call: Call) -> None:
         account = self.account
@@ -126,10 +129,13 @@ class Clients:
             async with self._deployment.http.post(url, timeout=_TIMEOUT, **body) as response:  # type: ignore[arg-type]
                 status, answer = response.status, await response.json()
         except (aiohttp.ClientError, TimeoutError):
-            self.account.answers[path, "none"] += 1
+            self.account.answers[path, "no answer"] += 1
             return None, {}
         self.account.answers[path, str(status)] += 1
         return status, answer
 
     async def _pause(self) -> None:
         await asyncio.sleep(self._random.uniform(*_PAUSE))
+
+    async def _pause_longer(self) -> None:
+        await asyncio.sleep(self._random.uniform(*_LONG_PAUSE))

@@ -28,7 +28,7 @@ class _Connection:
 
 
 class Proxy:
-    """Forwards connections from `port` to the server; can be cut, made to stand still, or to lose what passes."""
+    """Forwards connections from `port` to the server; can be cut, slowed, silenced, or lose what passes."""
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
@@ -36,6 +36,7 @@ class Proxy:
         self._connections: dict[asyncio.Task[None], _Connection] = {}
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._delay = 0.0  # seconds
         self._answers_to_lose = 0
         self._replaced: tuple[re.Pattern[bytes], bytes] | None = None
         self._answer: bytes | None = None
@@ -75,9 +76,14 @@ class Proxy:
         """Keep connections open, and pass nothing on."""
         self._flowing.clear()
 
+    def slow(self, seconds: float) -> None:
+        """Pass each piece of up to 64 KB on only so much later, and then read the next one."""
+        self._delay = seconds
+
     def flow(self) -> None:
-        """Pass on what was kept back, and all that follows."""
+        """Pass on what was kept back, and all that follows, at once."""
         self._flowing.set()
+        self._delay = 0.0
 
     def swallow(self, said: bytes = b"", *, requests: bool = True, answers: bool = True) -> None:
         """Silence the connections of this moment whose client began with something that contains `said`.
@@ -144,6 +150,8 @@ class Proxy:
     ) -> None:
         while data := await _read(reader, connection, answers=answers):
             await self._flowing.wait()
+            if self._delay:
+                await asyncio.sleep(self._delay)
             if not answers:
                 connection.said = (connection.said + data)[:_KNOWN_BY]
             if connection.loses(answers=answers):
