@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.support.compose import PROGRAMS, SERVICES, Project, docker, inspected
 
-_CONFINED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges:true")
+CONFINED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges:true")
 _LOCAL = (
     "-e=STORAGE_BACKEND=local",
     "-e=TEMP_FOLDER=/tmp/temporary",
@@ -29,7 +29,7 @@ _NO_STORE = (
     "-e=STORE_SECRET_KEY=nothing",
 )
 # Prints, as JSON, what a stranger who got in would look for.
-_LOOK = """
+LOOK = """
 import importlib.util, json, os, shutil
 def writable(folder):
     try:
@@ -51,7 +51,7 @@ print(json.dumps({
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_what_is_in_an_image(project: Project, program: str) -> None:
     image = project.image(program)
-    found = json.loads(docker("run", "--rm", *_CONFINED, "--entrypoint=python", image, "-c", _LOOK))
+    found = json.loads(docker("run", "--rm", *CONFINED, "--entrypoint=python", image, "-c", LOOK))
     assert found == {"user": 10001, "packages": [program], "programs": [], "writable": ["/tmp"]}
     labels = inspected(image)["Config"]["Labels"]
     assert labels["org.opencontainers.image.title"] == f"image-backend-{program}"
@@ -61,7 +61,7 @@ def test_what_is_in_an_image(project: Project, program: str) -> None:
 
 # What the standard `restricted` of Kubernetes asks of a pod, and besides a root file system that cannot be written to.
 # Its seccomp profile, RuntimeDefault, is the engine's own; no option of ours takes it away.
-_RESTRICTED = (*_CONFINED, "--user=10001:10001")
+_RESTRICTED = (*CONFINED, "--user=10001:10001")
 
 
 @pytest.mark.parametrize("options", [(), _RESTRICTED], ids=["by default", "as a restricted pod"])
@@ -75,7 +75,7 @@ def test_all_walls_around_decoders_stand(project: Project, options: tuple[str, .
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_without_its_settings_it_stops_at_once_and_says_which(project: Project, program: str) -> None:
-    command = ["docker", "run", "--rm", *_CONFINED, project.image(program)]
+    command = ["docker", "run", "--rm", *CONFINED, project.image(program)]
     command += ["migrate"] if program == "migrator" else []
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2, done.stderr
@@ -104,7 +104,7 @@ def test_there_is_no_secret_by_default(project: Project, name: str) -> None:
 def test_what_is_not_up_yet_is_waited_for_and_named(
     project: Project, service: str, settings: tuple[str, ...], what: str, why: str
 ) -> None:
-    container = docker("run", "-d", *_CONFINED, *settings, project.image(service))
+    container = docker("run", "-d", *CONFINED, *settings, project.image(service))
     try:
         said = _unready(container)
         assert said["ready"] is False
@@ -130,7 +130,7 @@ def _unready(container: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_sigterm_reaches_the_service_itself(project: Project, service: str) -> None:
-    container = docker("run", "-d", *_CONFINED, *_LOCAL, project.image(service))
+    container = docker("run", "-d", *CONFINED, *_LOCAL, project.image(service))
     try:
         deadline = time.monotonic() + 60
         while '"started"' not in docker("logs", container):

@@ -23,8 +23,13 @@ _MIGRATED = ("1162302513_1541936229.jpg", "1269453012_77.jpg", "1309872451_40318
 
 def run_client_suite(project: Project, public: str) -> None:
     """The suite of tests/client against the gateway."""
+    client_suite(project.url, project.secret, public)
+
+
+def client_suite(url: str, secret: str, public: str) -> None:
+    """The suite of tests/client against what runs at the address."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    environment |= {"CLIENT_URL": project.url, "CLIENT_SECRET": project.secret, "CLIENT_PUBLIC_URL": public}
+    environment |= {"CLIENT_URL": url, "CLIENT_SECRET": secret, "CLIENT_PUBLIC_URL": public}
     suite = ["tests/client/test_access.py", "tests/client/test_calls.py", "tests/client/test_browser.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *suite]
     done = subprocess.run(command, check=False, stdout=-1, stderr=subprocess.STDOUT, text=True, env=environment)

@@ -87,7 +87,7 @@ async def test_a_missing_wall_is_a_warning_and_a_failure_where_walls_are_require
 async def test_what_is_wrong_is_said(deployment: Deployment) -> None:
     service = deployment.services[0]
     status, printed = await check(deployment, service, STORAGE_BACKEND="")
-    if deployment.kind != "embedded":
+    if not deployment.in_one_process:
         assert (status, "STORAGE_BACKEND is not set" in printed) == (2, True), printed
         status, printed = await check(deployment, service, RABBITMQ_URL=f"amqp://guest:guest@127.0.0.1:{free_port()}/")
         assert (status, "FAILED  the broker" in printed) == (1, True), printed

@@ -147,11 +147,16 @@ class Project:
 
 
 def kill(project: Project, container: str) -> None:
+    """Kill a container of the project, as a crash would."""
+    kill_first_process(project.image("ingest"), container)
+
+
+def kill_first_process(image: str, container: str) -> None:
     """Kill the container's first process, as a crash would: one that `docker kill` has ended is not started again."""
     first = inspected(container)["State"]["Pid"]
     end = f"import os; os.kill({first}, 9)"
     as_host = ("--pid=host", "--user=0", "--cap-add=KILL", "--security-opt=apparmor=unconfined")
-    docker("run", "--rm", *as_host, "--entrypoint=python", project.image("ingest"), "-c", end)
+    docker("run", "--rm", *as_host, "--entrypoint=python", image, "-c", end)
 
 
 def inspected(identity: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from common.storage.local import LocalStorage
 from common.storage.s3 import S3Storage, connect
 
 SECRET = "secret-of-the-tests"
-KINDS = ("embedded", "rabbit-local", "rabbit-s3")
+KINDS = ("embedded", "embedded-s3", "rabbit-local", "rabbit-s3")
 # The same over S3, with the two buckets at two endpoints: nothing can be copied from one to the other on the server.
 APART = "rabbit-s3-apart"
 PYTHON = (sys.executable,)
@@ -59,7 +59,7 @@ class Deployment:
         """
         async with AsyncExitStack() as stack:
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            s3 = await stack.enter_async_context(test_buckets()) if kind.startswith("rabbit-s3") else None
+            s3 = await stack.enter_async_context(test_buckets()) if "s3" in kind else None
             buckets = await stack.enter_async_context(_s3(s3, folder)) if s3 else _local(folder)
             deployment = cls(kind, folder, http, buckets)
             deployment.s3 = s3
@@ -73,7 +73,7 @@ class Deployment:
                 "RESIZER_WORKERS": "2",
                 **(s3.environment() if s3 else _local_settings(folder)),
             }
-            if kind != "embedded":
+            if not deployment.in_one_process:
                 vhost = VirtualHost.only(nodes) if nodes else VirtualHost.fresh()
                 deployment.vhost = await stack.enter_async_context(vhost)
                 deployment.environment["RABBITMQ_URL"] = deployment.vhost.url
@@ -84,9 +84,18 @@ class Deployment:
             yield deployment
 
     @property
+    def in_one_process(self) -> bool:
+        """Whether all services are one process, without a broker."""
+        return self.kind.startswith("embedded")
+
+    @property
     def services(self) -> tuple[str, ...]:
         """The processes that make up this kind of deployment."""
-        return ("standalone",) if self.kind == "embedded" else ("ingest", "resizer", "publisher")
+        return ("standalone",) if self.in_one_process else ("ingest", "resizer", "publisher")
+
+    def program(self, service: str) -> str:
+        """The program that does what the service does."""
+        return "standalone" if self.in_one_process else service
 
     async def start(self, *names: str, **settings: str) -> None:
         """Start these services (all of them by default), and wait until they are ready."""
@@ -139,7 +148,7 @@ class Deployment:
     async def one_address(self) -> AsyncIterator[str]:
         """Where clients find everything: the process itself, or the gateway in front of the services."""
         prefix = self.environment.get("ROUTE_PREFIX", "")
-        if self.kind == "embedded":
+        if self.in_one_process:
             yield self.url("ingest") + prefix
             return
         services = [self.url(name).removeprefix("http://") for name in ("ingest", "publisher")]
@@ -148,7 +157,7 @@ class Deployment:
 
     def url(self, service: str) -> str:
         """Where the service listens."""
-        return self.processes["standalone" if self.kind == "embedded" else service].url
+        return self.processes[self.program(service)].url
 
     async def upload(self, data: bytes, filename: str = "photo.jpg") -> tuple[int, dict[str, Any]]:
         """`POST /upload`. Returns status and body."""

@@ -7,13 +7,13 @@ import pytest
 
 from common.settings.base import Settings
 from ingest.settings import IngestServiceSettings
-from migrator.settings import MigratorSettings
+from migrator.settings import MigratorServiceSettings
 from publisher.settings import PublisherServiceSettings
 from resizer.settings import ResizerServiceSettings
 
 
 @pytest.mark.parametrize(
-    "kind", [IngestServiceSettings, PublisherServiceSettings, ResizerServiceSettings, MigratorSettings]
+    "kind", [IngestServiceSettings, PublisherServiceSettings, ResizerServiceSettings, MigratorServiceSettings]
 )
 def test_every_setting_can_be_given(kind: type[Settings]) -> None:
     handed_on = set(re.findall(r"^ +([A-Z0-9_]+):", Path("docker-compose.yml").read_text(), re.MULTILINE))

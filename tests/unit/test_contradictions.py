@@ -12,7 +12,7 @@ from common.images.plan import Plan
 from common.images.records import Stage, record_key
 from common.images.sizes import parse_sizes
 from common.settings.base import Settings, read_settings
-from migrator.settings import MigratorSettings
+from migrator.settings import MigratorServiceSettings
 from publisher.maintenance.sweep import GRACE
 from publisher.settings import PublisherServiceSettings
 from resizer.deadlines import background_deadline
@@ -95,9 +95,9 @@ def test_folders_that_are_apart(folder: Path, one: str, other: str) -> None:
 @pytest.mark.parametrize("name", FOLDERS)
 def test_a_migration_from_a_folder_into_itself(folder: Path, name: str) -> None:
     assert folder.is_dir()
-    (line,) = lines({name: "link", "V5_IMAGES": "real"}, MigratorSettings)
+    (line,) = lines({name: "link", "V5_IMAGES": "real"}, MigratorServiceSettings)
     assert line == f"V5_IMAGES real is the same folder as {name} link: expected another one"
-    assert lines({name: "real/new", "V5_IMAGES": "real"}, MigratorSettings) == []
+    assert lines({name: "real/new", "V5_IMAGES": "real"}, MigratorServiceSettings) == []
 
 
 def test_folders_count_only_where_they_are_used() -> None:
@@ -139,12 +139,12 @@ def test_two_buckets(changes: dict[str, str]) -> None:
 def test_a_migration_from_a_bucket_into_itself(which: str) -> None:
     given = S3 | {"INCOMING_BUCKET": "in", "ACTIVE_BUCKET": "out", f"{which}_BUCKET": "old", "V5_PREFIX": "ONE"}
     for address in ("s3://old", "s3://old/"):
-        (line,) = lines(given | {"V5_IMAGES": address}, MigratorSettings)
+        (line,) = lines(given | {"V5_IMAGES": address}, MigratorServiceSettings)
         assert line.startswith(f"V5_IMAGES names the bucket that {which}_BUCKET names: expected")
     for address in ("s3://older", "s3://old/images"):
-        assert lines(given | {"V5_IMAGES": address}, MigratorSettings) == []
+        assert lines(given | {"V5_IMAGES": address}, MigratorServiceSettings) == []
     local = {"V5_IMAGES": "s3://old", "V5_PREFIX": "ONE", "ONE_ENDPOINT": "https://store.example"}
-    assert lines(local, MigratorSettings) == []
+    assert lines(local, MigratorServiceSettings) == []
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,9 @@ from common.errors import SettingsError
 from common.settings.base import Settings, read_settings
 from common.settings.storage import S3StorageSettings
 from ingest.settings import IngestServiceSettings
-from migrator.settings import BucketSourceSettings, MigratorSettings
+from migrator.settings import BucketSourceSettings, MigratorServiceSettings
 from publisher.settings import PublisherServiceSettings
-from standalone.settings import DEFAULTS
+from standalone.settings import DEFAULTS, StandaloneSettings
 from standalone.settings import read as read_standalone
 
 GIVEN = {
@@ -30,10 +30,10 @@ SECRETS = [
     (PublisherServiceSettings, "API_SECRET_KEY"),
     (PublisherServiceSettings, "RABBITMQ_URL"),
     (IngestServiceSettings, "RABBITMQ_URL"),
-    (MigratorSettings, "V5_DATABASE_URL"),
+    (MigratorServiceSettings, "V5_DATABASE_URL"),
     (IngestServiceSettings, "ONE_SECRET_KEY"),
-    (MigratorSettings, "TWO_SECRET_KEY"),
-    (MigratorSettings, "THREE_SECRET_KEY"),
+    (MigratorServiceSettings, "TWO_SECRET_KEY"),
+    (MigratorServiceSettings, "THREE_SECRET_KEY"),
 ]
 every_secret = pytest.mark.parametrize(("kind", "name"), SECRETS)
 
@@ -41,7 +41,7 @@ every_secret = pytest.mark.parametrize(("kind", "name"), SECRETS)
 def value_of(settings: Settings, name: str) -> object:
     assert isinstance(settings.storage, S3StorageSettings)
     buckets = {"ONE": settings.storage.incoming, "TWO": settings.storage.active}
-    if isinstance(settings, MigratorSettings):
+    if isinstance(settings, MigratorServiceSettings):
         assert isinstance(settings.source, BucketSourceSettings)
         buckets["THREE"] = settings.source.bucket
     bucket = buckets.get(name.removesuffix("_SECRET_KEY"))
@@ -115,12 +115,12 @@ def test_the_file_replaces_the_secret_of_the_embedded_default(tmp_path: Path, mo
     (tmp_path / "secret").write_text("from a file\n")
     for name in (*DEFAULTS, "API_SECRET_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
-    assert read_standalone().api_secret_key == DEFAULTS["API_SECRET_KEY"]
+    assert read_standalone(StandaloneSettings).api_secret_key == DEFAULTS["API_SECRET_KEY"]
     monkeypatch.setenv("API_SECRET_KEY_FILE", str(tmp_path / "secret"))
-    assert read_standalone().api_secret_key == "from a file"
+    assert read_standalone(StandaloneSettings).api_secret_key == "from a file"
 
 
-@pytest.mark.parametrize("kind", [PublisherServiceSettings, MigratorSettings])
+@pytest.mark.parametrize("kind", [PublisherServiceSettings, MigratorServiceSettings])
 def test_printed_settings_tell_no_secret(kind: type[Settings]) -> None:
     given = GIVEN | {"ONE_SECRET_KEY": "hidden-one", "V5_IMAGES": "https://reader:hidden@v5.example/images"}
     settings = read_settings(kind, {key: value for key, value in given.items() if key != "V5_PREFIX"})

@@ -7,7 +7,7 @@ import pytest
 from common.errors import SettingsError
 from common.settings.base import Settings, read_settings
 from ingest.settings import IngestServiceSettings
-from migrator.settings import MigratorSettings
+from migrator.settings import MigratorServiceSettings
 from publisher.settings import PublisherServiceSettings
 from resizer.settings import ResizerServiceSettings
 from standalone.settings import DEFAULTS, StandaloneSettings
@@ -16,7 +16,7 @@ SERVICES = (
     IngestServiceSettings,
     ResizerServiceSettings,
     PublisherServiceSettings,
-    MigratorSettings,
+    MigratorServiceSettings,
     StandaloneSettings,
 )
 GIVEN = DEFAULTS | {

@@ -10,7 +10,7 @@ from common.settings.accounts import AccountSettings
 from common.settings.base import Settings, read_settings
 from common.settings.values import broker_addresses
 from ingest.settings import IngestServiceSettings
-from migrator.settings import MigratorSettings
+from migrator.settings import MigratorServiceSettings
 from publisher.settings import PublisherServiceSettings
 from resizer.settings import ResizerServiceSettings, default_workers
 from standalone.settings import DEFAULTS, StandaloneSettings
@@ -19,7 +19,7 @@ SERVICES = (
     IngestServiceSettings,
     ResizerServiceSettings,
     PublisherServiceSettings,
-    MigratorSettings,
+    MigratorServiceSettings,
     StandaloneSettings,
 )
 GIVEN = DEFAULTS | {"RABBITMQ_URL": "amqp://guest:guest@localhost/"}
@@ -138,7 +138,7 @@ def test_the_documents_tell_who_reads_a_setting_and_its_default() -> None:
         "ingest": IngestServiceSettings,
         "resizer": ResizerServiceSettings,
         "publisher": PublisherServiceSettings,
-        "migrator": MigratorSettings,
+        "migrator": MigratorServiceSettings,
     }
     for name, (readers, default, _) in documented().items():
         for service, kind in own.items():

@@ -1,12 +1,13 @@
 """`python -m standalone`: the whole image backend, without a server."""
 
 import os
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
 from common.cli.command_line import command_line
-from common.jobs import dead_letters_command
 from common.lifecycle import Service, run
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import Event
@@ -14,7 +15,9 @@ from common.wiring import open_buckets
 from ingest.bootstrap import ingest
 from publisher.bootstrap import publisher
 from resizer.bootstrap import resizer
-from standalone.dead_letters import open_letters, stored_letters
+from standalone.alone import warn_unless_alone
+from standalone.commands import COMMANDS
+from standalone.dead_letters import stored_letters
 from standalone.settings import DEFAULTS, StandaloneSettings, read
 
 log = structlog.get_logger()
@@ -22,7 +25,7 @@ log = structlog.get_logger()
 
 async def start() -> None:
     """Run until SIGTERM."""
-    settings = read()
+    settings = read(StandaloneSettings)
     if not any(os.environ.get(name, "").strip() for name in ("API_SECRET_KEY", "API_SECRET_KEY_FILE")):
         log.warning(
             "API_SECRET_KEY is not set: anybody who knows the default can publish", default=DEFAULTS["API_SECRET_KEY"]
@@ -41,11 +44,15 @@ async def start() -> None:
             await stack.enter_async_context(resizer(settings, bus=bus, buckets=buckets)),
             await stack.enter_async_context(publisher(settings, bus=bus, buckets=buckets, repair_all_at_start=True)),
         ]
-        await run(_combined(services, bus), bus=bus, buckets=buckets, settings=settings)
+
+        async def watch_for_another() -> None:
+            await warn_unless_alone(buckets.incoming, settings.temp_folder)
+
+        await run(_combined(services, bus.run, watch_for_another), bus=bus, buckets=buckets, settings=settings)
 
 
-def _combined(services: list[Service], bus: EmbeddedBus) -> Service:
-    """All services as one, and the bus that takes what is replayed."""
+def _combined(services: list[Service], *tasks: Callable[[], Coroutine[None, None, None]]) -> Service:
+    """All services as one, with more tasks in the background."""
 
     def on_event(event: Event) -> None:
         for service in services:
@@ -63,7 +70,7 @@ def _combined(services: list[Service], bus: EmbeddedBus) -> Service:
         name="standalone",
         routes=tuple(route for service in services for route in service.routes),
         subscriptions=tuple(subscription for service in services for subscription in service.subscriptions),
-        background=(bus.run, *(task for service in services for task in service.background)),
+        background=(*tasks, *(task for service in services for task in service.background)),
         listener=on_event,
         stopping=stopping,
         trouble=trouble,
@@ -74,8 +81,8 @@ if __name__ == "__main__":
     command_line(
         "standalone",
         "The whole image backend in one process, without a broker. It serves, unless a command is given.",
-        settings=read,
+        settings=partial(read, StandaloneSettings),
         kind=StandaloneSettings,
         serve=start,
-        jobs=(dead_letters_command("standalone", open_letters, StandaloneSettings),),
+        jobs=COMMANDS,
     )

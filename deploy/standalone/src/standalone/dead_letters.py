@@ -66,7 +66,7 @@ def stored_letters(incoming: Storage) -> KeptLetters:
 @asynccontextmanager
 async def open_letters() -> AsyncIterator[KeptLetters]:
     """Those that the settings name. Raises JobFault where nothing was ever stored, and makes no folder."""
-    settings: StandaloneSettings = read()
+    settings = read(StandaloneSettings)
     if (missing := missing_folders(settings.bucket_folders)) is not None:
         raise JobFault(missing)
     async with open_buckets(settings) as buckets:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from common.errors import BusFault
+from common.messaging.bus import Bus
 from common.settings.base import BrokerSettings, Settings
 from common.settings.storage import BucketSettings, LocalStorageSettings
 from common.storage.base import Buckets
@@ -67,7 +68,7 @@ async def open_bus(settings: BrokerSettings, service: str) -> "AsyncIterator[Rab
         await bus.close()
 
 
-async def wait_for_broker(bus: "RabbitBus") -> None:
+async def wait_for_broker(bus: Bus) -> None:
     """Return when the broker can be used. Raises BusFault after ten seconds: a command does not wait for ever."""
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from functools import partial
+from typing import TypeVar
 
 from common.images.plan import Plan
 from common.jobs import (
@@ -10,6 +11,7 @@ from common.jobs import (
     BulkRendering,
     Command,
     Options,
+    Program,
     Result,
     add_options,
     open_tally,
@@ -17,8 +19,7 @@ from common.jobs import (
     process_all,
 )
 from common.sandbox.pool import Pool
-from common.settings.base import read_settings
-from common.wiring import open_buckets, open_bus, wait_for_broker
+from common.wiring import open_buckets, wait_for_broker
 from migrator.checkpoint import Checkpoint
 from migrator.estimate import MigrationEstimate
 from migrator.index import MigrationIndex
@@ -28,22 +29,24 @@ from migrator.settings import MigratorSettings
 from migrator.source import open_source
 from migrator.unfinished import count_images, fill_index, unfinished_images
 
+M = TypeVar("M", bound=MigratorSettings)
+
 _DECODERS = 2  # they only read headers
 # Images that are being fetched or rendered at once. Enough to keep the resizers busy; few to repeat after a kill.
 _IN_FLIGHT = 128
 
 
-async def migrate(options: Options, *, rate: float | None) -> int:
+async def migrate(program: Program[M], options: Options, *, rate: float | None) -> int:
     """Migrate all images; `rate` is how many originals a second may be fetched. Returns the exit status.
 
     Raises JobFault when the job cannot run, or cannot go on.
     """
-    settings = read_settings(MigratorSettings)
+    settings = program.read()
     async with (
         open_buckets(settings) as buckets,
         MigrationIndex.open(settings.temp_folder) as index,
         open_source(settings) as source,
-        open_bus(settings, "migrator") as bus,
+        program.open_bus(settings, buckets) as bus,
         Pool.open(_DECODERS, settings.limits) as pool,
     ):
         await buckets.check()
@@ -102,12 +105,14 @@ def _rate(text: str) -> float:
     return rate
 
 
-MIGRATE = Command(
-    "migrate",
-    "bring over all images of the v5 database, and have their thumbnails made",
-    _migrate_arguments,
-    lambda given: migrate(options_from(given), rate=given.rate),
-    MigratorSettings,
-    {0: "every image ended well", 1: "some did not; --report says which", 2: NOT_POSSIBLE},
-    "python -m migrator migrate --report moved.jsonl",
-)
+def migrate_command(program: Program[M]) -> Command:
+    """The command `migrate` of the program."""
+    return Command(
+        "migrate",
+        "bring over all images of the v5 database, and have their thumbnails made",
+        _migrate_arguments,
+        lambda given: migrate(program, options_from(given), rate=given.rate),
+        program.settings,
+        {0: "every image ended well", 1: "some did not; --report says which", 2: NOT_POSSIBLE},
+        f"python -m {program.name} migrate --report moved.jsonl",
+    )

@@ -71,8 +71,8 @@ class BucketSourceSettings:
 SourceSettings = WebSourceSettings | FolderSourceSettings | BucketSourceSettings
 
 
-class MigratorSettings(SizeSettings, ImagingSettings, BrokerSettings):
-    """The settings of the migrator."""
+class MigratorSettings(SizeSettings, ImagingSettings):
+    """The settings of the migrator with any bus."""
 
     v5_database_url: Annotated[str, BeforeValidator(_database)] = Field(
         repr=False, description="`postgresql://USER:PASSWORD@HOST:PORT/DATABASE` of the v5 database"
@@ -127,3 +127,7 @@ class MigratorSettings(SizeSettings, ImagingSettings, BrokerSettings):
                 if is_within(images, folder) and is_within(folder, images)
             ]
         return lines
+
+
+class MigratorServiceSettings(MigratorSettings, BrokerSettings):
+    """The settings of the migrator over RabbitMQ."""

@@ -1,12 +1,20 @@
 """`python -m publisher`: the service; with a command, what its operator needs."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
 from common.cli.command_line import command_line
+from common.jobs import Program, dead_letters_command
 from common.lifecycle import run
-from common.settings.base import read_settings
-from common.wiring import open_buckets, open_bus
+from common.messaging.bus import Bus
+from common.settings.base import BrokerSettings, read_settings
+from common.wiring import open_buckets, open_bus, wait_for_broker
 from publisher.bootstrap import publisher
-from publisher.jobs import CLEAN, DEAD_LETTERS, RECONCILE
-from publisher.settings import PublisherServiceSettings
+from publisher.jobs import clean_command, reconcile_command
+from publisher.settings import MaintenanceBrokerSettings, MaintenanceSettings, PublisherServiceSettings
+
+NAME = "publisher"
 
 
 def read() -> PublisherServiceSettings:
@@ -19,18 +27,37 @@ async def start() -> None:
     settings = read()
     async with (
         open_buckets(settings) as buckets,
-        open_bus(settings, "publisher") as bus,
+        open_bus(settings, NAME) as bus,
         publisher(settings, bus=bus, buckets=buckets) as service,
     ):
         await run(service, bus=bus, buckets=buckets, settings=settings)
 
 
+@asynccontextmanager
+async def all_dead_letters() -> AsyncIterator[Bus]:
+    """The bus, which has those of all services. Raises BusFault."""
+    async with open_bus(read_settings(BrokerSettings), NAME) as bus:
+        await wait_for_broker(bus)
+        yield bus
+
+
+MAINTENANCE = Program(
+    NAME,
+    MaintenanceBrokerSettings,
+    partial(read_settings, MaintenanceBrokerSettings),
+    lambda settings, _: open_bus(settings, NAME),
+)
+
 if __name__ == "__main__":
     command_line(
-        "publisher",
+        NAME,
         "The service that makes images public, edits and deletes them. It serves, unless a command is given.",
         settings=read,
         kind=PublisherServiceSettings,
         serve=start,
-        jobs=(CLEAN, RECONCILE, DEAD_LETTERS),
+        jobs=(
+            clean_command(MAINTENANCE),
+            reconcile_command(MAINTENANCE, MaintenanceSettings, partial(read_settings, MaintenanceSettings)),
+            dead_letters_command(NAME, all_dead_letters, BrokerSettings),
+        ),
     )

@@ -1,33 +1,36 @@
-"""The commands `clean`, `reconcile` and `dead-letters`: their options and their wiring."""
+"""The commands `clean` and `reconcile`: their options and their wiring."""
 
 import argparse
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from common.jobs import (
     NOT_POSSIBLE,
     Command,
     Options,
+    Program,
     add_common_options,
-    dead_letters_command,
     open_tally,
     options_from,
     process_all,
 )
 from common.messaging.bus import Bus
 from common.messaging.outbox import Outbox
-from common.settings.base import BrokerSettings, read_settings
 from common.storage.base import Buckets
-from common.wiring import open_buckets, open_bus, wait_for_broker
+from common.wiring import open_buckets, wait_for_broker
 from publisher.audit.index import BucketIndex
 from publisher.audit.report import FindingReport
 from publisher.audit.scan import read_buckets, read_names
 from publisher.audit.verification import Verification
 from publisher.context import PublisherContext
 from publisher.maintenance.sweep import Candidate, Sweep
-from publisher.settings import MaintenanceBrokerSettings, MaintenanceSettings
+from publisher.settings import MaintenanceSettings
+
+M = TypeVar("M", bound=MaintenanceSettings)
+OpenBus = Callable[[Buckets], AbstractAsyncContextManager[Bus]]
 
 _AT_ONCE = 16  # images
 
@@ -36,10 +39,10 @@ def _context(settings: MaintenanceSettings, bus: Bus, buckets: Buckets) -> Publi
     return PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=settings.plan, ttl=settings.incoming_ttl)
 
 
-async def clean(options: Options) -> int:
+async def clean(program: Program[M], options: Options) -> int:
     """Sweep once. Returns the exit status. Raises JobFault when it cannot go on."""
-    settings = read_settings(MaintenanceBrokerSettings)
-    async with open_buckets(settings) as buckets, open_bus(settings, "publisher") as bus:
+    settings = program.read()
+    async with open_buckets(settings) as buckets, program.open_bus(settings, buckets) as bus:
         await buckets.check()
         context = _context(settings, bus, buckets)
         sweep = Sweep(context, settings.temp_folder)
@@ -64,9 +67,11 @@ async def _at_most(limit: int | None, candidates: AsyncIterator[Candidate]) -> A
             return
 
 
-async def reconcile(*, repair: bool, names: Path | None) -> int:
-    """Compare both buckets. Returns the exit status. Raises JobFault when it cannot run, or go on."""
-    settings: MaintenanceSettings = read_settings(MaintenanceBrokerSettings if repair else MaintenanceSettings)
+async def reconcile(settings: MaintenanceSettings, names: Path | None, open_bus: OpenBus | None = None) -> int:
+    """Compare both buckets and, with a bus, repair them. Returns the exit status.
+
+    Raises JobFault when it cannot run, or go on.
+    """
     report = FindingReport()
     async with AsyncExitStack() as stack:
         buckets = await stack.enter_async_context(open_buckets(settings))
@@ -75,8 +80,8 @@ async def reconcile(*, repair: bool, names: Path | None) -> int:
             await read_names(names, index, report.add)
         await buckets.check()
         context = None
-        if isinstance(settings, MaintenanceBrokerSettings):
-            bus = await stack.enter_async_context(open_bus(settings, "publisher"))
+        if open_bus is not None:
+            bus = await stack.enter_async_context(open_bus(buckets))
             await wait_for_broker(bus)
             context = _context(settings, bus, buckets)
         verification = Verification(buckets, settings.plan, context)
@@ -91,19 +96,11 @@ async def reconcile(*, repair: bool, names: Path | None) -> int:
     return 1 if report.left else 0
 
 
-@asynccontextmanager
-async def _all_dead_letters() -> AsyncIterator[Bus]:
-    """The bus, which has those of all services. Raises BusFault."""
-    async with open_bus(read_settings(BrokerSettings), "publisher") as bus:
-        await wait_for_broker(bus)
-        yield bus
-
-
 def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repair",
         action="store_true",
-        help="repair what is found, as far as that needs no decision; needs RABBITMQ_URL",
+        help="repair what is found, as far as that needs no decision; over RabbitMQ it needs RABBITMQ_URL",
     )
     parser.add_argument(
         "--names",
@@ -114,23 +111,37 @@ def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-CLEAN = Command(
-    "clean",
-    "remove what was never activated, what is left of deleted images, and crops without an image",
-    add_common_options,
-    lambda given: clean(options_from(given)),
-    MaintenanceBrokerSettings,
-    {0: "all that was due is removed", 2: NOT_POSSIBLE},
-    "python -m publisher clean --dry-run --verbose",
-)
-RECONCILE = Command(
-    "reconcile",
-    "report what is wrong in the buckets, a line each, and repair it; never touches records of another configuration: "
-    "that is what `python -m resizer resize --missing` is for",
-    _reconcile_arguments,
-    lambda given: reconcile(repair=given.repair, names=given.names),
-    MaintenanceSettings,
-    {0: "nothing is wrong, or all of it is repaired", 1: "something is left that is wrong", 2: NOT_POSSIBLE},
-    "python -m publisher reconcile --repair",
-)
-DEAD_LETTERS = dead_letters_command("publisher", _all_dead_letters, BrokerSettings)
+def clean_command(program: Program[M]) -> Command:
+    """The command `clean` of the program."""
+    return Command(
+        "clean",
+        "remove what was never activated, what is left of deleted images, and crops without an image",
+        add_common_options,
+        lambda given: clean(program, options_from(given)),
+        program.settings,
+        {0: "all that was due is removed", 2: NOT_POSSIBLE},
+        f"python -m {program.name} clean --dry-run --verbose",
+    )
+
+
+def reconcile_command(
+    program: Program[M], settings: type[MaintenanceSettings], read: Callable[[], MaintenanceSettings]
+) -> Command:
+    """The command `reconcile` of the program. `settings`, which `read` reads, are all it needs unless it repairs."""
+
+    def run(given: argparse.Namespace) -> Coroutine[None, None, int]:
+        if not given.repair:
+            return reconcile(read(), given.names)
+        repairing = program.read()
+        return reconcile(repairing, given.names, partial(program.open_bus, repairing))
+
+    return Command(
+        "reconcile",
+        "report what is wrong in the buckets, a line each, and repair it; never touches records of another "
+        "configuration: that is what `resize --missing` is for",
+        _reconcile_arguments,
+        run,
+        settings,
+        {0: "nothing is wrong, or all of it is repaired", 1: "something is left that is wrong", 2: NOT_POSSIBLE},
+        f"python -m {program.name} reconcile --repair",
+    )

@@ -1,17 +1,21 @@
 """`python -m resizer`: the service; with a command, what its operator needs."""
 
 from common.cli.command_line import command_line
+from common.jobs import Program
 from common.lifecycle import run
 from common.settings.base import read_settings
 from common.wiring import open_buckets, open_bus
 from resizer.bootstrap import resizer
-from resizer.jobs import RESIZE
+from resizer.jobs import resize_command
 from resizer.settings import ResizerServiceSettings
 
 
 def read() -> ResizerServiceSettings:
     """The settings from the environment. Raises SettingsError."""
     return read_settings(ResizerServiceSettings)
+
+
+PROGRAM = Program("resizer", ResizerServiceSettings, read, lambda settings, _: open_bus(settings, "resize"))
 
 
 async def start() -> None:
@@ -32,5 +36,5 @@ if __name__ == "__main__":
         settings=read,
         kind=ResizerServiceSettings,
         serve=start,
-        jobs=(RESIZE,),
+        jobs=(resize_command(PROGRAM),),
     )

@@ -3,6 +3,7 @@
 import argparse
 import re
 from functools import partial
+from typing import TypeVar
 
 from common.errors import JobFault
 from common.images.records import Stage
@@ -11,6 +12,7 @@ from common.jobs import (
     BulkRendering,
     Command,
     Options,
+    Program,
     Result,
     add_options,
     age_seconds,
@@ -19,26 +21,27 @@ from common.jobs import (
     process_all,
 )
 from common.sandbox.pool import Pool
-from common.settings.base import read_settings
-from common.wiring import open_buckets, open_bus, wait_for_broker
+from common.wiring import open_buckets, wait_for_broker
 from resizer.estimate import RegenerationEstimate
 from resizer.regeneration import Regeneration, Selection, pending_images, regenerate, selected_images
 from resizer.rendering import Renderer
-from resizer.settings import ResizerServiceSettings
+from resizer.settings import ResizerSettings
+
+R = TypeVar("R", bound=ResizerSettings)
 
 # Images that are being rendered at once: enough for the resizers never to wait.
 _IN_FLIGHT = 128
 
 
-async def resize(options: Options, selection: Selection) -> int:
-    """Have the running resizers make the selected images' thumbnails anew.
+async def resize(program: Program[R], options: Options, selection: Selection) -> int:
+    """Have the resizers make the selected images' thumbnails anew.
 
     Returns the exit status: 0 when every image ended well, else 1. Raises JobFault when it cannot run, or go on.
     """
-    settings = read_settings(ResizerServiceSettings)
+    settings = program.read()
     if selection.stage is not None and selection.stage not in settings.plan.stages:
         raise JobFault("--stage modern: expected GENERATE_WEBP or GENERATE_AVIF to be set")
-    async with open_buckets(settings) as buckets, open_bus(settings, "resize") as bus:
+    async with open_buckets(settings) as buckets, program.open_bus(settings, buckets) as bus:
         await buckets.check()
         rendering = BulkRendering(buckets, bus, settings.plan, "/resizer")
         stages = tuple(stage for stage in settings.plan.stages if selection.stage in (None, stage))
@@ -108,13 +111,15 @@ def _resume(arguments: list[str]) -> tuple[str, list[str]]:
     return "this goes on with what has no thumbnails of today's settings", ["--missing", *arguments]
 
 
-RESIZE = Command(
-    "resize",
-    "make the thumbnails of public images anew",
-    _arguments,
-    lambda given: resize(options_from(given), _selection(given)),
-    ResizerServiceSettings,
-    {0: "every image ended well", 1: "some did not; --report says which", 2: NOT_POSSIBLE},
-    "python -m resizer resize --missing",
-    _resume,
-)
+def resize_command(program: Program[R]) -> Command:
+    """The command `resize` of the program."""
+    return Command(
+        "resize",
+        "make the thumbnails of public images anew",
+        _arguments,
+        lambda given: resize(program, options_from(given), _selection(given)),
+        program.settings,
+        {0: "every image ended well", 1: "some did not; --report says which", 2: NOT_POSSIBLE},
+        f"python -m {program.name} resize --missing",
+        _resume,
+    )

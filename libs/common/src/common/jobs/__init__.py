@@ -5,6 +5,7 @@ from common.jobs.command import NOT_POSSIBLE, Command, job_command
 from common.jobs.dead_letters import dead_letters_command
 from common.jobs.options import Options, add_common_options, add_options, age_seconds, options_from, positive_int
 from common.jobs.outcome import Outcome, Result
+from common.jobs.program import Program
 from common.jobs.run import process_all, retry_transient
 from common.jobs.tally import Tally, open_tally
 from common.jobs.temporary_index import TemporaryIndex
@@ -15,6 +16,7 @@ __all__ = [
     "Command",
     "Options",
     "Outcome",
+    "Program",
     "Result",
     "Tally",
     "TemporaryIndex",

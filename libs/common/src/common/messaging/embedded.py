@@ -25,6 +25,7 @@ log = structlog.get_logger()
 
 _TROUBLE_INTERVAL = 0.5  # seconds between looks whether a subscription's trouble is over
 _STORE_INTERVAL = 2.0  # seconds between attempts to store a dead letter
+_HANDLED_INTERVAL = 0.05  # seconds between looks whether all messages are handled
 _REPLAY_INTERVAL = 10.0  # seconds between looks for dead letters that are to be handled again
 
 
@@ -47,6 +48,7 @@ class EmbeddedBus:
         self._replayed: set[str] = set()  # ids of dead letters that are in memory again
         self._listener: Listener | None = None
         self._waiting: dict[str, asyncio.Queue[_Message]] = defaultdict(asyncio.Queue)
+        self._unhandled = 0  # messages that wait or are in hand, without those that a timer has
         self._timers: set[asyncio.TimerHandle] = set()
         self._busy: set[asyncio.Task[None]] = set()
         self._consumers: list[asyncio.Task[None]] = []
@@ -58,12 +60,12 @@ class EmbeddedBus:
         key = routing_key(event)
         for queue in QUEUES:
             if key in queue.routing_keys:
-                self._waiting[queue.name].put_nowait(_Message(encode(event)))
+                self._put(queue.name, _Message(encode(event)))
 
     async def consume(self, subscriptions: Sequence[Subscription], listener: Listener | None = None) -> None:
         """Start handling the queues' messages, as many at once as each subscription has slots."""
         self._listener = listener
-        self._consumers = [asyncio.create_task(self._take(subscription)) for subscription in subscriptions]
+        self._consumers += [asyncio.create_task(self._take(subscription)) for subscription in subscriptions]
 
     async def drain(self, grace: float) -> None:
         """Take no more messages and wait up to `grace` seconds for those in hand."""
@@ -76,6 +78,11 @@ class EmbeddedBus:
             for task in late:
                 task.cancel()
         await asyncio.gather(*self._consumers, *self._busy, return_exceptions=True)
+
+    async def wait_until_handled(self) -> None:
+        """Return when no message waits or is in hand. One that is to be retried later does not count."""
+        while self._unhandled:  # noqa: ASYNC110 - a count, not an event
+            await asyncio.sleep(_HANDLED_INTERVAL)
 
     async def depth(self, queue: WorkQueue) -> int:
         """How many messages wait in the queue."""
@@ -119,7 +126,7 @@ class EmbeddedBus:
         for letter in await self._letters.replays.read():
             if letter.key not in self._replayed:
                 self._replayed.add(letter.key)
-                self._waiting[letter.queue].put_nowait(_Message(letter.body.encode(), letter=letter))
+                self._put(letter.queue, _Message(letter.body.encode(), letter=letter))
 
     def trouble(self) -> str | None:
         """None: there is no server that could be away."""
@@ -136,7 +143,15 @@ class EmbeddedBus:
             task = asyncio.create_task(self._dispatch(message, subscription))
             self._busy.add(task)
             task.add_done_callback(self._busy.discard)
-            task.add_done_callback(lambda _: slots.release())
+            task.add_done_callback(lambda _: self._ended(slots))
+
+    def _put(self, queue: str, message: _Message) -> None:
+        self._unhandled += 1
+        self._waiting[queue].put_nowait(message)
+
+    def _ended(self, slots: asyncio.Semaphore) -> None:
+        self._unhandled -= 1
+        slots.release()
 
     async def _dispatch(self, message: _Message, subscription: Subscription) -> None:
         decision = await dispatch(message.body, message.attempt, subscription, self._delays)
@@ -183,7 +198,7 @@ class EmbeddedBus:
     def _after(self, delay: float, queue: str, message: _Message) -> None:
         def back() -> None:
             self._timers.discard(timer)
-            self._waiting[queue].put_nowait(message)
+            self._put(queue, message)
 
         timer = asyncio.get_running_loop().call_later(delay, back)
         self._timers.add(timer)
