@@ -59,6 +59,10 @@ async def fail(_: int) -> None:
     raise Transient("the store is away")
 
 
+async def refuse(_: int) -> None:
+    raise Permanent("refused")
+
+
 async def test_dead_letters_are_listed_and_replayed_by_a_process_that_starts_later(deployment: Deployment) -> None:
     incoming = deployment.buckets.incoming
     event = uploaded()
@@ -107,9 +111,6 @@ async def _are(incoming: Storage, number: int) -> bool:
 async def test_a_process_that_dies_while_it_handles_a_replay_loses_nothing(deployment: Deployment) -> None:
     incoming = deployment.buckets.incoming
 
-    async def refuse(_: int) -> None:
-        raise Permanent("refused")
-
     async def hang(_: int) -> None:
         await asyncio.Event().wait()
 
@@ -130,9 +131,6 @@ async def test_a_process_that_dies_while_it_handles_a_replay_loses_nothing(deplo
 @pytest.mark.parametrize("lines", [0, 3, 11])
 async def test_a_replay_that_is_killed_loses_nothing(deployment: Deployment, lines: int) -> None:
     incoming = deployment.buckets.incoming
-
-    async def refuse(_: int) -> None:
-        raise Permanent("refused")
 
     async with serving(incoming, Handling(refuse)) as bus:
         for number in range(40):

@@ -16,7 +16,7 @@ from tests.support.pictures import SVG, photo
 from common.images.names import ImageKey
 
 # Each of the four is killed, and the migrator last, so that the move goes on after all of it.
-(IMAGES, ROWS), KILLS = some(((700, 2000), 9), ((350, 1000), 5))
+(IMAGES, ROWS), KILLS = some(((700, 2000), 9), ((200, 600), 5))
 WORKERS = 2  # of each of two resizers
 SLOWLY = ("--rate", "20")  # so that every kill falls into the move
 
@@ -70,7 +70,7 @@ async def test_whoever_is_killed_the_move_ends_as_it_should(tmp_path: Path) -> N
         await asyncio.gather(*(resizer(number) for number in range(2)))
         migrator = await site.begin("migrator", "migrate", *SLOWLY, **settings)
         for kill in range(KILLS):
-            await asyncio.sleep(pick.uniform(2, 4))
+            await asyncio.sleep(pick.uniform(1, 2))
             victim = ("migrator", "resizer-0", "broker", "resizer-1")[kill % 4]
             if victim == "migrator":
                 if migrator.returncode is None:

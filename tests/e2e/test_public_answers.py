@@ -75,15 +75,18 @@ def calls(deployment: Deployment) -> list[tuple[str, str, dict[str, object]]]:
 @pytest.mark.parametrize("away", [folders_away, store_away, temporary_away])
 async def test_nobody_is_told_where_what_is_away_is(away: Any, tmp_path: Path) -> None:
     async with away(tmp_path) as (deployment, hidden):
-        refused = set()
-        for method, url, options in calls(deployment):
+
+        async def is_refused(method: str, url: str, options: dict[str, Any]) -> bool:
             async with deployment.http.request(method, url, **options) as answer:
                 text = await answer.text()
                 assert answer.status in (200, 404, 503), (url, answer.status, text)
                 assert ("Retry-After" in answer.headers) is (answer.status == 503)
                 assert not [word for word in hidden if word in text], (url, text)
-                if answer.status == 503:
-                    refused.add(url.rpartition("/")[2])
+                return bool(answer.status == 503)
+
+        asked = calls(deployment)
+        answers = await asyncio.gather(*(is_refused(*call) for call in asked))
+        refused = {url.rpartition("/")[2] for (_, url, _), is_one in zip(asked, answers, strict=True) if is_one}
         assert refused >= (
             {"upload"} if away is temporary_away else {"readyz", "upload", "publish", "rotate", "delete"}
         )

@@ -40,9 +40,9 @@ async def test_a_resizer_that_is_killed_costs_nothing(deployment: Deployment) ->
 
 async def test_two_resizers_share_the_queue(deployment: Deployment) -> None:
     await deployment.start("ingest", "publisher")
-    names = [await deployment.uploaded(photo(3000, 2000)) for _ in range(10)]
     for alias in ("resizer-1", "resizer-2"):
-        await deployment.launch("resizer", alias=alias, RESIZER_WORKERS="1")
+        await deployment.wait_ready(await deployment.launch("resizer", alias=alias, RESIZER_WORKERS="1"))
+    names = [await deployment.uploaded(photo(3000, 2000)) for _ in range(10)]
     for name in names:
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
     made = [

@@ -20,19 +20,13 @@ from common.sandbox.protocol import Limits
 
 REPOSITORY = Path(__file__).parents[2]
 
-# What either wall holds back by itself. seccomp does not know files by name, so that reading is Landlock's alone;
-# Landlock does not know new processes, modes of files and UDP, which are seccomp's alone.
-_LANDLOCK = {
-    "another upload",
-    "an object of a bucket",
-    "the accounts of the machine",
-    "its parent's environment",
-    "its parent's memory",
+# What both walls hold back, each by itself, and what one of them does. seccomp does not know files by name, so that
+# reading is Landlock's alone; Landlock does not know new processes, modes of files and UDP, which are seccomp's alone.
+_BOTH = {
     "write",
     "rename",
     "remove",
     "truncate",
-    "the names of other uploads",
     "open for writing",
     "link",
     "link by name",
@@ -51,26 +45,20 @@ _LANDLOCK = {
     "read its parent",
     "write its parent",
     "kill its parent",
-    "signal a thread of anybody",
     "signal a thread of its parent",
+    "signal a thread of anybody",
+}
+_LANDLOCK = {
+    "another upload",
+    "an object of a bucket",
+    "the accounts of the machine",
+    "its parent's environment",
+    "its parent's memory",
+    "the names of other uploads",
 }
 _SECCOMP = {
-    "write",
-    "rename",
-    "remove",
-    "truncate",
-    "open for writing",
-    "link",
-    "link by name",
-    "make a folder",
-    "make a pipe",
-    "remove a folder",
-    "move to another folder",
     "change a mode",
     "change a time",
-    "open for writing by openat2",
-    "take tcp connections",
-    "connect by tcp",
     "connect by mptcp",
     "connect by tcp fast open",
     "take udp",
@@ -78,18 +66,8 @@ _SECCOMP = {
     "a unix socket with a name",
     "netlink",
     "ciphers of the kernel",
-    "abstract socket",
     "pair of sockets",
     "fork",
-    "execute",
-    "execute what can be read",
-    "execute a descriptor",
-    "trace its parent",
-    "read its parent",
-    "write its parent",
-    "kill its parent",
-    "signal a thread of its parent",
-    "signal a thread of anybody",
     "be signalled for its parent",
     "its parent's descriptors",
     "namespaces",
@@ -161,7 +139,7 @@ async def test_both_walls_stand_here_and_nothing_gets_through(target: Path) -> N
     assert (target / "upload").read_bytes() == b"another photo"
 
 
-@pytest.mark.parametrize(("wall", "names"), [("landlock", _LANDLOCK), ("seccomp", _SECCOMP | _X86_64)])
+@pytest.mark.parametrize(("wall", "names"), [("landlock", _BOTH | _LANDLOCK), ("seccomp", _BOTH | _SECCOMP | _X86_64)])
 async def test_each_wall_alone_holds(wall: str, names: set[str], target: Path) -> None:
     said = await tried(sorted(names), target, f"tests.support.{wall}_alone")
     assert not {name: text for name, text in said.items() if not text.startswith("denied")}

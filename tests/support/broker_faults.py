@@ -18,7 +18,6 @@ from common.messaging.outbox import Outbox
 from common.messaging.rabbit import BrokerTimeouts, RabbitBus
 from common.messaging.topology import EXCHANGE, QUEUES, RESIZER_LIVE
 
-# Longer than it takes to declare a queue again: RabbitMQ tries again only after minutes to dead-letter into none.
 DELAYS = (0.7, 0.9)
 SLOTS = 4
 TIMEOUTS = BrokerTimeouts(heartbeat=1)
@@ -136,8 +135,20 @@ async def operator_closes_connections(scenario: Scenario) -> None:
 
 async def queue_is_removed(scenario: Scenario) -> None:
     await scenario.vhost.remove_queue(RESIZER_LIVE.name)
-    # The broker confirms what it puts into a queue that is just being removed: that is lost with the queue.
+    await _queue_is_declared_again(scenario)
+
+
+async def _queue_is_declared_again(scenario: Scenario) -> None:
+    """What comes back from a retry queue while there is none is tried again by the broker only after minutes.
+
+    And the broker confirms what it puts into a queue that is just being removed: that is lost with the queue.
+    """
     await eventually(scenario.told, "word of the trouble", 40)
+
+    async def declared() -> bool:
+        return RESIZER_LIVE.name in await scenario.vhost.queues()
+
+    await eventually(declared, "the queue, declared again", 40)
 
 
 async def queue_is_removed_in_silence(scenario: Scenario) -> None:
@@ -166,7 +177,7 @@ async def all_queues_are_removed(scenario: Scenario) -> None:
     for queue in QUEUES:
         for name in (queue.name, queue.dead, *(queue.retry(delay) for delay in DELAYS)):
             await scenario.vhost.remove_queue(name)
-    await eventually(scenario.told, "word of the trouble", 40)
+    await _queue_is_declared_again(scenario)
 
 
 async def retry_queues_are_removed(scenario: Scenario) -> None:
