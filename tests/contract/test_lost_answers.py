@@ -2,34 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support.proxy import Proxy
 from tests.support.s3 import TestBuckets
-from tests.support.stores import KEY, s3_pair
-from yarl import URL
+from tests.support.store_faults import proxy_to, through
+from tests.support.stores import KEY
 
 from common.errors import KeyTaken
 from common.storage.base import Buckets
-from common.storage.s3 import connect
-
-
-@asynccontextmanager
-async def through(proxy: Proxy, s3_buckets: TestBuckets, folder: Path) -> AsyncIterator[Buckets]:
-    account = replace(s3_buckets.account, endpoint=f"http://127.0.0.1:{proxy.port}")
-    async with connect(account) as client:
-        yield s3_pair(client, account, s3_buckets, folder)
 
 
 @pytest.fixture
 async def proxy(s3_buckets: TestBuckets) -> AsyncIterator[Proxy]:
-    server = URL(s3_buckets.endpoint)
-    assert server.host
-    assert server.port
-    async with Proxy.to(server.host, server.port) as found:
+    async with proxy_to(s3_buckets) as found:
         yield found
 
 

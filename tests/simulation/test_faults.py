@@ -5,7 +5,7 @@ a dead letter. At last the store works again, dead letters are replayed, and the
 """
 
 import pytest
-from tests.simulation.test_lost_crops import assert_complete, run, shown
+from tests.simulation.test_lost_crops import assert_complete, cropped_during_an_activation, run, shown
 from tests.simulation.test_protocol import nothing_is_lost_or_half_public
 from tests.support.world import CROPS, EVERYTHING, FAR, IMAGE, OTHERS, PLAN, SEEDS, World
 
@@ -60,14 +60,8 @@ async def test_a_crop_that_was_answered_is_shown_although_other_requests_failed(
 async def test_a_crop_is_shown_although_an_activation_that_moved_over_it_failed_and_is_not_repeated() -> None:
     moved = False
     for seed in SEEDS:
-        world = World(seed, 0)
-        await run(world, "resize")
-        await run(world, "publish_once", steps=seed % 20)
-        world.suspend()
-        await run(world, "crop_once")
-        world.resume()
-        await run(world, steps=seed // 20 % 15)
-        moved |= None in shown(world)
+        world, moved_now = await cropped_during_an_activation(seed)
+        moved |= moved_now
         world.scheduler.faults, world.scheduler.faulty = 1, ("delete",)
         await run(world)
         await repair(world)

@@ -38,6 +38,28 @@ def assert_complete(world: World) -> None:
     assert shown(world) == {None if crop is None else crop.decode()}
 
 
+async def cropped_during_an_activation(seed: int) -> tuple[World, bool]:
+    """An activation that is suspended, a crop, and some more of the activation; whether that moved over the crop."""
+    world = World(seed, 0)
+    await run(world, "resize")
+    await run(world, "publish_once", steps=seed % 20)
+    world.suspend()
+    await run(world, "crop_once")
+    world.resume()
+    await run(world, steps=seed // 20 % 15)
+    return world, None in shown(world)
+
+
+async def cropped_before_everything_dies(seed: int) -> World:
+    """A public image; some of a request to crop it; then all dies with its events, and the embedded default starts."""
+    world = World(seed, 0)
+    await run(world, "activate", "resize")
+    await run(world, "crop_once", steps=1 + seed % 40)
+    await world.stop()
+    await run(world, "start_embedded")
+    return world
+
+
 async def cropped_by_processes_that_die(seed: int, *before: str) -> World:
     """A public image; a request to crop it that may be killed for good, among others; then the reconciler."""
     world = World(seed, 0)
@@ -72,14 +94,8 @@ async def test_a_crop_of_an_image_that_is_being_made_public_is_shown_although_it
 async def test_a_crop_is_shown_although_an_activation_that_was_suspended_moves_whole_versions_over_it() -> None:
     moved = False
     for seed in SEEDS:
-        world = World(seed, 0)
-        await run(world, "resize")
-        await run(world, "publish_once", steps=seed % 20)
-        world.suspend()
-        await run(world, "crop_once")
-        world.resume()
-        await run(world, steps=seed // 20 % 15)
-        moved |= None in shown(world)
+        world, moved_now = await cropped_during_an_activation(seed)
+        moved |= moved_now
         await run(world)
         assert_complete(world)
         assert shown(world) == {CROP}, f"seed {seed}: lost after a yes"
@@ -88,11 +104,7 @@ async def test_a_crop_is_shown_although_an_activation_that_was_suspended_moves_w
 
 async def test_everything_dies_with_all_events_and_the_next_start_repairs_the_crop() -> None:
     for seed in SEEDS:
-        world = World(seed, 0)
-        await run(world, "activate", "resize")
-        await run(world, "crop_once", steps=1 + seed % 40)
-        await world.stop()
-        await run(world, "start_embedded")
+        world = await cropped_before_everything_dies(seed)
         assert_complete(world)
         assert not world.answered or shown(world) == {CROP}, f"seed {seed}: lost after a yes"
 
@@ -117,11 +129,7 @@ async def test_the_search_notices_a_start_that_does_not_compare_crops(monkeypatc
 
     monkeypatch.setattr("publisher.maintenance.reconciler.stage_of_other_crop", nothing)
     for seed in SEEDS:
-        world = World(seed, 0)
-        await run(world, "activate", "resize")
-        await run(world, "crop_once", steps=1 + seed % 40)
-        await world.stop()
-        await run(world, "start_embedded")
+        world = await cropped_before_everything_dies(seed)
         if IMAGE.crop_key in world.active and shown(world) != {CROP}:
             return
     pytest.fail("not noticed")

@@ -16,8 +16,8 @@ STALE_METADATA = ("jpeg-thumbnail-data", "exif-ifd0-Orientation", "orientation")
 
 
 @dataclass(frozen=True)
-class Upright(Result):
-    """The turned image's width and height in pixels."""
+class OneImage(Result):
+    """A width and a height in pixels, and one blob: an image."""
 
     width: int
     height: int
@@ -30,6 +30,11 @@ class Upright(Result):
         """One: the image."""
         del job
         return 1
+
+
+@dataclass(frozen=True)
+class Upright(OneImage):
+    """The turned image, with its width and height."""
 
 
 @operation

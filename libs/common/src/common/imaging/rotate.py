@@ -9,10 +9,10 @@ from common.errors import FailureClass, ImageError
 from common.images.formats import Format
 from common.imaging.exif import OrientationNotWritable, set_orientation
 from common.imaging.exif_orientations import orientation_after_rotation
-from common.imaging.orient import STALE_METADATA
+from common.imaging.orient import STALE_METADATA, OneImage
 from common.imaging.png_chunks import with_colours_of
 from common.imaging.probe import Header, header, load
-from common.sandbox.protocol import Job, Original, Result, operation, require_positive
+from common.sandbox.protocol import Job, Original, operation
 
 Rotation = Literal[90, -90, 180]  # degrees, clockwise
 
@@ -28,20 +28,8 @@ class RotateJob(Job):
 
 
 @dataclass(frozen=True)
-class Rotated(Result):
-    """The upright image's width and height before the rotation, in pixels."""
-
-    width: int
-    height: int
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for an image of no size."""
-        require_positive(self.width, self.height)
-
-    def blobs_for(self, job: Job) -> int:
-        """One: the image."""
-        del job
-        return 1
+class Rotated(OneImage):
+    """The rotated image, with the upright image's width and height before the rotation."""
 
 
 @operation
