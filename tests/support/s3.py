@@ -79,9 +79,11 @@ class TestBuckets:
 
     def other_endpoint(self, which: str) -> dict[str, str]:
         """The settings that have the INCOMING or ACTIVE bucket at another address than the other one."""
+        names = {"127.0.0.1": "localhost", "localhost": "127.0.0.1"}
+        host = next(name for name in names if name in self.endpoint)
         return {
             f"{which}_PREFIX": "OTHER",
-            "OTHER_ENDPOINT": self.endpoint.replace("127.0.0.1", "localhost"),
+            "OTHER_ENDPOINT": self.endpoint.replace(host, names[host]),
             "OTHER_ACCESS_KEY_ID": self.account.access_key_id or "",
             "OTHER_SECRET_KEY": self.account.secret_key or "",
             "OTHER_DEFAULT_REGION": "default",
