@@ -44,6 +44,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, found in report.user_properties:
+            terminalreporter.write_line(f"{name}: {found}")
     if os.environ[_NO_CONTAINERS]:
         terminalreporter.write_line(f"tests/containers were left out: {os.environ[_NO_CONTAINERS]}")
 

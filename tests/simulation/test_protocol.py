@@ -29,7 +29,8 @@ def nothing_is_lost_or_half_public(world: World) -> Callable[[], None]:
 
 def all_is_public(world: World) -> None:
     assert set(world.active) == EVERYTHING
-    assert set(world.incoming) == set()
+    # A publisher that is killed while it deletes may have deleted their record first. The reconciler removes them.
+    assert set(world.incoming) <= PLAN.variant_keys(IMAGE, Stage.MODERN)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ Handler = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass
-class _Work:
+class Work:
     handler: Handler
     process: SimulatedProcess
     deadline: float
@@ -37,7 +37,7 @@ class Processes:
         self.scheduler = scheduler
         self.crashes = crashes
         self._gives_up = gives_up
-        self._running: dict[asyncio.Task[None], _Work] = {}
+        self._running: dict[asyncio.Task[None], Work] = {}
         self._started = 0
 
     def start(
@@ -47,16 +47,23 @@ class Processes:
         deadline: float = DEADLINE,
         request: bool = False,
         exhausted: Handler | None = None,
+        name: str = "",
     ) -> None:
         """Begin. What is killed or fails begins again, but a `request`: it is answered with the fault, or never.
 
-        `exhausted` is what follows the last retry of an event.
+        `exhausted` is what follows the last retry of an event. Without a name, the process has that of the method of
+        which the handler is a part.
         """
         self._started += 1
-        process, context = SimulatedProcess(self._started), copy_context()
+        name = name or handler.__qualname__.split(".")[1]
+        process, context = SimulatedProcess(self._started, name), copy_context()
         context.run(CURRENT_PROCESS.set, process)
-        task = asyncio.create_task(handler(), context=context)
-        self._running[task] = _Work(handler, process, deadline, self.scheduler.now + deadline, request, exhausted)
+        task = asyncio.create_task(handler() if request else self.acknowledged(handler), context=context)
+        self._running[task] = Work(handler, process, deadline, self.scheduler.now + deadline, request, exhausted)
+
+    async def acknowledged(self, handler: Handler) -> None:
+        """Handle an event, and acknowledge it."""
+        await handler()
 
     async def stop(self) -> None:
         """All processes die, and every event is lost: what the embedded default's bus holds dies with it."""
@@ -107,11 +114,11 @@ class Processes:
             except Permanent as error:
                 self.refused(error)
 
-    def _retry(self, work: _Work) -> None:
+    def _retry(self, work: Work) -> None:
         if work.request:
             return
         if work.exhausted is not None and self._gives_up and self.scheduler.random.random() < _EXHAUSTED:
-            self.start(work.exhausted, request=True)
+            self.start(work.exhausted, request=True, name=work.process.name)
         else:
             self._begin_again(work)
 
@@ -123,5 +130,5 @@ class Processes:
         if not work.request:
             self._begin_again(work)
 
-    def _begin_again(self, work: _Work) -> None:
-        self.start(work.handler, exhausted=work.exhausted, deadline=work.deadline)
+    def _begin_again(self, work: Work) -> None:
+        self.start(work.handler, exhausted=work.exhausted, deadline=work.deadline, name=work.process.name)

@@ -19,10 +19,12 @@ _FAULTY = 0.08  # of the operations, while there are faults to give
 
 @dataclass
 class SimulatedProcess:
-    """A handler with all its tasks. While it is suspended it takes no step."""
+    """A handler with all its tasks. While it is suspended it takes no step; once it is dead, never again."""
 
     number: int
+    name: str = ""
     suspended: bool = False
+    dead: bool = False
 
 
 CURRENT_PROCESS: ContextVar[SimulatedProcess] = ContextVar("CURRENT_PROCESS")

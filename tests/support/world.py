@@ -64,6 +64,12 @@ _PAUSE = 60.0  # seconds between two sweeps, at most
 _MOST = 150  # events of one image; a run that needs more does not end
 
 
+def name_of(event: Event) -> str:
+    """The event's type and what it carries, as far as handlers look at it."""
+    carried = event.data.model_dump(mode="json", exclude={"configuration", "failed"}, exclude_none=True).values()
+    return " ".join((event.type, str(event.subject), *carried))
+
+
 class World(Processes):
     """Both buckets, the handlers at work on one image that was just uploaded, and the events between them.
 
@@ -83,13 +89,14 @@ class World(Processes):
         resizing: Sequence[Plan] = (PLAN,),
         old: bool = False,
         gives_up: bool = False,
+        scheduler: Scheduler | None = None,
     ) -> None:
-        super().__init__(Scheduler(seed, slowness), crashes, gives_up=gives_up)
+        super().__init__(scheduler or Scheduler(seed, slowness), crashes, gives_up=gives_up)
         self.published = False
         self.answered: set[str] = set()
         self.announced: set[Stage] = set()
         self.gave_up = False
-        self._dead_letters: list[Handler] = []
+        self._dead_letters: list[tuple[Handler, str]] = []
         self._events = 0
         self._old = old
         self._grace = grace
@@ -112,22 +119,24 @@ class World(Processes):
             if isinstance(event, ThumbnailsReady):
                 self.announced.add(event.data.stage)
             told = self._as_an_old_one_tells(event) if self._old and self.scheduler.random.random() < 0.5 else event
-            self._handle(lambda: self._follow(told))
+            self._handle(lambda: self._follow(told), name_of(event))
         elif isinstance(event, ThumbnailsRequested):
             self._render(event, thumbnails_requested)
+        elif isinstance(event, ImageUploaded):
+            self._render(event, image_uploaded)
 
-    def _handle(self, handler: Handler) -> None:
+    def _handle(self, handler: Handler, name: str) -> None:
         """Handle an event that becomes a dead letter when its retries are exhausted."""
 
         async def keep() -> None:
-            self._dead_letters.append(handler)
+            self._dead_letters.append((handler, name))
 
-        self.start(handler, exhausted=keep)
+        self.start(handler, exhausted=keep, name=name)
 
     def replay(self) -> None:
         """Handle all dead letters again."""
         while self._dead_letters:
-            self._handle(self._dead_letters.pop())
+            self._handle(*self._dead_letters.pop())
 
     def _render(
         self,
@@ -138,7 +147,7 @@ class World(Processes):
             self.gave_up = True
             await retries_exhausted(event, Transient("the store failed"), context=self._resizing)
 
-        self.start(lambda: handle(event, context=self._resizing), exhausted=give_up)
+        self.start(lambda: handle(event, context=self._resizing), exhausted=give_up, name=name_of(event))
 
     async def _follow(self, event: ThumbnailsReady | ThumbnailsFailed) -> None:
         if isinstance(event, ThumbnailsFailed):
@@ -176,7 +185,7 @@ class World(Processes):
             await activation_requested(event, context=self._publisher_context)
             self.published = True
 
-        self._handle(activate_and_answer)
+        self._handle(activate_and_answer, "activate")
 
     def crop_one(self) -> None:
         self.start(lambda: activate(IMAGE, context=self._publisher_context, crop=CROPS[0]))
