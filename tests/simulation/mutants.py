@@ -15,7 +15,8 @@ from tests.simulation.test_rules_left_out import (
 from tests.support.world import IMAGE
 
 from common.errors import StorageFault
-from common.images.names import Format, ImageKey
+from common.images.formats import Format
+from common.images.names import ImageKey
 from common.images.records import RECORD_ENDINGS, Record, Stage
 from common.images.sizes import Crop
 from common.messaging.events import ImageActivated, ImageUploaded

@@ -1,7 +1,7 @@
 """Every schedule of what can meet on one image, within a bound; and every rule is needed.
 
-`make test` searches all schedules with one preemption or one fault at the scenarios of two short actors, and those with
-one fault or none at the others. `make explore` searches those with two preemptions, or one, and a fault.
+`make test` searches all schedules with one preemption or one fault, and of long scenarios those with neither. `make
+explore` searches those with two preemptions, or one and a fault, and of long scenarios those with one or a fault.
 `EXPLORE_PATH` runs the one schedule of a story that a failure tells; `-k` has to select its scenario.
 """
 
@@ -24,7 +24,7 @@ _ALONE = Bound(0, 0, 0), Bound(0, 1, 1), Bound(1, 0, 1)  # one after another: th
 
 def bound(name: str) -> Bound:
     few = Bound(0, 0, 0) if name in LONG else Bound(1, 1, 1)
-    return some(Bound(1, 1, 2) if name in LONG else Bound(2, 1, 2), few)
+    return some(Bound(1, 1, 1) if name in LONG else Bound(2, 1, 2), few)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.support.instant_pool import InstantPool
 
-from common.images.names import Format
+from common.images.formats import Format
 from common.imaging.probe import Header
 from common.imaging.rotate import Rotated
 
