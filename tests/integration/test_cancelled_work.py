@@ -33,6 +33,7 @@ from common.messaging.outbox import Outbox
 from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets
 from ingest.accept import UploadContext, accept_upload
+from ingest.http.client_limits import ClientLimits
 from ingest.http.receive import receive_file
 from ingest.http.upload_budget import UploadBudget
 from publisher.context import EditContext, PublisherContext
@@ -97,9 +98,10 @@ async def test_an_upload_that_is_given_up_leaves_no_file(folders: Folders, manne
         sending = asyncio.create_task(send(body))
         headers = {"Content-Type": "multipart/form-data; boundary=x"}
         request = make_mocked_request("POST", "/upload", headers, payload=body)
+        clients = ClientLimits(trusted=(), uploads=1, upload_bytes=1 << 20, streams=1)
         try:
             async with receive_file(
-                request, BodyLimits(1 << 20, 60, 60), UploadBudget(folders.temporary, 1 << 20)
+                request, BodyLimits(1 << 20, 60, 60), UploadBudget(folders.temporary, 1 << 20), clients
             ) as path:
                 await asyncio.sleep(0)
                 assert path.read_bytes() == 3 * b"photo"

@@ -15,6 +15,7 @@ from common.storage.base import Buckets
 from ingest.accept import UploadContext
 from ingest.capabilities import ServiceCapabilities
 from ingest.http import api
+from ingest.http.client_limits import ClientLimits
 from ingest.http.routes import capabilities_route, events_route, status_route, upload_route
 from ingest.settings import IngestSettings
 from ingest.streams import StatusStreams
@@ -28,6 +29,15 @@ _HEADER_SECONDS = 5  # a header that takes longer is an attack, and must not del
 def _header_limits(limits: Limits) -> Limits:
     cpu, wall = min(limits.cpu_seconds, _HEADER_SECONDS), min(limits.wall_seconds, 3.0 * _HEADER_SECONDS)
     return replace(limits, cpu_seconds=cpu, wall_seconds=wall)
+
+
+def _client_limits(settings: IngestSettings) -> ClientLimits:
+    return ClientLimits(
+        trusted=settings.trusted_proxies,
+        uploads=settings.client_uploads,
+        upload_bytes=max(settings.client_upload_bytes, settings.max_upload_bytes),  # one upload is always possible
+        streams=settings.client_streams,
+    )
 
 
 @asynccontextmanager
@@ -53,8 +63,15 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
             orient_pool=orient_pool,
             strip_location=settings.strip_location,
         )
+        clients = _client_limits(settings)
         upload = upload_route(
-            context, limits, settings.temp_folder, streams=streams, plan=settings.plan, wait=settings.upload_wait
+            context,
+            limits,
+            settings.temp_folder,
+            clients=clients,
+            streams=streams,
+            plan=settings.plan,
+            wait=settings.upload_wait,
         )
         capabilities = ServiceCapabilities(settings, pool)
         yield Service(
@@ -62,7 +79,7 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
             routes=(
                 Route("POST", "/upload", upload, api.UPLOAD),
                 Route("GET", "/status/{key}", status_route(buckets, settings.plan), api.STATUS),
-                Route("GET", "/events/{key}", events_route(streams), api.EVENTS),
+                Route("GET", "/events/{key}", events_route(streams, clients), api.EVENTS),
                 Route("GET", "/capabilities", capabilities_route(capabilities), api.CAPABILITIES),
             ),
             background=(outbox.run,),

@@ -5,6 +5,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 RETRY_HEADERS = {"Retry-After": "5"}  # seconds
+_TRY_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 def error_response(status: int, message: str) -> web.Response:
@@ -12,7 +13,7 @@ def error_response(status: int, message: str) -> web.Response:
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="image-backend"'
-    if status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.SERVICE_UNAVAILABLE):
+    if status in _TRY_AGAIN:
         headers |= RETRY_HEADERS
     answer = web.json_response({"success": False, "error": message}, status=status, headers=headers)
     if status == HTTPStatus.REQUEST_TIMEOUT:

@@ -18,7 +18,7 @@ _ERROR: Schema = {
     "properties": {"success": {"const": False}, "error": TEXT},
 }
 _BODIES = {400: "malformed", 408: "too slow", 413: "too large"}
-_HEADERS = {401: "WWW-Authenticate", 408: "Retry-After", 503: "Retry-After"}
+_HEADERS = {401: "WWW-Authenticate", 408: "Retry-After", 429: "Retry-After", 503: "Retry-After"}
 _ALWAYS = {503: "the store or the broker is away: try again"}
 
 

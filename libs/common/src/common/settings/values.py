@@ -1,6 +1,7 @@
 """Types of settings' values: how the text of a variable is read, and what it may hold."""
 
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -68,9 +69,20 @@ def _header(value: str) -> str:
     return value
 
 
+def _networks(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+    except ValueError as error:
+        raise ValueError(f"{error}: expected addresses or networks like 10.0.0.0/8, separated by commas") from error
+
+
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 BrokerUrl = Annotated[str, BeforeValidator(_broker)]
 HeaderValue = Annotated[str, AfterValidator(_header)]
+Network = IPv4Network | IPv6Network
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]  # separated by commas
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]  # separated by commas
 Port = Annotated[int, Field(ge=0, le=65535)]
 RoutePrefix = Annotated[str, BeforeValidator(_prefix), AfterValidator(_path)]  # empty, or like /images

@@ -19,6 +19,7 @@ _UPLOADED = {
     "required": ["success", "filename"],
     "properties": {"success": {"const": True}, "filename": KEY, "record": {"type": "object"}},
 }
+_TOO_MANY = "this client has too many of them at once: try again when one has ended"
 _LIST = {"type": "array", "items": TEXT}
 
 UPLOAD = Operation(
@@ -32,7 +33,7 @@ UPLOAD = Operation(
     fields={"file": {"type": "string", "format": "binary"}},
     required=("file",),
     forms=("multipart/form-data",),
-    answers={400: "no file, or not an image of an accepted format", 413: "too many bytes or pixels"},
+    answers={400: "no file, or not an image of an accepted format", 413: "too many bytes or pixels", 429: _TOO_MANY},
 )
 STATUS = Operation(
     "The state of an image, and its records",
@@ -45,7 +46,7 @@ EVENTS = Operation(
     {"text/event-stream": {"type": "object", "properties": {"event": {"const": "status"}, "data": TEXT, "id": TEXT}}},
     parameters={"key": KEY},
     headers={"Last-Event-ID": TEXT},
-    answers={204: "the settled status was sent before", 400: "not the name of an image"},
+    answers={204: "the settled status was sent before", 400: "not the name of an image", 429: _TOO_MANY},
 )
 CAPABILITIES = Operation(
     "The formats that the service reads and writes, found by trying, its limits and sizes",

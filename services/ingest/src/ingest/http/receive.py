@@ -1,6 +1,6 @@
 """Receiving the body of `POST /upload` into a temporary file."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,29 +11,39 @@ from common.cancellation import in_thread
 from common.http import RequestRefused
 from common.http.bodies import BodyLimits, enforce_limits, multipart_parts, part_chunks
 from common.storage.temporary import temporary_fault, temporary_path
-from ingest.http.upload_budget import UploadBudget, UploadShare
+from ingest.http.client_limits import ClientLimits
+from ingest.http.upload_budget import UploadBudget
 
 _CHUNK = 256 * 1024
 
+Take = Callable[[int], None]  # counts so many bytes before they are written; raises RequestRefused
+
 
 @asynccontextmanager
-async def receive_file(request: web.Request, limits: BodyLimits, budget: UploadBudget) -> AsyncIterator[Path]:
+async def receive_file(
+    request: web.Request, limits: BodyLimits, budget: UploadBudget, clients: ClientLimits
+) -> AsyncIterator[Path]:
     """The file part `file` of the body as a temporary file, which is removed at the end. Raises RequestRefused."""
     if not request.content_type.startswith("multipart/"):
         raise RequestRefused(
             400, f"a body of type {request.content_type}: expected multipart/form-data with a file part 'file'"
         )
     path = temporary_path(budget.folder)
-    with budget.share() as share:
+    with clients.upload(request) as of_client, budget.share() as share:
+
+        def take(size: int) -> None:
+            of_client.take(size)
+            share.take(size)
+
         try:
             async with share.arriving(), enforce_limits(limits):
-                await _receive(request, limits, path, share)
+                await _receive(request, limits, path, take)
             yield path
         finally:
             path.unlink(missing_ok=True)
 
 
-async def _receive(request: web.Request, limits: BodyLimits, path: Path, share: UploadShare) -> None:
+async def _receive(request: web.Request, limits: BodyLimits, path: Path, take: Take) -> None:
     found = False
     async for part in multipart_parts(request, limits):
         if part.name != "file":
@@ -43,18 +53,18 @@ async def _receive(request: web.Request, limits: BodyLimits, path: Path, share: 
         if found:
             raise RequestRefused(400, "the body has two file parts 'file': expected one")
         found = True
-        await _write(part, limits, path, share)
+        await _write(part, limits, path, take)
     if not found:
         raise RequestRefused(400, "no file: expected multipart/form-data with a file part 'file'")
 
 
-async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, share: UploadShare) -> None:
+async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, take: Take) -> None:
     empty = True
     try:
         with path.open("wb") as file:
             async for chunk in part_chunks(part, limits, _CHUNK):
                 empty = False
-                share.take(len(chunk))
+                take(len(chunk))
                 await in_thread(file.write, chunk)
     except ConnectionError:
         raise

@@ -17,6 +17,7 @@ from common.images.names import BadName, ImageKey
 from common.images.plan import Plan
 from common.storage.base import Buckets
 from ingest.accept import UploadContext, accept_upload
+from ingest.http.client_limits import ClientLimits
 from ingest.http.receive import receive_file
 from ingest.http.upload_budget import UploadBudget
 from ingest.rendered_upload import is_at_fault, remove_failed_upload, wait_for_base_record
@@ -31,7 +32,14 @@ _SETTLED = "settled"
 
 
 def upload_route(
-    context: UploadContext, limits: BodyLimits, folder: Path, *, streams: StatusStreams, plan: Plan, wait: float
+    context: UploadContext,
+    limits: BodyLimits,
+    folder: Path,
+    *,
+    clients: ClientLimits,
+    streams: StatusStreams,
+    plan: Plan,
+    wait: float,
 ) -> Handler:
     """The handler of `POST /upload`: 200 with the new key once the original is stored.
 
@@ -42,7 +50,7 @@ def upload_route(
 
     async def upload(request: web.Request) -> web.Response:
         seconds, headers = _preferred_wait(request, wait)
-        async with receive_file(request, limits, budget) as path:
+        async with receive_file(request, limits, budget, clients) as path:
             try:
                 image = await accept_upload(path, context=context)
             except ImageError as error:
@@ -87,7 +95,7 @@ def status_route(buckets: Buckets, plan: Plan) -> Handler:
     return status
 
 
-def events_route(streams: StatusStreams) -> Handler:
+def events_route(streams: StatusStreams, clients: ClientLimits) -> Handler:
     """The handler of `GET /events/KEY`: the status as server-sent events, until it is settled."""
 
     async def events(request: web.Request) -> web.StreamResponse:
@@ -96,17 +104,22 @@ def events_route(streams: StatusStreams) -> Handler:
             return web.Response(status=204)  # tells the browser not to reconnect
         if streams.count >= _MOST_STREAMS or streams.count_of(image) >= _MOST_STREAMS_OF_ONE_IMAGE:
             raise RequestRefused(503, "too many streams are open here: ask for the status instead, or try again")
-        stream = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
-        stream.content_type = "text/event-stream"
-        await stream.prepare(request)
-        try:
-            async with asyncio.timeout(LONGEST_STREAM):
-                await _send_statuses(image, stream, streams)
-        except (TimeoutError, StorageFault, ConnectionError):
-            stream.force_close()  # the browser reconnects
-        return stream
+        with clients.stream(request):
+            return await _stream(request, image, streams)
 
     return events
+
+
+async def _stream(request: web.Request, image: ImageKey, streams: StatusStreams) -> web.StreamResponse:
+    stream = web.StreamResponse(headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
+    stream.content_type = "text/event-stream"
+    await stream.prepare(request)
+    try:
+        async with asyncio.timeout(LONGEST_STREAM):
+            await _send_statuses(image, stream, streams)
+    except (TimeoutError, StorageFault, ConnectionError):
+        stream.force_close()  # the browser reconnects
+    return stream
 
 
 async def _send_statuses(image: ImageKey, stream: web.StreamResponse, streams: StatusStreams) -> None:
