@@ -1,11 +1,11 @@
-"""`python -m tests.support.install`: Debian's servers, where neither the environment nor Docker has them."""
+"""`python -m tests.support.install`: Debian's servers, where neither the environment nor Docker has them; and helm."""
 
 import os
 import shutil
 import subprocess
 import sys
 
-from tests.support import browser, gateway, imagemagick, postgres, rabbitmq, s3
+from tests.support import browser, gateway, imagemagick, kubernetes, postgres, rabbitmq, s3
 from tests.support.docker import can_get
 
 # For each server: the variable that names one, the image that runs it, whether Debian's is there, Debian's packages.
@@ -40,6 +40,7 @@ def missing() -> list[str]:
 
 def main() -> None:
     """Install what is missing, or say what to install."""
+    kubernetes.install()
     packages = missing()
     if not packages:
         return

@@ -1,0 +1,196 @@
+"""The Helm chart: what it makes of the documented values is valid, confined, and what the services understand."""
+
+import pytest
+from tests.support.chart import VALUE_SETS, container, environment, manifests, of_kind, pods, rules, selects, template
+from tests.support.kubernetes import schema_errors
+
+from common.messaging.topology import QUEUES
+from common.settings.base import Settings, read_settings
+from ingest.settings import IngestServiceSettings
+from migrator.settings import MigratorServiceSettings
+from publisher.settings import MaintenanceBrokerSettings, MaintenanceSettings, PublisherServiceSettings
+from resizer.settings import ResizerServiceSettings
+from standalone.commands import COMMANDS
+from standalone.settings import StandaloneSettings
+
+OLDEST, NEWEST = "1.30", "1.37"
+SETTINGS: dict[str, type[Settings]] = {
+    "ingest": IngestServiceSettings,
+    "publisher": PublisherServiceSettings,
+    "resizer": ResizerServiceSettings,
+    "migrate": MigratorServiceSettings,
+    "resize": ResizerServiceSettings,
+    "clean": MaintenanceBrokerSettings,
+    "reconcile": MaintenanceBrokerSettings,
+}
+# Without a broker.
+STANDALONE_SETTINGS: dict[str, type[Settings]] = {
+    "standalone": StandaloneSettings,
+    "clean": MaintenanceSettings,
+    "reconcile": MaintenanceSettings,
+}
+SECRETS = {
+    "RABBITMQ_URL": "amqp://images:secret@broker:5672/",
+    "API_SECRET_KEY": "secret",
+    "STORE_ACCESS_KEY_ID": "key",
+    "STORE_SECRET_KEY": "secret",
+    "V5_DATABASE_URL": "postgresql://v5:secret@database:5432/v5",
+}
+for_each_set = pytest.mark.parametrize("name", list(VALUE_SETS))
+
+
+@for_each_set
+@pytest.mark.parametrize("kubernetes", [OLDEST, NEWEST])
+@pytest.mark.xdist_group("chart")
+def test_every_manifest_is_valid(name: str, kubernetes: str) -> None:
+    errors = [(manifest["kind"], schema_errors(manifest, kubernetes)) for manifest in manifests(name)]
+    assert [error for error in errors if error[1]] == []
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "ScaledObject", "ServiceMonitor"])
+@pytest.mark.xdist_group("chart")
+def test_a_field_that_nobody_knows_is_an_error(kind: str) -> None:
+    manifest = next(iter(of_kind("queue-scaling", kind).values()))
+    assert schema_errors(manifest | {"spec": manifest["spec"] | {"unknown": 1}}, NEWEST)
+
+
+@for_each_set
+def test_pods_meet_the_restricted_standard(name: str) -> None:
+    for component, pod in pods(name).items():
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        assert not {"hostNetwork", "hostPID", "hostIPC", "initContainers"} & pod["spec"].keys()
+        whole, own = pod["spec"]["securityContext"], container(pod)["securityContext"]
+        assert (whole["runAsNonRoot"], whole["seccompProfile"]) == (True, {"type": "RuntimeDefault"}), component
+        assert own == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert all(volume.keys() <= {"name", "emptyDir", "persistentVolumeClaim"} for volume in pod["spec"]["volumes"])
+
+
+@for_each_set
+def test_pods_ask_for_what_their_decoders_may_take(name: str) -> None:
+    for component, pod in pods(name).items():
+        given, resources = environment(pod), container(pod)["resources"]
+        workers, image = int(given["RESIZER_WORKERS"]), int(given.get("IMAGE_MEMORY_MB", 1024))
+        renders = component == "resizer" or name == "standalone"
+        most = 4 * workers * image if renders else 0
+        assert _mebibytes(resources["limits"]["memory"]) > max(most, _mebibytes(resources["requests"]["memory"]) - 1)
+        assert resources["requests"]["cpu"]
+
+
+@for_each_set
+def test_services_are_probed_and_have_time_to_stop(name: str) -> None:
+    for component, deployment in of_kind(name, "Deployment").items():
+        pod = deployment["spec"]["template"]
+        given, own = environment(pod), container(pod)
+        prefix = "" if component == "resizer" else given.get("ROUTE_PREFIX", "")
+        assert own["startupProbe"]["httpGet"] == own["livenessProbe"]["httpGet"]
+        assert own["livenessProbe"]["httpGet"] == {"path": f"{prefix}/livez", "port": "http"}
+        assert own["readinessProbe"]["httpGet"] == {"path": f"{prefix}/readyz", "port": "http"}
+        stopping = float(given.get("SHUTDOWN_TIMEOUT", 25)) + own["lifecycle"]["preStop"]["sleep"]["seconds"]
+        assert pod["spec"]["terminationGracePeriodSeconds"] > stopping
+
+
+@for_each_set
+def test_the_settings_are_those_of_the_services(name: str) -> None:
+    for component, pod in pods(name).items():
+        given = environment(pod)
+        missing = {variable for variable, value in given.items() if not value}
+        kind = STANDALONE_SETTINGS[component] if name == "standalone" else SETTINGS[component]
+        settings = read_settings(kind, {key: SECRETS.get(key, value) for key, value in given.items()})
+        ports = [port["containerPort"] for port in container(pod).get("ports", [])]
+        assert not ports or ports == [settings.service_port, settings.metrics_port]
+        assert ("API_SECRET_KEY" in missing) == (component in {"publisher", "standalone"})
+        assert ("V5_DATABASE_URL" in missing) == (component == "migrate")
+        assert missing <= SECRETS.keys()
+
+
+@for_each_set
+def test_commands_are_those_of_the_services(name: str) -> None:
+    commands = {command.name for command in COMMANDS}
+    for component, pod in pods(name).items():
+        if (arguments := container(pod).get("args")) is not None:
+            assert arguments[0] == component
+            assert component in commands
+
+
+@for_each_set
+def test_pods_reach_the_name_server_the_broker_and_the_store_only(name: str) -> None:
+    for component in pods(name):
+        reached = list(rules(name, component, "egress"))
+        expected = {53} if name == "standalone" else {53, 443, 5672}
+        if component == "migrate":
+            expected |= {5432}
+        assert {port["port"] for rule in reached for port in rule["ports"]} == expected
+        assert all(rule["to"] for rule in reached), "nobody named is everybody allowed"
+        called = list(rules(name, component, "ingress"))
+        assert all(rule["from"] for rule in called)
+        ports = {port["port"] for rule in called for port in rule["ports"]}
+        assert ("http" in ports) == (component in {"ingest", "publisher", "standalone"})
+
+
+@for_each_set
+def test_what_selects_pods_selects_those_of_its_component(name: str) -> None:
+    for kind, where in (("Service", ()), ("PodDisruptionBudget", ("matchLabels",))):
+        for component, manifest in of_kind(name, kind).items():
+            selector = manifest["spec"]["selector"]
+            for step in where:
+                selector = selector[step]
+            chosen = [other for other, pod in pods(name).items() if selects({"matchLabels": selector}, pod)]
+            assert chosen == [component]
+
+
+@pytest.mark.parametrize(("name", "prefix"), [("s3", ""), ("cpu-scaling", "/images")])
+def test_paths_lead_where_the_gateway_leads_them(name: str, prefix: str) -> None:
+    paths = {
+        path["path"]: path["backend"]["service"]["name"]
+        for ingress in of_kind(name, "Ingress").values()
+        for path in ingress["spec"]["rules"][0]["http"]["paths"]
+    }
+    of_ingest = {f"{prefix}{path}": "photos-ingest" for path in ("/upload", "/events", "/status", "/capabilities")}
+    assert paths == of_ingest | {prefix or "/": "photos-publisher"}
+    upload = of_kind(name, "Ingress")["upload"]["metadata"]["annotations"]
+    assert upload["nginx.ingress.kubernetes.io/proxy-body-size"] == "0", "ingest itself limits the bytes"
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("queue-scaling", "ScaledObject"), ("cpu-scaling", "HorizontalPodAutoscaler")]
+)
+def test_who_scales_the_resizer_finds_it(name: str, kind: str) -> None:
+    spec = of_kind(name, kind)["resizer"]["spec"]
+    assert spec["scaleTargetRef"]["name"] == "photos-resizer"
+    assert "replicas" not in of_kind(name, "Deployment")["resizer"]["spec"], "an upgrade would set it back"
+    queues = {trigger["metadata"]["queueName"] for trigger in spec.get("triggers", [])}
+    assert queues in (set(), {queue.name for queue in QUEUES if queue.name.startswith("resizer.")})
+
+
+def test_metrics_are_found() -> None:
+    spec = of_kind("queue-scaling", "ServiceMonitor")["photos"]["spec"]
+    for service in of_kind("queue-scaling", "Service").values():
+        assert selects(spec["selector"], service)
+        assert spec["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"settings__API_SECRET_KEY": '"known"'}, "API_SECRET_KEY"),
+        ({"settings__STORE_SECRET_KEY": '"known"'}, "STORE_SECRET_KEY"),
+        ({"settings__SERVICE_PORT": '"80"'}, "SERVICE_PORT"),
+        ({"settings__MAX_PIXELS": "100000000"}, "got number, want string"),
+        ({"resizers": "{}"}, "resizers"),
+        ({"existingSecret": '""'}, "existingSecret names the Secret"),
+        ({"networkPolicy__broker__to": "[]"}, "networkPolicy.broker.to is empty"),
+    ],
+)
+def test_values_that_cannot_be_meant_are_refused(given: dict[str, str], complaint: str) -> None:
+    text, said = template("s3", **given)
+    assert not text
+    assert complaint in said
+
+
+def _mebibytes(quantity: str) -> int:
+    assert quantity.endswith("Mi")
+    return int(quantity.removesuffix("Mi"))
