@@ -13,7 +13,7 @@ from common.errors import BusFault, Transient
 from common.images.names import ImageKey
 from common.messaging.bus import Subscription
 from common.messaging.events import Event, ImageUploaded
-from common.messaging.rabbit import RabbitBus
+from common.messaging.rabbit import BrokerTimeouts, RabbitBus
 from common.messaging.topology import DELIVERY_LIMIT, QUEUES, RESIZER_LIVE
 
 EVENT = ImageUploaded(source="/test", subject=ImageKey.parse("1475660224_0882910455.jpg"))
@@ -66,6 +66,14 @@ async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: Vir
         await eventually(lambda: count(3), "an event over the new connection")
         await bus.drain(1)
         await bus.close()
+
+
+async def test_looking_at_a_queue_costs_no_connection_to_a_broker_that_is_slow(vhost: VirtualHost) -> None:
+    timeouts = BrokerTimeouts(close=0.05)
+    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), timeouts=timeouts) as bus:
+        proxy.slow(0.3)
+        assert await bus.depth(RESIZER_LIVE) == 0
+        await bus.publish(ImageUploaded(source="/test", subject=ImageKey.parse("1475660224_1.jpg")))
 
 
 async def test_a_message_whose_consumers_keep_dying_is_dead_lettered_by_the_broker(vhost: VirtualHost) -> None:

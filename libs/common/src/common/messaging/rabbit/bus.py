@@ -180,5 +180,6 @@ class RabbitBus:
         try:
             yield channel
         finally:
+            # Cut off, the library would close the channel twice: for RabbitMQ an error of the whole connection.
             with suppress(BusFault):
-                await call_broker("closing", channel.close(), self._timeouts.close)
+                await call_broker("closing", channel.close(), self._timeouts.answer)
