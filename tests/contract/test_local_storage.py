@@ -84,6 +84,8 @@ async def test_a_full_disk_leaves_no_final_name(
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(StorageFault, match="No space left"):
         await local.incoming.put(KEY, b"photo")
+    with pytest.raises(StorageFault, match="No space left"):
+        await local.incoming.put_all({KEY: b"photo", "1_2.jpg": b"photo"})
     assert list((tmp_path / "incoming").iterdir()) == [tmp_path / "incoming" / ".tmp"]
     assert list((tmp_path / "incoming" / ".tmp").iterdir()) == []
 

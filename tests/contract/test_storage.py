@@ -42,6 +42,15 @@ async def test_a_put_replaces(bucket: Storage) -> None:
     assert await bucket.get(KEY) == b"second"
 
 
+async def test_several_objects_are_put_at_once(bucket: Storage) -> None:
+    await bucket.put("1_2.jpg", b"older")
+    objects = {"1_2.jpg": b"newer", "1_2.json": b"", KEY: b"photo", "tombstones/1_2": b"x"}
+    await bucket.put_all(objects)
+    assert {key: await bucket.get(key) for key in objects} == objects
+    await bucket.put_all({})
+    assert {entry.key async for entry in bucket.entries()} == {"1_2.jpg", "1_2.json", KEY}
+
+
 async def test_an_exclusive_put_never_replaces(bucket: Storage, tmp_path: Path) -> None:
     (tmp_path / "upload").write_bytes(b"mine")
     await bucket.put_file(KEY, tmp_path / "upload", exclusive=True)

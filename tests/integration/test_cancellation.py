@@ -33,6 +33,17 @@ async def test_an_object_in_a_folder_is_whole_or_not_there(folders: Folders, man
 
 
 @everywhere
+async def test_each_of_several_objects_is_whole_or_not_there(folders: Folders, manner: Manner) -> None:
+    objects = {KEY: b"photo", "1_2.jpg": b"other"}
+    whole = {f"incoming/{key}": data for key, data in objects.items()}
+    for point in points(manner):
+        cancelled = await point.interrupt(folders.buckets.incoming.put_all(objects))
+        assert folders.files().items() <= whole.items()
+        assert cancelled or folders.files() == whole
+        await folders.buckets.incoming.delete_all(objects)
+
+
+@everywhere
 async def test_a_key_is_taken_or_free(folders: Folders, manner: Manner) -> None:
     bucket = folders.buckets.incoming
     upload = folders.temporary / "upload"

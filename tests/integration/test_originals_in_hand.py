@@ -1,8 +1,7 @@
 """While the store is slow with one photo, others are rendered; and no more is in hand than is allowed."""
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from tests.support.handling import uploaded
 from tests.support.pictures import photo
 
 from common.errors import Postponed
-from common.images.names import ImageKey, image_name_of, is_original
+from common.images.names import ImageKey, image_name_of
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.topology import RESIZER_LIVE
 from common.sandbox.pool import Pool
@@ -25,7 +24,6 @@ from resizer.in_hand import OriginalsInHand
 from resizer.settings import ResizerSettings
 
 _DECODERS = 2
-_VARIANTS = 3
 _MIB = 1 << 20
 
 
@@ -39,7 +37,6 @@ class SlowStore(LocalStorage):
         self.quick = asyncio.Event()
         self.in_hand: dict[str, int] = {}
         self.most = 0
-        self._to_store: Counter[str] = Counter()
 
     @asynccontextmanager
     async def as_file(self, key: str) -> AsyncIterator[Path]:
@@ -47,20 +44,16 @@ class SlowStore(LocalStorage):
         async with super().as_file(key) as path:
             self.in_hand[image.name] = (await asyncio.to_thread(path.stat)).st_size
             self.most = max(self.most, sum(self.in_hand.values()))
-            self._to_store[image.name] = _VARIANTS
             if image in self.slow_to_fetch:
                 await self.quick.wait()
             yield path
 
-    async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
-        name = image_name_of(key)
-        if not is_original(key) and name in {image.name for image in self.slow_to_store}:
+    async def put_all(self, objects: Mapping[str, bytes]) -> None:
+        (name,) = {image_name_of(key) for key in objects}
+        if name in {image.name for image in self.slow_to_store}:
             await self.quick.wait()
-        await super().put(key, data, exclusive=exclusive)
-        if name in self.in_hand and not key.endswith(".json"):
-            self._to_store[name] -= 1
-            if not self._to_store[name]:
-                del self.in_hand[name]
+        await super().put_all(objects)
+        del self.in_hand[str(name)]
 
 
 class Site:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +50,10 @@ class Counted(LocalStorage):
     async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         self.counts["put"] += 1
         await super().put(key, data, exclusive=exclusive)
+
+    async def put_all(self, objects: Mapping[str, bytes]) -> None:
+        self.counts["put"] += len(objects)
+        await super().put_all(objects)
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         self.counts["put"] += 1

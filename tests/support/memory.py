@@ -2,11 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
+from common.cancellation import together
 from common.errors import KeyTaken, NoSuchKey, NotDeleted, StorageFault
 from common.images.names import image_name_of
 from common.storage.base import AnonymousAccess, Entry, Storage
@@ -25,6 +26,9 @@ class MemoryStorage:
             raise KeyTaken(key)
         self.objects[key] = data
         self._written[key] = self._clock()
+
+    async def put_all(self, objects: Mapping[str, bytes]) -> None:
+        await together(*(self.put(key, data) for key, data in objects.items()))
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         await self.put(key, path.read_bytes(), exclusive=exclusive)  # noqa: ASYNC240 - a file of a test

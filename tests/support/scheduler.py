@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from tests.support.memory import MemoryStorage
 
+from common.cancellation import together
 from common.errors import NotDeleted, StorageFault
 from common.storage.base import AnonymousAccess, Entry, Storage
 
@@ -98,6 +99,10 @@ class SteppedStorage:
     async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         async with self._step(f"put {key}"):
             await self.inner.put(key, data, exclusive=exclusive)
+
+    async def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Each object is a step, in any order: a process may die between any two."""
+        await together(*(self.put(key, data) for key, data in objects.items()))
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         async with self._step(f"put file {key}"):

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from tests.support.bus import wait_for_broker
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
+from common.cancellation import together
 from common.errors import NotDeleted, StorageFault
 from common.http import Health, make_app
 from common.messaging.bus import Bus
@@ -54,6 +55,9 @@ class SteeredStorage(LocalStorage):
             await self._free.wait()
         self._refuse(key)
         await super().put(key, data, exclusive=exclusive)
+
+    async def put_all(self, objects: Mapping[str, bytes]) -> None:
+        await together(*(self.put(key, data) for key, data in objects.items()))
 
     async def delete_all(self, keys: Collection[str]) -> None:
         refused = {key for key in keys if self.refuses and key.endswith(self.refuses)}

@@ -149,8 +149,7 @@ async def _render(
 
 
 async def _write_variants(record: Record, blobs: list[bytes], target: Storage) -> None:
-    pairs = zip(record.variants, blobs, strict=True)
-    await together(*(target.put(variant.key, blob) for variant, blob in pairs))
+    await target.put_all({variant.key: blob for variant, blob in zip(record.variants, blobs, strict=True)})
 
 
 async def _write_failure(target: Storage, image: ImageKey, failure: Record, context: ResizerContext) -> Record:

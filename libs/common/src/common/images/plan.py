@@ -8,6 +8,7 @@ change of one stage's settings leaves the other stage's files as they are.
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import cached_property
 
 from common.images.formats import MODERN_FORMATS, ORIGINALS, Format, Output
 from common.images.names import ImageKey
@@ -36,6 +37,14 @@ class Plan:
 
     def configuration(self, stage: Stage, crop: Crop | None = None) -> str:
         """The configuration hash of the stage's record: it changes when the variants would look different."""
+        return self._uncropped[stage] if crop is None else self._hash(stage, crop)
+
+    @cached_property
+    def _uncropped(self) -> dict[Stage, str]:
+        """The hashes of whole images. Each is asked for twice an image, and takes a tenth of a millisecond."""
+        return {stage: self._hash(stage, None) for stage in Stage}
+
+    def _hash(self, stage: Stage, crop: Crop | None) -> str:
         if stage is Stage.BASE:
             made_of = [asdict(size) for size in self.sizes]
         else:

@@ -178,12 +178,11 @@ class DecodingProcess:
         """
         try:
             while self._process.returncode is None and self._excess is None:
+                await asyncio.sleep(_LOOK)
                 if self.cpu_seconds() > most + _CPU_GRACE:
                     self._excess = Died(-signal.SIGXCPU)
                 elif (usage.threads(self._process.pid) or 0) > _MOST_THREADS:
                     self._excess = Died(None, f"it had more than {_MOST_THREADS} threads")
-                else:
-                    await asyncio.sleep(_LOOK)
         except Exception:  # what is not watched has no limit
             log.exception("a decoding process cannot be watched, and is ended")
         self.kill()

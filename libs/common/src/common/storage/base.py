@@ -4,7 +4,7 @@ Objects appear under their key whole or not at all, and are replaced, never chan
 missing bucket, a refusal or a time-out is a StorageFault.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +38,12 @@ class Storage(Protocol):
 
         With `exclusive`, raises KeyTaken where an object is there already (as far as the store can tell), and if it is
         cancelled, the key is free again.
+        """
+
+    async def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Store each object under its key, as `put` does, at less cost than one by one, and in no order.
+
+        When it raises or is cancelled, some may have been stored.
         """
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:

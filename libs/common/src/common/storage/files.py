@@ -15,6 +15,14 @@ def link_or_copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def write_synced(path: Path, data: bytes) -> None:
+    """Write a new file, and return once its content survives a crash of the machine."""
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def claim_name(source: Path, target: Path) -> None:
     """Claim the name; only one caller can. Raises FileExistsError when it is in use."""
     names = source.stat().st_nlink

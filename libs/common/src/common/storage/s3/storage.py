@@ -1,6 +1,6 @@
 """Buckets on an S3 server, as the storage protocol wants them."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,10 @@ class S3Storage:
     async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         """Store `data` under `key`. With `exclusive`, raises KeyTaken where an object is there already."""
         await self._put(key, data, exclusive=exclusive)
+
+    async def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Store each object under its key, all at the same time."""
+        await together(*(self._writes.put(key, data) for key, data in objects.items()))
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content. With `exclusive`, raises KeyTaken where an object is there already."""
