@@ -31,7 +31,7 @@ test: servers ## run all tests, after `servers`; ARGS='-k name' selects
 
 explore: servers ## go further in the tests that search, after `servers`; EXPLORE_SEED=N repeats a run
 	@EXPLORE_SEED=$${EXPLORE_SEED:-$$RANDOM} bash -c 'echo "EXPLORE_SEED=$$EXPLORE_SEED"; \
-	  exec $(TEST)/bin/python -m pytest -n 2 --dist loadgroup -m explores -o timeout=3000 $(ARGS)'
+	  exec $(TEST)/bin/python -m pytest -n 2 --dist loadgroup -m explores -o timeout=3000 --hypothesis-seed="$$EXPLORE_SEED" $(ARGS)'
 
 containers: servers ## build the images and test them with Docker, after `servers`; leaves no container
 	@$(TEST)/bin/python -m pytest -v -s tests/containers $(ARGS)

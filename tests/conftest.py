@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.compose import why_not
+from tests.support.exploration import configure_hypothesis
 from tests.support.rabbitmq import VirtualHost
 from tests.support.s3 import TestBuckets, test_buckets
 from tests.support.servers import begin_run, end_run
@@ -22,6 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         begin_run()
         os.environ[_NO_CONTAINERS] = why_not() if _collects(_CONTAINERS, config) else ""
+    configure_hypothesis()
 
 
 def _collects(folder: Path, config: pytest.Config) -> bool:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from aiohttp import MultipartReader, web
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.multipart import BodyPartReader
 from aiohttp.streams import StreamReader
+
+from common.http.form_part import FormPart
 
 MAX_PARTS = 16
 _SLOWEST = 1024  # bytes a second; a poor mobile connection still reaches four times as many
@@ -21,7 +22,6 @@ MALFORMED = (
     AssertionError,
     LookupError,
     RuntimeError,
-    HttpProcessingError,
     web.RequestPayloadError,
 )
 
@@ -94,6 +94,10 @@ class _LimitedStream:
         return asyncio.get_running_loop().time()
 
 
+class _FormReader(MultipartReader):
+    part_reader_cls = FormPart
+
+
 @asynccontextmanager
 async def enforce_limits(limits: BodyLimits) -> AsyncIterator[None]:
     """Around the reading of a body: raises RequestRefused when it takes too long or is malformed."""
@@ -102,25 +106,28 @@ async def enforce_limits(limits: BodyLimits) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise RequestRefused(408, f"the body took longer than {limits.seconds:g} s") from error
+    except HttpProcessingError as error:
+        raise RequestRefused(400, f"the body cannot be read: {error.message}") from error
     except MALFORMED as error:
         raise RequestRefused(400, f"the body cannot be read: {error}") from error
 
 
-async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[BodyPartReader]:
+async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[FormPart]:
     """The parts of a multipart body, each to be read before the next is asked for. Raises RequestRefused."""
     if request.content_length is not None and request.content_length > limits.bytes + _OVERHEAD:
         raise limits.too_large()
-    reader = MultipartReader(request.headers, _LimitedStream(request.content, limits))  # type: ignore[arg-type]
+    reader = _FormReader(request.headers, _LimitedStream(request.content, limits))  # type: ignore[arg-type]
     count = 0
     while (part := await reader.next()) is not None:
         count += 1
         if count > MAX_PARTS:
             raise RequestRefused(400, f"the body has more than {MAX_PARTS} parts")
-        if isinstance(part, BodyPartReader):
-            yield part
+        if not isinstance(part, FormPart):
+            raise RequestRefused(400, "a part of the body has parts itself: expected files and fields")
+        yield part
 
 
-async def part_chunks(part: BodyPartReader, limits: BodyLimits, size: int = 64 * 1024) -> AsyncIterator[bytes]:
+async def part_chunks(part: FormPart, limits: BodyLimits, size: int = 64 * 1024) -> AsyncIterator[bytes]:
     """The part's content in pieces. Raises RequestRefused when it is more than the limit."""
     total = 0
     while chunk := await part.read_chunk(size):

@@ -15,7 +15,8 @@ _SIZE = re.compile(
     r"(?P<width>[0-9]{1,9}(\.[0-9]{1,9})?)?(x(?P<height>[0-9]{1,9}(\.[0-9]{1,9})?)?)?"
     r"(?P<x>[+-][0-9]{1,9})?(?P<y>[+-][0-9]{1,9})?"
 )
-_MOST = 100_000
+_MOST = 100_000  # pixels of a variant's side, or percent
+LONGEST_SIDE = 10_000_000  # pixels; libvips opens no longer one
 
 
 class Box(NamedTuple):
@@ -53,8 +54,8 @@ class Geometry:
     text: str
 
     @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse a geometry. Raises ValueError that names what is wrong."""
+    def parse(cls, text: str, most: int = _MOST) -> Self:
+        """Parse a geometry whose sides have `most` pixels or percent. Raises ValueError that names what is wrong."""
         flags = "".join(sorted({character for character in text if character in _FLAGS}))
         match = _SIZE.fullmatch("".join(character for character in text if character not in _FLAGS).lower())
         if match is None or match["width"] is match["height"] is None:
@@ -62,8 +63,11 @@ class Geometry:
                 f"geometry {text[:40]!r}: expected WxH, W or xH, with flags of {_FLAGS} and an offset +X+Y"
             )
         width, height = (None if match[side] is None else float(match[side]) for side in ("width", "height"))
-        if any(side is not None and not 0 < side <= _MOST for side in (width, height)) and "@" not in flags:
-            raise ValueError(f"geometry {text!r}: expected 1 to {_MOST}")
+        least = 0.0 if "%" in flags else 0.5  # less than half a pixel is none
+        if any(side is not None and not (side and least <= side <= most) for side in (width, height)) and (
+            "@" not in flags
+        ):
+            raise ValueError(f"geometry {text!r}: expected 1 to {most}")
         if "@" in flags and (width is None or height is not None or "%" in flags or width < 1):
             raise ValueError(f"geometry {text!r}: expected one number of pixels before @")
         x, y = (None if match[side] is None else int(match[side]) for side in ("x", "y"))

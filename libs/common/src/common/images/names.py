@@ -16,7 +16,8 @@ from pydantic_core import CoreSchema, core_schema
 from common.images.formats import Format
 
 MAX_KEY_LENGTH = 30  # what the site's API accepts
-_KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<extension>(?i:jpg|png|gif|svg))")
+# Without re.ASCII, `s` and `i` are also some letters beyond ASCII where case does not count.
+_KEY = re.compile(r"(?P<name>[0-9]+_[0-9]{1,10})\.(?P<extension>(?i:jpg|png|gif|svg))", re.ASCII)
 # The same as a JSON schema, for OpenAPI and AsyncAPI.
 KEY_SCHEMA: dict[str, Any] = {
     "type": "string",

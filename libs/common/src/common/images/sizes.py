@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 from common.errors import FailureClass, ImageError
-from common.images.geometry import Box, Geometry, Gravity, place_box
+from common.images.geometry import LONGEST_SIDE, Box, Geometry, Gravity, place_box
 
 DEFAULT = (
     ("BI", ["-resize", "1500x1500>", "-quality", "90"]),
@@ -48,7 +48,7 @@ class Crop:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse a crop. Raises ValueError that says what was expected."""
-        geometry = Geometry.parse(text)
+        geometry = Geometry.parse(text, LONGEST_SIDE)
         if geometry.x is None or geometry.y is None or set(geometry.flags) - {"%"}:
             raise ValueError(f"crop {text!r}: expected WxH+X+Y, in pixels or with % for width and height")
         return cls(geometry=geometry)

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.multipart import BodyPartReader
 
 from common.cancellation import in_thread
 from common.http import RequestRefused
 from common.http.bodies import BodyLimits, enforce_limits, multipart_parts, part_chunks
+from common.http.form_part import FormPart
 from common.storage.temporary import temporary_fault, temporary_path
 from ingest.http.client_limits import ClientLimits
 from ingest.http.upload_budget import UploadBudget
@@ -58,7 +58,7 @@ async def _receive(request: web.Request, limits: BodyLimits, path: Path, take: T
         raise RequestRefused(400, "no file: expected multipart/form-data with a file part 'file'")
 
 
-async def _write(part: BodyPartReader, limits: BodyLimits, path: Path, take: Take) -> None:
+async def _write(part: FormPart, limits: BodyLimits, path: Path, take: Take) -> None:
     empty = True
     try:
         with path.open("wb") as file:
