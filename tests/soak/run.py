@@ -62,15 +62,17 @@ async def soak(minutes: float, seed: int, store: str, folder: Path) -> Outcome:
         clients = Clients(deployment, account, seed + 1)
         await _load(clients, chaos, minutes)
         await asyncio.gather(*(deployment.wait_ready(process) for process in deployment.processes.values()))
-        last = time.monotonic()
         await clients.finish()
-        found, queues = await _at_rest(account, deployment, last + _QUIET)
-        quiet = time.monotonic() - last
+        last = time.monotonic()
+        found = await _equal(account, deployment, last + _QUIET)
+        equal = time.monotonic() - last
+        queues = await _emptied(deployment, last + _QUIET)
+        empty = time.monotonic() - last
         if not found.differences:
             found.differences += await audit_contents(account, deployment.buckets, _PLAN)
         unconsumed = await _unconsumed(deployment)
         removed, kept = await _age_temporary_files(deployment)
-    return Outcome(account, chaos, found, quiet, queues, unconsumed, removed, kept)
+    return Outcome(account, chaos, found, equal, empty, queues, unconsumed, removed, kept)
 
 
 @contextmanager
@@ -114,14 +116,22 @@ async def _load(clients: Clients, chaos: Chaos, minutes: float) -> None:
             tasks.create_task(clients.work(stop))
 
 
-async def _at_rest(account: Account, deployment: Deployment, deadline: float) -> tuple[Audit, dict[str, int]]:
-    """The last comparison, and what is left in queues: the first time that nothing is wrong, or at the deadline."""
+async def _equal(account: Account, deployment: Deployment, deadline: float) -> Audit:
+    """The last comparison: the first without a difference, or the one at the deadline."""
     while True:
         found = await audit_keys(account, deployment.buckets, _PLAN)
+        if not found.differences or time.monotonic() > deadline:
+            return found
+        await asyncio.sleep(2)
+
+
+async def _emptied(deployment: Deployment, deadline: float) -> dict[str, int]:
+    """How many messages are left in each queue: none, or those at the deadline. Events of an outage wait the longest."""
+    while True:
         queues = {name: int(queue.get("messages", 0)) for name, queue in (await _queues(deployment)).items()}
         left = {name: count for name, count in queues.items() if count}
-        if not (found.differences or left) or time.monotonic() > deadline:
-            return found, left
+        if not left or time.monotonic() > deadline:
+            return left
         await asyncio.sleep(2)
 
 

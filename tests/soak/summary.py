@@ -23,13 +23,15 @@ _CALLS = {
 class Outcome:
     """What a run has found. `removed` counts the files in TEMP_FOLDER that went once they were old, `kept` the others.
 
-    `queues` has the messages that are left in queues, and `unconsumed` the queues that nobody takes messages from.
+    `equal` and `empty` are the seconds after the last call in which the buckets became equal to what was answered, and the
+    queues empty. `queues` has the messages that are left in queues, and `unconsumed` the queues that nobody takes messages from.
     """
 
     account: Account
     chaos: Chaos
     found: Audit
-    quiet: float
+    equal: float
+    empty: float
     queues: dict[str, int]
     unconsumed: list[str]
     removed: int
@@ -69,9 +71,10 @@ def _rows(outcome: Outcome) -> Iterable[tuple[str, str]]:
     unnamed = Counter({str(place): count for place, count in found.unnamed.items()})
     yield "images of calls without an answer", _list(unnamed)
     equal = "**none**" if not found.differences else str(len(found.differences))
-    yield "differences between what was answered and the buckets", f"{equal}, {outcome.quiet:.0f} s after the last call"
+    yield "differences between what was answered and the buckets", f"{equal}, {outcome.equal:.0f} s after the last call"
     yield "wrong answers", str(len(account.violations) or "none")
-    yield "messages left in queues", _list(Counter(outcome.queues), "{name} {count}")
+    left_in_queues = _list(Counter(outcome.queues), "{name} {count}")
+    yield "messages left in queues", f"{left_in_queues}, {outcome.empty:.0f} s after the last call"
     yield "queues that nobody consumes", ", ".join(outcome.unconsumed) or "none"
     left = f"{outcome.kept or 'nothing'}, after {outcome.removed} files of processes that were killed went by their age"
     yield "left in `TEMP_FOLDER`", left
