@@ -126,7 +126,7 @@ async def _equal(account: Account, deployment: Deployment, deadline: float) -> A
 
 
 async def _emptied(deployment: Deployment, deadline: float) -> dict[str, int]:
-    """How many messages are left in each queue: none, or those at the deadline. Events of an outage wait the longest."""
+    """How many messages are left in each queue: none, or those at the deadline. Those of an outage wait longest."""
     while True:
         queues = {name: int(queue.get("messages", 0)) for name, queue in (await _queues(deployment)).items()}
         left = {name: count for name, count in queues.items() if count}

@@ -21,10 +21,11 @@ _CALLS = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has found. `removed` counts the files in TEMP_FOLDER that went once they were old, `kept` the others.
+    """What a run has found.
 
-    `equal` and `empty` are the seconds after the last call in which the buckets became equal to what was answered, and the
-    queues empty. `queues` has the messages that are left in queues, and `unconsumed` the queues that nobody takes messages from.
+    `equal` is how many seconds after the last call the buckets became what was answered, and `empty` the same of the
+    queues. `queues` has the messages that are left, and `unconsumed` the queues that nobody takes messages from.
+    `removed` counts the files in TEMP_FOLDER that went once they were old, `kept` the others.
     """
 
     account: Account
