@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 from tests.benchmarks import (
+    crowds,
     distance,
     memory,
     migration,
@@ -54,6 +55,7 @@ def main() -> None:
         "distance": lambda: distance.report(folder),
         "migration": lambda: migration.report(folder),
         "scale": lambda: scale.report(folder),
+        "crowds": lambda: crowds.report(folder),
         "uploads": lambda: uploads.latencies(folder, with_imagemagick="imagemagick" in present),
     }
     wanted = sys.argv[1:] or list(sections)
