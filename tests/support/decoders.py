@@ -23,4 +23,11 @@ async def pid_of_the_next(pool: Pool) -> int:
 def decoding_processes() -> set[int]:
     """Those that this process has started."""
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    return {int(pid) for pid in children if b"common.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+    return {int(pid) for pid in children if _is_decoding(pid)}
+
+
+def _is_decoding(pid: str) -> bool:
+    try:
+        return b"common.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except FileNotFoundError:  # it has ended meanwhile
+        return False
