@@ -17,12 +17,12 @@ from tests.support.world import IMAGE
 from common.errors import StorageFault
 from common.images.formats import Format
 from common.images.names import ImageKey
-from common.images.records import RECORD_ENDINGS, Record, Stage
+from common.images.records import RECORD_ENDINGS, Record, Stage, encode_record
 from common.images.sizes import Crop
 from common.messaging.events import ImageActivated, ImageUploaded
 from common.storage import image_store
 from common.storage.base import Buckets, Storage
-from common.storage.image_store import Original, write_record
+from common.storage.image_store import Original, StoredRecord, write_record
 from ingest.accept import UploadContext
 from publisher import activation
 from publisher.activation import activate
@@ -98,10 +98,16 @@ def nobody_looks_for_a_tombstone_afterwards(patch: Patch) -> None:
 
 def a_failure_replaces_a_good_record(patch: Patch) -> None:
     async def replace(bucket: Storage, image: ImageKey, record: Record, **_: object) -> Record:
-        await write_record(bucket, image, record)
-        return record
+        return (await write_record(bucket, image, StoredRecord(record, encode_record(record)))).record
 
     patch.setattr(thumbnails, "write_failure", replace)
+
+
+def replaced_variants_stay(patch: Patch) -> None:
+    async def leave_them(*_: object, **__: object) -> bool:
+        return True
+
+    patch.setattr(thumbnails, "finish_replacement", leave_them)
 
 
 def records_do_not_go_last(patch: Patch) -> None:
@@ -135,7 +141,7 @@ def a_crop_is_not_pending(patch: Patch) -> None:
 def a_cropped_image_is_rendered_once(patch: Patch) -> None:
     render = thumbnails._render  # noqa: SLF001 - the step that is left out
 
-    async def unless_there(image: ImageKey, stage: Stage, *others: Any) -> Record:
+    async def unless_there(image: ImageKey, stage: Stage, *others: Any) -> Record | None:
         _, crop, context = others
         there = await thumbnails._finished_record(image, stage, context.buckets.active, crop, context)  # noqa: SLF001
         return there if crop is not None and there is not None else await render(image, stage, *others)
@@ -231,6 +237,7 @@ MUTANTS = {
     "good-records-stay": Mutant(
         a_failure_replaces_a_good_record, "a rendering that gives up", "what was rendered has failed"
     ),
+    "replaced-variants-go": Mutant(replaced_variants_stay, "two renderings with different settings", "public:"),
     "copy-before-delete": Mutant(
         the_original_is_deleted_before_it_is_copied, "an activation and the rendering", "the original is lost"
     ),

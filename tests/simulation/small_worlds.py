@@ -2,7 +2,7 @@
 
 from tests.support.explored import Fault
 from tests.support.small_world import BOTH_STAGES, Scenario
-from tests.support.world import OTHERS
+from tests.support.world import OTHERS, PLAN
 
 from common.images.plan import Plan
 
@@ -30,6 +30,12 @@ SCENARIOS = {
     ),
     "an activation, and the store fails": Scenario(("activate",), before=("resize",), faults=_STORE_FAILS),
     "a rendering that gives up": Scenario(("resize",), faults=frozenset({Fault.REFUSE}), gives_up=True),
+    "two renderings with different settings": Scenario(
+        ("render_again", "render_with_other_settings"),
+        before=("activate", "render_with_other_settings"),
+        other=Plan(PLAN.sizes[:2]),
+        whole_without_repair=True,
+    ),
     "a deletion and an activation": Scenario(("activate", "delete"), before=("resize",), whole_without_repair=True),
     "a deletion and the rendering": Scenario(("resize", "delete"), whole_without_repair=True),
     "a deletion that is killed": Scenario(("delete_once",), before=_PUBLIC),

@@ -107,8 +107,17 @@ class ChosenScheduler(Scheduler):
 class ExploredWorld(World):
     """`faults` are what may go wrong, as often as the bound of the schedule allows."""
 
-    def __init__(self, images: tuple[ImageKey, ...], plan: Plan, faults: frozenset[Fault], written: set[str]) -> None:
-        keys = {key for image in images for key in (*keys_of(image, plan), image.crop_key, image.tombstone_key)}
+    def __init__(
+        self,
+        images: tuple[ImageKey, ...],
+        plan: Plan,
+        faults: frozenset[Fault],
+        written: set[str],
+        *,
+        other: Plan | None = None,
+    ) -> None:
+        rendered = {key for one in (plan, other or plan) for image in images for key in keys_of(image, one)}
+        keys = rendered | {key for image in images for key in (image.crop_key, image.tombstone_key)}
         self.chosen = ChosenScheduler(keys)
         super().__init__(0, 0, publishing=(plan,), resizing=(plan,), scheduler=self.chosen)
         self.images, self.plan = images, plan

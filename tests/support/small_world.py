@@ -35,7 +35,7 @@ class Scenario:
     """Actors that meet, after others have come to their ends in turn; then those that repair.
 
     Where it is `whole_without_repair`, nothing may be left to them. Where it is `quiet`, nothing may be requested by
-    them. Where it `gives_up`, an event that fails is not retried.
+    them. Where it `gives_up`, an event that fails is not retried. `other` are settings of another resizer.
     """
 
     meet: tuple[str, ...]
@@ -43,6 +43,7 @@ class Scenario:
     faults: frozenset[Fault] = frozenset({Fault.KILL})
     repair: tuple[str, ...] = ("reconcile", "sweep")
     plan: Plan = BASE
+    other: Plan | None = None
     whole_without_repair: bool = False
     gives_up: bool = False
     quiet: bool = False
@@ -57,8 +58,9 @@ class SmallWorld(ExploredWorld):
     """The actors, and what the buckets have to hold after every step and in the end."""
 
     def __init__(self, scenario: Scenario, written: set[str]) -> None:
-        super().__init__((IMAGE, *MADE), scenario.plan, scenario.faults, written)
+        super().__init__((IMAGE, *MADE), scenario.plan, scenario.faults, written, other=scenario.other)
         self.gives_up = scenario.gives_up
+        self._other = scenario.other
         pool: Any = SmallPool()
         self.resizers = [replace(one, renderer=replace(one.renderer, pool=pool)) for one in self.resizers]
         shared = vars(self._publisher_context)
@@ -103,6 +105,12 @@ class SmallWorld(ExploredWorld):
 
     def render_again(self) -> None:
         self._render(ThumbnailsRequested(source="/test", subject=IMAGE), thumbnails_requested)
+
+    def render_with_other_settings(self) -> None:
+        assert self._other is not None
+        context = replace(self.resizers[0], renderer=replace(self.resizers[0].renderer, plan=self._other))
+        event = ThumbnailsRequested(source="/test", subject=IMAGE)
+        self.start(lambda: thumbnails_requested(event, context=context), name="other settings")
 
     def delete(self) -> None:
         """A client that repeats it until it is answered."""

@@ -8,10 +8,17 @@ from typing import NamedTuple
 
 from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
-from common.images.names import ImageKey, image_name_of, is_original
-from common.images.records import Record, Stage, record_key
+from common.images.names import ImageKey
+from common.images.records import Stage, record_key
 from common.storage.base import Buckets
-from common.storage.image_store import StoredRecord, read_crop, read_record, read_stored_record, write_failure
+from common.storage.image_store import (
+    StoredRecord,
+    read_crop,
+    read_record,
+    read_stored_record,
+    write_failure,
+    write_record,
+)
 from publisher.context import PublisherContext
 
 
@@ -112,10 +119,13 @@ class _Move:
         key = record_key(self._image, stage)
         variants = self._plan.variant_keys(self._image, stage)
         if found is not None and found.record.failed is None:
-            public = await self.copy_all(variants | _keys(self._image, found.record))
+            listed = found.record.listed_keys(self._image)
+            public = await self.copy_all(variants | listed)
             # Not what is there by now: that may list other variants, or be the record of a failure.
             self.tried.add(key)
-            await self._buckets.active.put(key, found.content)
+            written = await write_record(self._buckets.active, self._image, found)
+            if not written.first:  # docs/bucket-protocol.md#replaced-variants-go
+                await self.copy_lacking(listed)
             return public | {key}
         if found is None:
             return await self._copy_without_record(stage, variants) if is_late or stage is Stage.BASE else set()
@@ -138,7 +148,7 @@ class _Move:
             return await self.copy_all(variants)
         if record.failed is not None:
             self.failed.add(stage)
-        return await self.copy_lacking({*variants, *_keys(self._image, record)})
+        return await self.copy_lacking({*variants, *record.listed_keys(self._image)})
 
     async def copy_lacking(self, keys: Collection[str]) -> set[str]:
         """Copy the objects that *active* lacks: the others may be newer there. Returns the keys that are public."""
@@ -160,12 +170,6 @@ class _Move:
         except NoSuchKey:
             return False
         return True
-
-
-def _keys(image: ImageKey, record: Record) -> set[str]:
-    """The variants that the record lists, as far as they are the image's."""
-    keys = {variant.key for variant in record.variants}
-    return {key for key in keys if image_name_of(key) == image.name and not is_original(key)}
 
 
 async def incoming_has_thumbnails(image: ImageKey, *, context: PublisherContext) -> bool:

@@ -20,9 +20,9 @@ async def find_known_keys(image: ImageKey, *, buckets: Buckets, plan: Plan) -> s
     What a record lists may be of earlier sizes than today's. Raises StorageFault.
     """
     both = (buckets.incoming, buckets.active)
-    records = await together(*(read_record(bucket, image, stage) for bucket in both for stage in Stage))
-    recorded = {variant.key for record in records if record is not None for variant in record.variants}
-    return plan.keys_by_name(image) | {key for key in recorded if image_name_of(key) == image.name}
+    found = await together(*(read_record(bucket, image, stage) for bucket in both for stage in Stage))
+    named = (record.listed_keys(image) | record.replaced_keys(image) for record in found if record is not None)
+    return plan.keys_by_name(image).union(*named)
 
 
 async def remove_everywhere(keys: Collection[str], *, buckets: Buckets) -> None:

@@ -7,7 +7,7 @@ import structlog
 from common.cancellation import together
 from common.errors import FailureClass, ImageError
 from common.images.names import ImageKey
-from common.images.records import Failure, Record, Stage
+from common.images.records import Failure, Record, Stage, encode_record
 from common.images.sizes import Crop
 from common.messaging.bus import Bus
 from common.messaging.events import (
@@ -22,6 +22,7 @@ from common.messaging.events import (
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import (
     Original,
+    StoredRecord,
     find_bucket,
     find_original,
     is_deleted,
@@ -33,6 +34,7 @@ from common.storage.image_store import (
     write_record,
 )
 from resizer.rendering import Renderer
+from resizer.replacement import finish_replacement
 
 log = structlog.get_logger()
 
@@ -79,9 +81,9 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
         record = await _finished_record(image, stage, original.bucket, crop, context) if crop is None else None
         if record is None:
             record = await _render(image, stage, original, crop, context)
-        if await read_crop(buckets.active, image) == crop:
+        if record is not None and await read_crop(buckets.active, image) == crop:
             break
-        log.info("the crop changed during rendering: starting over")
+        log.info("the crop, or the variants of other settings, changed during rendering: starting over")
     await _announce(image, record, context)
     # docs/bucket-protocol.md#look-for-the-tombstone-last
     if await is_deleted(image, buckets=buckets):
@@ -124,12 +126,15 @@ async def _finished_record(
     if record is None or record.configuration != configuration or not record.is_final:
         return None
     # An SVG may have taken the place of a rasterised original: the record may still be the old original's.
-    return record if record.original is None or record.original.key == image else None
+    if record.original is not None and record.original.key != image:
+        return None
+    return record if await finish_replacement(image, record, bucket, buckets=context.buckets) else None
 
 
 async def _render(
     image: ImageKey, stage: Stage, original: Original, crop: Crop | None, context: ResizerContext
-) -> Record:
+) -> Record | None:
+    """The record that is written; None where the image has to be rendered again."""
     # Only public images are cropped.
     target = original.bucket if crop is None else context.buckets.active
     try:
@@ -144,8 +149,11 @@ async def _render(
         return await _write_failure(target, image, failure, context)
     total = sum(map(len, blobs))
     log.info("thumbnails made", stage=stage, variants=len(blobs), bytes=total, damaged=record.damaged)
-    await write_record(target, image, record)
-    return record
+    written = await write_record(target, image, StoredRecord(record, encode_record(record)))
+    # What is there of a first record was written by this rendering alone, and nobody has a reason to remove it.
+    if written.first or await finish_replacement(image, written.record, target, buckets=context.buckets):
+        return written.record
+    return None
 
 
 async def _write_variants(record: Record, blobs: list[bytes], target: Storage) -> None:

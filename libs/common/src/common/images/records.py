@@ -4,12 +4,14 @@ A record is written after all variants that it lists (docs/bucket-protocol.md#re
 stage alone (docs/bucket-protocol.md#one-record-per-stage). Records are public, and never say where a photo was taken.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from common.errors import FailureClass
-from common.images.names import ImageKey
+from common.images.names import ImageKey, image_name_of, is_original
 
 
 class Stage(StrEnum):
@@ -60,7 +62,8 @@ class Record(_Model):
 
     `crop` is the part of the upright original that the variants show, as a geometry. `damaged` says that the original
     is damaged, and that the variants show it as far as it could be decoded. `thumbhash` is base64
-    (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`.
+    (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`. `replaced` are keys of variants that
+    earlier records listed and this one does not; some may be there still.
     """
 
     version: int = 1
@@ -68,6 +71,7 @@ class Record(_Model):
     configuration: str
     original: OriginalInfo | None = None
     variants: tuple[Variant, ...] = ()
+    replaced: tuple[str, ...] = ()
     failed: Failure | None = None
     damaged: bool = False
     crop: str | None = None
@@ -86,6 +90,28 @@ class Record(_Model):
         """
         of_image = self.original is None or self.original.key == image
         return self.failed is None and self.crop == crop and of_image
+
+    def listed_keys(self, image: ImageKey) -> set[str]:
+        """The variants that it lists, as far as they are the image's."""
+        return _variants_of(image, (variant.key for variant in self.variants))
+
+    def replaced_keys(self, image: ImageKey) -> set[str]:
+        """The variants that only earlier records listed, as far as they are the image's."""
+        return _variants_of(image, self.replaced)
+
+    def written_over(self, there: "Record", image: ImageKey) -> Self:
+        """The same record, which also names what the one that is `there` names (`replaced`).
+
+        What is there of another original of the same name stays its own.
+        """
+        if there.original is not None and there.original.key != image:
+            return self
+        named = there.listed_keys(image) | there.replaced_keys(image) | self.replaced_keys(image)
+        return self.model_copy(update={"replaced": tuple(sorted(named - self.listed_keys(image)))})
+
+
+def _variants_of(image: ImageKey, keys: Iterable[str]) -> set[str]:
+    return {key for key in keys if image_name_of(key) == image.name and not is_original(key)}
 
 
 def record_key(image: ImageKey, stage: Stage) -> str:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from common.errors import JobFault
 from common.images.names import ImageKey
 from common.images.plan import Plan
-from common.images.records import Failure, Record, Stage, record_key
+from common.images.records import Failure, Record, Stage, encode_record, record_key
 from common.messaging.bus import Bus
 from common.messaging.events import (
     Event,
@@ -82,12 +82,19 @@ class BulkRendering:
     async def remove_records(self, image: ImageKey, stages: Sequence[Stage], *, finished: bool) -> None:
         """Remove the stages' records of a rendering that was given up and, with `finished`, of one that ended.
 
-        A stage without its record is pending work. So it is rendered again, even should all events be lost.
+        A stage without its record is pending work. So it is rendered again, even should all events be lost. A failure
+        may be the only record that names public variants of earlier sizes: it stays, as one of other settings.
+        docs/bucket-protocol.md#replaced-variants-go
         """
         for stage in stages:
             record = await self._record(image, stage)
-            if record is not None and (finished or not record.is_final):
-                await self._buckets.active.delete(record_key(image, stage))
+            if record is None or (record.is_final and not finished):
+                continue
+            key = record_key(image, stage)
+            if record.failed is not None and record.replaced:
+                await self._buckets.active.put(key, encode_record(record.model_copy(update={"configuration": ""})))
+            else:
+                await self._buckets.active.delete(key)
 
     async def render(self, image: ImageKey, stages: Sequence[Stage]) -> Failure | None:
         """Have those of the stages rendered that have no record. Returns when that has ended: why it failed, or None.

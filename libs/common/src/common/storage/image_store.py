@@ -131,13 +131,32 @@ async def write_failure(bucket: Storage, image: ImageKey, record: Record, *, ove
             success = there.is_success(image, record.crop) and (same or not over_other_settings)
             if success or (same and there.failed is not None and (there.is_final or not record.is_final)):
                 return there
+            record = record.written_over(there, image)
         await bucket.put(key, encode_record(record))
     return record
 
 
-async def write_record(bucket: Storage, image: ImageKey, record: Record) -> None:
-    """Store the record of one stage. Raises StorageFault."""
-    await bucket.put(record_key(image, record.stage), encode_record(record))
+class WrittenRecord(NamedTuple):
+    """A record as it was stored. It is the `first` one if there was none before."""
+
+    record: Record
+    first: bool
+
+
+async def write_record(bucket: Storage, image: ImageKey, new: StoredRecord) -> WrittenRecord:
+    """Store the record of one stage. It also names what the one names that it replaces. Raises StorageFault.
+
+    docs/bucket-protocol.md#replaced-variants-go
+    """
+    key = record_key(image, new.record.stage)
+    try:
+        await bucket.put(key, new.content, exclusive=True)
+    except KeyTaken:
+        there = await read_record(bucket, image, new.record.stage)
+        record = new.record if there is None else new.record.written_over(there, image)
+        await bucket.put(key, new.content if record == new.record else encode_record(record))
+        return WrittenRecord(record, first=False)
+    return WrittenRecord(new.record, first=True)
 
 
 async def wait_for_record(
