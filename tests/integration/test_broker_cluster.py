@@ -68,7 +68,7 @@ async def test_a_cluster_that_loses_its_leader_and_then_its_majority_loses_nothi
             found = await vhost.queues()
             return found if all("members" in queue for queue in found.values()) else {}
 
-        queues = await eventually(with_members, "the members of every queue")
+        queues = await eventually(with_members, "the members of every queue", 240)
         assert {len(queue["members"]) for queue in queues.values()} == {len(cluster.nodes)}
         leader = cluster.nodes[queues[RESIZER_LIVE.name]["leader"]]
         others = [node for node in cluster.nodes.values() if node is not leader]
