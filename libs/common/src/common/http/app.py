@@ -182,10 +182,10 @@ def _observe(service: str, health: Health) -> Middleware:
         method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
         metrics.HTTP_REQUESTS.labels(service, method, route, response.status).inc()
         metrics.HTTP_SECONDS.labels(service, route).observe(seconds)
-        if not route.endswith(HEALTH):
-            details = {name: request[name] for name in ("image", "reason") if name in request}
-            ms = round(seconds * 1000, 1)
-            log.info("answered", method=request.method, path=request.path, status=response.status, ms=ms, **details)
+        details = {name: request[name] for name in ("image", "reason") if name in request}
+        ms = round(seconds * 1000, 1)
+        write = log.debug if route.endswith(HEALTH) else log.info
+        write("answered", method=request.method, path=request.path, status=response.status, ms=ms, **details)
         return response
 
     return observe

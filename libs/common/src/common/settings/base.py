@@ -16,6 +16,7 @@ from common.errors import SettingsError
 from common.images.formats import Format, Output
 from common.images.plan import Plan
 from common.images.sizes import Size, parse_sizes
+from common.logs import LogLevel
 from common.sandbox.protocol import Limits
 from common.settings.accounts import account_errors
 from common.settings.errors import error_lines
@@ -28,7 +29,18 @@ from common.settings.storage import (
     read_storage,
     storage_errors,
 )
-from common.settings.values import Boolean, BrokerUrl, HeaderValue, Origins, Port, RoutePrefix, Seconds, UrlPath
+from common.settings.values import (
+    Boolean,
+    BrokerUrl,
+    ChosenLogFormat,
+    ChosenLogLevel,
+    HeaderValue,
+    Origins,
+    Port,
+    RoutePrefix,
+    Seconds,
+    UrlPath,
+)
 
 log = structlog.get_logger()
 
@@ -54,6 +66,8 @@ class Settings(BaseModel):
     metrics_port: Port = Field(8081, description="port of the metrics, and of nothing else")
     metrics_path: UrlPath = Field("/metrics", description="path of the metrics")
     disable_prometheus_metrics: Boolean = Field(False, description="serve no metrics")
+    log_level: ChosenLogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`")
+    log_format: ChosenLogFormat | None = Field(None, description="`json` or `console`")
     shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
 
     storage_backend: Backend = Field(description="`local` (folders) or `s3`")

@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field
 from yarl import URL
 
+from common.logs import LogFormat, LogLevel
+
 _BOOLEANS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 
 
@@ -16,6 +18,10 @@ def _boolean(value: object) -> object:
             raise ValueError("expected 1, true, yes or on, or 0, false, no or off")
         return _BOOLEANS[value.strip().lower()]
     return value
+
+
+def _lower_case(value: object) -> object:
+    return value.strip().lower() if isinstance(value, str) else value
 
 
 def _origins(value: object) -> object:
@@ -80,6 +86,8 @@ def _networks(value: object) -> object:
 
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 BrokerUrl = Annotated[str, BeforeValidator(_broker)]
+ChosenLogFormat = Annotated[LogFormat, BeforeValidator(_lower_case)]  # in any case of letters
+ChosenLogLevel = Annotated[LogLevel, BeforeValidator(_lower_case)]
 HeaderValue = Annotated[str, AfterValidator(_header)]
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]  # separated by commas
