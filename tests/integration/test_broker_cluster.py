@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.support.broker_cluster import broker_cluster
@@ -59,16 +58,8 @@ async def test_a_cluster_that_loses_its_leader_and_then_its_majority_loses_nothi
         broker_cluster() as cluster,
         Deployment.prepared("rabbit-local", tmp_path, cluster.addresses) as deployment,
     ):
-        vhost = deployment.vhost
-        assert vhost is not None
         await deployment.start()
-
-        async def with_members() -> dict[str, dict[str, Any]]:
-            """All queues, once the management API has learned where each has its members."""
-            found = await vhost.queues()
-            return found if all("members" in queue for queue in found.values()) else {}
-
-        queues = await eventually(with_members, "the members of every queue", 240)
+        queues = await cluster.queues()
         assert {len(queue["members"]) for queue in queues.values()} == {len(cluster.nodes)}
         leader = cluster.nodes[queues[RESIZER_LIVE.name]["leader"]]
         others = [node for node in cluster.nodes.values() if node is not leader]
@@ -93,8 +84,8 @@ async def test_a_cluster_that_loses_its_leader_and_then_its_majority_loses_nothi
             await eventually(lambda name=name: complete(deployment, name), name, _SECONDS)  # type: ignore[misc]
 
         async def at_rest() -> bool:
-            found = await vhost.queues()
-            consumed = all(found[queue.name].get("consumers") for queue in QUEUES)
-            return consumed and not any(queue.get("messages") for queue in found.values())
+            found = await cluster.queues()
+            consumed = all(found[queue.name]["consumers"] for queue in QUEUES)
+            return consumed and not any(queue["messages"] for queue in found.values())
 
         await eventually(at_rest, "consumers of every queue, and nothing left in any", _SECONDS)

@@ -1,17 +1,20 @@
 """A RabbitMQ cluster of three of Debian's servers on this machine, each of which a test may kill."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.mortal import DebianBroker, debian_ports
 from tests.support.rabbitmq import as_user, node_name
 from tests.support.servers import RUN, Addresses, free_port, launch, stop
 
 _SIZE = 3
-_COOKIE = "-setcookie image-backend-tests"  # nodes with the same one are let into a cluster
+_COOKIE = "image-backend-tests"  # nodes with the same one are let into a cluster
+_COLUMNS = ("name", "exclusive", "leader", "members", "messages", "consumers")
 
 
 class BrokerCluster:
@@ -22,11 +25,22 @@ class BrokerCluster:
             f"cluster_formation.classic_config.nodes.{number} = {node_name(each)}\n"
             for number, each in enumerate(ports, 1)
         )
-        self.nodes = {node_name(each): DebianBroker(each, _COOKIE, settings) for each in ports}
+        self.nodes = {node_name(each): DebianBroker(each, f"-setcookie {_COOKIE}", settings) for each in ports}
         self.addresses: list[Addresses] = [
             {"amqp": f"127.0.0.1:{each['amqp']}", "management": f"http://127.0.0.1:{each['management']}"}
             for each in ports
         ]
+
+    async def queues(self) -> dict[str, dict[str, Any]]:
+        """Leader, members, messages and consumers of each queue, as the first node knows them now.
+
+        The management API is not asked: it knows only what the nodes told one another some seconds ago. Queues of one
+        connection are left out: they are not replicated.
+        """
+        node = next(iter(self.nodes.values()))
+        options = ("--erlang-cookie", _COOKIE, "--silent", "--formatter", "json")
+        found = json.loads(await node.control(*options, "list_queues", *_COLUMNS))
+        return {queue["name"]: queue for queue in found if not queue["exclusive"]}
 
 
 @asynccontextmanager
