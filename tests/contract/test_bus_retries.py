@@ -1,10 +1,13 @@
 """What both buses promise of events whose handlers fail: retries, dead letters and replays."""
 
 import asyncio
+import json
 
 import pytest
+from tests.support.bus import opened
 from tests.support.eventually import eventually
 from tests.support.handling import DELAYS, Handling, subscription, uploaded
+from tests.support.rabbitmq import VirtualHost
 
 from common.errors import BusFault, Permanent, StorageFault, StorageFull, Transient
 from common.images.names import ImageKey
@@ -155,11 +158,36 @@ async def test_a_replay_ends_also_when_everything_is_dead_lettered_again(bus: Bu
     assert len(handling.events) == 6
 
 
-async def test_an_event_nothing_handles_is_dead_lettered(bus: Bus) -> None:
+async def test_an_event_nothing_handles_is_kept_for_newer_replicas_and_then_dead_lettered(bus: Bus) -> None:
     await bus.consume([Subscription(RESIZER_LIVE, {}, slots=1, deadline=5)])
     await bus.publish(uploaded())
     (letter,) = await eventually(lambda: bus.dead_letters(RESIZER_LIVE, 10), "a dead letter")
     assert "ImageUploaded" in letter.reason
+    assert letter.attempts == 1 + len(DELAYS)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "attempts"),
+    [
+        ({"type": "ImageTagged"}, "'ImageTagged'", 1 + len(DELAYS)),
+        ({"dataschema": "urn:image-backend:ImageUploaded:2"}, "ImageUploaded:2", 1 + len(DELAYS)),
+        ({"subject": "../passwd"}, "subject", 1),
+    ],
+)
+async def test_an_event_of_a_newer_version_is_kept_and_what_is_none_is_not(
+    vhost: VirtualHost, change: dict[str, str], reason: str, attempts: int
+) -> None:
+    handling = Handling()
+    async with opened(vhost.url, DELAYS) as bus:
+        await bus.consume([subscription(handling)])
+        body = json.dumps(uploaded().model_dump(mode="json") | change)
+        await vhost.put_message(RESIZER_LIVE.name, body)
+        (letter,) = await eventually(lambda: bus.dead_letters(RESIZER_LIVE, 10), "a dead letter")
+        assert reason in letter.reason
+        assert (letter.body, letter.attempts) == (body, attempts)
+        charset = uploaded().model_dump(mode="json") | {"datacontenttype": "application/json; charset=utf-8"}
+        await vhost.put_message(RESIZER_LIVE.name, json.dumps(charset | {"newer": 1}))
+        await eventually(lambda: handling.count(1), "the event that can be read")
 
 
 async def test_a_handler_that_hangs_is_stopped_and_tried_again(bus: Bus) -> None:

@@ -16,6 +16,10 @@ class Postponed(Transient):
     """Other work goes first: the bus retries the event after its shortest delay, and counts no attempt."""
 
 
+class EventTooNew(Transient):
+    """An event that only a newer version may understand: the bus retries it, as other replicas may be newer."""
+
+
 class Outage(Transient):
     """Something that all work needs is away, refuses or is full: the bus retries the event until that is over."""
 

@@ -2,8 +2,9 @@
 
 A handler returns, or raises. Returning acknowledges the message. `Permanent` dead-letters it at once. `Postponed`
 retries it after the shortest delay, and counts no attempt. `Outage` retries it after longer and longer delays, for as
-long as it lasts. Anything else retries it after the queue's next delay, and dead-letters it after the last. Both
-implementations (`rabbit`, `embedded`) act on the decisions of `dispatch`.
+long as it lasts. Anything else retries it after the queue's next delay, and dead-letters it after the last; so does an
+event that only a newer version may understand. Both implementations (`rabbit`, `embedded`) act on the decisions of
+`dispatch`.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import structlog
 
 from common import metrics
 from common.cancellation import is_cancelled
-from common.errors import Outage, Permanent, Postponed, Transient
+from common.errors import EventTooNew, Outage, Permanent, Postponed, Transient
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told
 from common.messaging.events import Event, decode
 from common.messaging.topology import WorkQueue
@@ -128,22 +129,33 @@ async def dispatch(body: bytes, attempt: int, subscription: Subscription, delays
     queue = subscription.queue.name
     try:
         event = decode(body)
-    except Permanent as error:
-        log.error("event dead-lettered", queue=queue, reason=str(error))
-        metrics.EVENTS.labels(queue, "unknown", "dead").inc()
-        return DeadLetter(str(error))
+    except (Permanent, EventTooNew) as error:
+        decision: Decision = _not_understood(error, attempt, queue, delays)
+        metrics.EVENTS.labels(queue, "unknown", _OUTCOMES[type(decision)]).inc()
+        return decision
     with structlog.contextvars.bound_contextvars(image=str(event.subject), event_id=event.id):
         decision = await _handle(event, attempt, subscription, delays)
     metrics.EVENTS.labels(queue, event.type, _OUTCOMES[type(decision)]).inc()
     return decision
 
 
+def _not_understood(
+    error: Permanent | EventTooNew, attempt: int, queue: str, delays: tuple[float, ...]
+) -> Retry | DeadLetter:
+    """Retry what a newer replica may understand: while versions change, some run beside this one."""
+    reason = str(error)
+    if isinstance(error, EventTooNew) and attempt < len(delays):
+        log.warning("event will be retried", queue=queue, seconds=delays[attempt], reason=reason)
+        return Retry(delays[attempt], reason, attempt + 1)
+    log.error("event dead-lettered", queue=queue, reason=reason)
+    return DeadLetter(reason)
+
+
 async def _handle(event: Event, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Decision:
     handler = subscription.handlers.get(type(event))
     queue = subscription.queue.name
     if handler is None:
-        log.error("event dead-lettered", queue=queue, type=event.type, reason="nothing here handles it")
-        return DeadLetter(f"nothing here handles {event.type}")
+        return _not_understood(EventTooNew(f"nothing here handles {event.type}"), attempt, queue, delays)
     try:
         with metrics.EVENT_SECONDS.labels(queue, event.type).time():
             async with asyncio.timeout(subscription.deadline):

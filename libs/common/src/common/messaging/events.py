@@ -2,7 +2,7 @@
 
 An event says where to look; the buckets hold the truth. So events may be lost, doubled or reordered.
 A field that a reader does not know is ignored, and a new field has a default, so that old and new services
-can run side by side. A change that breaks readers gets a new `dataschema`.
+can run side by side. A change that breaks readers gets a new `dataschema`. docs/events.md#versions
 """
 
 from datetime import UTC, datetime
@@ -10,9 +10,10 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
-from common.errors import Permanent
+from common.errors import EventTooNew, Permanent
 from common.images.names import ImageKey
 from common.images.records import Failure, Stage
 
@@ -25,6 +26,16 @@ class Lane(StrEnum):
     BULK = "bulk"
 
 
+def _known_lane(value: object) -> object:
+    """A lane of a newer version is read as the one that never delays another."""
+    return Lane.BULK if isinstance(value, str) and value not in tuple(Lane) else value
+
+
+def _media_type(value: object) -> object:
+    """The media type without its parameters: a charset says nothing of data that are part of a JSON text."""
+    return value.partition(";")[0].strip().lower() if isinstance(value, str) else value
+
+
 class Data(BaseModel):
     """What an event carries besides its subject."""
 
@@ -34,7 +45,7 @@ class Data(BaseModel):
 class LaneData(Data):
     """The payload of events that ask the resizer for work."""
 
-    lane: Lane = Lane.LIVE
+    lane: Annotated[Lane, BeforeValidator(_known_lane)] = Lane.LIVE
 
 
 class RequestData(LaneData):
@@ -81,7 +92,7 @@ class _Event(BaseModel):
     source: str = Field(min_length=1)
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     subject: ImageKey
-    datacontenttype: Literal["application/json"] = "application/json"
+    datacontenttype: Annotated[Literal["application/json"], BeforeValidator(_media_type)] = "application/json"
 
 
 class ImageUploaded(_Event):
@@ -170,6 +181,9 @@ Event = (
 
 CONTENT_TYPE = "application/cloudevents+json"
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator="type")])
+# pydantic's names for a value that is none of those known here: of a type, a schema or a stage.
+_UNKNOWN_VALUE = ("union_tag_invalid", "literal_error", "enum")
+_LONGEST_VALUE = 60  # characters of it that are shown
 
 
 def encode(event: Event) -> bytes:
@@ -178,9 +192,23 @@ def encode(event: Event) -> bytes:
 
 
 def decode(body: bytes) -> Event:
-    """The event in `body`. Raises Permanent when it is none that is known here, saying what is wrong with it."""
+    """The event in `body`.
+
+    Raises EventTooNew for one with a value that is not known here, and Permanent for what is no event. Both name the
+    fields that are wrong.
+    """
     try:
         return _ADAPTER.validate_json(body)
     except ValidationError as error:
-        found = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'event'}: {e['msg']}" for e in error.errors()[:5])
-        raise Permanent(f"not an event that is known here: {found}") from error
+        found = error.errors()
+        said = "; ".join(map(_said, found[:5]))
+        if any(e["type"] in _UNKNOWN_VALUE for e in found):
+            raise EventTooNew(f"only a newer version may understand this event: {said}") from error
+        raise Permanent(f"not an event that is known here: {said}") from error
+
+
+def _said(error: ErrorDetails) -> str:
+    field = ".".join(map(str, error["loc"])) or "event"
+    if error["type"] not in ("literal_error", "enum"):
+        return f"{field}: {error['msg']}"
+    return f"{field}: {error['msg']}, not {str(error['input'])[:_LONGEST_VALUE]!r}"

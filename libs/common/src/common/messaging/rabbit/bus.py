@@ -12,7 +12,7 @@ import structlog
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from common.errors import BusFault, Permanent
+from common.errors import BusFault, EventTooNew, Permanent
 from common.messaging.bus import Listener, Subscription
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told, oldest_first
 from common.messaging.events import Event, decode, encode
@@ -159,7 +159,7 @@ class RabbitBus:
         async def hear(message: AbstractIncomingMessage) -> None:
             try:
                 listener(decode(message.body))
-            except Permanent as error:
+            except (Permanent, EventTooNew) as error:
                 log.warning("the listener ignores an unknown event", reason=str(error))
 
         await queue.consume(hear, no_ack=True)
