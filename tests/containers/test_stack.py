@@ -67,7 +67,7 @@ async def test_text_is_drawn(site: Site) -> None:
 
 @pytest.mark.parametrize(
     "job",
-    [["resize", "--missing"], ["clean"], ["reconcile"], ["dead-letters"]],
+    [["resize", "--missing"], ["clean"], ["reconcile"], ["dead-letters"], ["trace", "1475660224_1.jpg"]],
     ids=lambda job: job[0],
 )
 def test_a_job_runs_and_is_done(project: Project, job: list[str]) -> None:

@@ -50,6 +50,8 @@ async def test_every_command_explains_itself(service: str, tmp_path: Path) -> No
         # What it refuses to run without is what it names with its meaning.
         if command or service not in (NEEDS_NO_SETTING, "migrator"):
             refused = await run(tmp_path, service, *command)
+            if "arguments are required" in refused.stderr:
+                refused = await run(tmp_path, *shlex.split(part(shown.stdout, "example"))[2:])
             missing = set(re.findall(r"([A-Z0-9_]+) is not set", refused.stderr))
             needed = set(re.findall(r"^  ([A-Z0-9_]+): \S", environment, re.MULTILINE))
             assert missing == needed - (set(DEFAULTS) if service == NEEDS_NO_SETTING else set()), refused.stderr

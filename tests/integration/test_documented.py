@@ -25,8 +25,8 @@ from common.messaging.topology import QUEUES, RETRY_DELAYS
 from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
+from common.storage.status import State
 from ingest.bootstrap import ingest
-from ingest.status import State
 from publisher.audit.findings import FindingClass
 from publisher.bootstrap import publisher
 from publisher.maintenance import repairs

@@ -24,7 +24,7 @@ from common.images.sizes import Crop
 from common.messaging.events import ImageUploaded
 from common.storage.base import Storage
 from common.storage.image_store import is_deleted, read_record
-from ingest.status import State, read_status
+from common.storage.status import State, read_status
 from publisher.activation import activate
 from publisher.deletion import delete_images
 from publisher.edits import recrop_image, rotate_image

@@ -12,7 +12,7 @@ from tests.support.status_streams import IMAGE, OTHER, PLAN, RECORD, StreamSite,
 from common.errors import StorageFault
 from common.images.names import ImageKey
 from common.images.records import Record, Stage, encode_record, record_key
-from ingest.status import State, Status, read_status
+from common.storage.status import State, Status, read_status
 
 LADDER = [5, 10, 20, 40, 60, 60]
 

@@ -23,8 +23,8 @@ from common.messaging.outbox import Outbox
 from common.sandbox.protocol import Job, Limits
 from common.storage.base import Buckets, Entry, Storage
 from common.storage.local import LocalStorage
+from common.storage.status import read_status
 from ingest.accept import UploadContext, accept_upload
-from ingest.status import read_status
 from publisher.activation import activate
 from publisher.context import EditContext, PublisherContext
 from publisher.deletion import delete_images

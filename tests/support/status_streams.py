@@ -14,7 +14,7 @@ from common.images.records import Record, Stage, encode_record
 from common.images.sizes import parse_sizes
 from common.messaging.events import Event, ImageActivated
 from common.storage.base import Buckets
-from ingest.status import State, Status
+from common.storage.status import State, Status
 from ingest.streams import StatusStreams
 
 IMAGE = ImageKey.parse("1475660224_0882910455.jpg")

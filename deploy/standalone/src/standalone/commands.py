@@ -9,10 +9,10 @@ from common.messaging.embedded import EmbeddedBus
 from common.storage.base import Buckets
 from migrator.jobs import migrate_command
 from publisher.bootstrap import publisher
-from publisher.jobs import clean_command, reconcile_command
+from publisher.jobs import clean_command, reconcile_command, trace_command
 from resizer.bootstrap import resizer
 from resizer.jobs import resize_command
-from standalone.dead_letters import open_letters, stored_letters
+from standalone.dead_letters import known_events, open_letters, stored_letters
 from standalone.settings import MigrationSettings, StandaloneSettings, read
 
 _NAME = "standalone"
@@ -46,5 +46,6 @@ COMMANDS = (
     clean_command(_PROGRAM),
     reconcile_command(_PROGRAM, StandaloneSettings, _READ),
     migrate_command(Program(_NAME, MigrationSettings, partial(read, MigrationSettings), open_handling_bus)),
+    trace_command(_NAME, StandaloneSettings, _READ, known_events, resize=_NAME),
     dead_letters_command(_NAME, open_letters, StandaloneSettings),
 )

@@ -9,11 +9,14 @@ import structlog
 
 from common.cancellation import together
 from common.errors import JobFault, NoSuchKey
+from common.images.names import ImageKey
 from common.messaging.dead_letters import DeadMessage
 from common.messaging.kept_letters import KeptLetters
-from common.storage.base import Storage
+from common.storage.base import Buckets, Storage
 from common.storage.check import missing_folders
 from common.wiring import open_buckets
+from publisher.trace.events import dead_event
+from publisher.trace.model import KnownEvents
 from standalone.settings import StandaloneSettings, read
 
 log = structlog.get_logger()
@@ -71,6 +74,17 @@ async def open_letters() -> AsyncIterator[KeptLetters]:
         raise JobFault(missing)
     async with open_buckets(settings) as buckets:
         yield stored_letters(buckets.incoming)
+
+
+async def known_events(_: StandaloneSettings, buckets: Buckets, image: ImageKey) -> KnownEvents:
+    """What is stored of the image's events. Raises StorageFault."""
+    letters = stored_letters(buckets.incoming)
+    dead, replays = await letters.dead.read(), await letters.replays.read()
+    return KnownEvents(
+        dead_letters=[dead_event(letter) for letter in dead if letter.image == str(image)],
+        replays=[dead_event(letter) for letter in replays if letter.image == str(image)],
+        unknown=["whether an event of it waits or is to be retried: such events are in the memory of who serves"],
+    )
 
 
 def _encode(letter: DeadMessage) -> bytes:

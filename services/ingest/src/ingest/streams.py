@@ -12,7 +12,7 @@ from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.messaging.events import Event
 from common.storage.base import Buckets
-from ingest.status import Status, read_status
+from common.storage.status import Status, read_status
 
 # Seconds between two looks without an event, because events may be lost. The last pause is repeated.
 PAUSES = (5.0, 10.0, 20.0, 40.0, 60.0)

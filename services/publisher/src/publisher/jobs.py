@@ -1,18 +1,21 @@
-"""The commands `clean` and `reconcile`: their options and their wiring."""
+"""The commands `clean`, `reconcile` and `trace`: their options and their wiring."""
 
 import argparse
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from common.errors import JobFault
+from common.images.names import ImageKey
 from common.jobs import (
     NOT_POSSIBLE,
     Command,
     Options,
     Program,
     add_common_options,
+    image_key,
     open_tally,
     options_from,
     process_all,
@@ -20,7 +23,9 @@ from common.jobs import (
 from common.messaging.bus import Bus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
+from common.storage.check import missing_folders
 from common.wiring import open_buckets, wait_for_broker
+from publisher.activation import read_pending_crop
 from publisher.audit.index import BucketIndex
 from publisher.audit.report import FindingReport
 from publisher.audit.scan import read_buckets, read_names
@@ -28,9 +33,14 @@ from publisher.audit.verification import Verification
 from publisher.context import PublisherContext
 from publisher.maintenance.sweep import Candidate, Sweep
 from publisher.settings import MaintenanceSettings
+from publisher.trace.buckets import read_image
+from publisher.trace.model import KnownEvents, Trace
+from publisher.trace.pending import Rules
+from publisher.trace.text import describe
 
 M = TypeVar("M", bound=MaintenanceSettings)
 OpenBus = Callable[[Buckets], AbstractAsyncContextManager[Bus]]
+ReadEvents = Callable[[M, Buckets, ImageKey], Awaitable[KnownEvents]]
 
 _AT_ONCE = 16  # images
 
@@ -96,6 +106,41 @@ async def reconcile(settings: MaintenanceSettings, names: Path | None, open_bus:
     return 1 if report.left else 0
 
 
+async def trace(settings: M, image: ImageKey, read_events: ReadEvents[M], programs: tuple[str, str]) -> Trace:
+    """Everything known of the image. `programs` are those with its own commands and with `resize`.
+
+    Raises JobFault where a folder is missing, and StorageFault.
+    """
+    if (missing := missing_folders(settings.bucket_folders)) is not None:
+        raise JobFault(missing)
+    async with open_buckets(settings) as buckets:
+        await buckets.check()
+        events = await read_events(settings, buckets, image)
+        found = await read_image(image, buckets=buckets, plan=settings.plan)
+        requested = None if found.crop is None else await read_pending_crop(image, buckets=buckets) is None
+    rules = Rules(settings.incoming_ttl, settings.reconcile_after, *programs)
+    return Trace(
+        image=image,
+        state=found.status.state,
+        settled=found.status.settled,
+        reason=found.status.reason,
+        objects=found.objects,
+        records=found.records,
+        crop=None if found.crop is None else found.crop.geometry.text,
+        crop_requested=requested,
+        tombstone=found.tombstone,
+        events=events,
+        pending=rules.pending(found, events),
+    )
+
+
+def _trace_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "key", type=image_key, metavar="KEY", help="the image's name, such as 1475660224_0882910455.jpg"
+    )
+    parser.add_argument("--json", action="store_true", help="write a line of JSON, for a program")
+
+
 def _reconcile_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repair",
@@ -144,4 +189,26 @@ def reconcile_command(
         settings,
         {0: "nothing is wrong, or all of it is repaired", 1: "something is left that is wrong", 2: NOT_POSSIBLE},
         f"python -m {program.name} reconcile --repair",
+    )
+
+
+def trace_command(
+    name: str, settings: type[M], read: Callable[[], M], read_events: ReadEvents[M], resize: str
+) -> Command:
+    """The command `trace` of the program `name`. `resize` is the program that has the command of that name."""
+
+    async def run(given: argparse.Namespace) -> int:
+        found = await trace(read(), given.key, read_events, (name, resize))
+        print(found.model_dump_json() if given.json else describe(found), flush=True)
+        return 0
+
+    return Command(
+        "trace",
+        "tell everything known of one image: its objects, records, events, and what is to be done about it; "
+        "it changes nothing",
+        _trace_arguments,
+        run,
+        settings,
+        {0: "it is told, also of a name that is not known", 2: NOT_POSSIBLE},
+        f"python -m {name} trace 1475660224_0882910455.jpg",
     )

@@ -16,13 +16,13 @@ from common.http.preferences import RESPOND_ASYNC, WAIT, applied, preferences
 from common.images.names import BadName, ImageKey
 from common.images.plan import Plan
 from common.storage.base import Buckets
+from common.storage.status import Status, read_status
 from ingest.accept import UploadContext, accept_upload
 from ingest.http.client_limits import ClientLimits
 from ingest.http.receive import receive_file
 from ingest.http.upload_budget import UploadBudget
 from ingest.rendered_upload import is_at_fault, remove_failed_upload, wait_for_base_record
 from ingest.settings import LONGEST_WAIT
-from ingest.status import Status, read_status
 from ingest.streams import StatusStreams
 
 _MOST_STREAMS = 1000

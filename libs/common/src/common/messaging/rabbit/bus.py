@@ -100,6 +100,12 @@ class RabbitBus:
         async with self._side_channel() as channel:
             return await message_count(channel, queue.name, self._timeouts)
 
+    async def retry_count(self, queue: WorkQueue) -> int:
+        """How many messages wait to be retried in the queue. Raises BusFault."""
+        async with self._side_channel() as channel:
+            counts = [await message_count(channel, queue.retry(delay), self._timeouts) for delay in self._delays]
+        return sum(counts)
+
     async def dead_letter_count(self, queue: WorkQueue) -> int:
         """How many dead letters of the queue there are, without those that somebody looks at. Raises BusFault."""
         async with self._side_channel() as channel:
