@@ -1,6 +1,7 @@
 """Every call that the site's UI and API server make, and what they are answered."""
 
 import asyncio
+import re
 from functools import partial
 from typing import Any
 
@@ -214,6 +215,7 @@ async def test_following_an_image(site: Site) -> None:
 async def test_what_it_can_do(site: Site) -> None:
     status, found = await site.call("/capabilities", method="GET")
     assert status == 200
+    assert re.fullmatch(r"\d+\.\d+\.\d+", found["version"])
     assert {"jpg", "png", "gif", "svg"} == set(found["reads"])
     assert {"jpg", "png", "gif", "webp", "avif"} == set(found["writes"])
     assert found["modern"] == ["webp"]

@@ -10,6 +10,7 @@ from tests.support.preloaded import SERVICES, run_loaded
 
 from standalone.settings import DEFAULTS
 
+VERSION = re.search(r"^## ([0-9.]+) \(", Path("CHANGELOG.md").read_text(), re.MULTILINE)
 SETTINGS = Path("docs/settings.md").read_text()
 NEEDS_NO_SETTING = "standalone"
 
@@ -31,6 +32,14 @@ async def commands(folder: Path, service: str) -> list[list[str]]:
 def part(text: str, name: str) -> str:
     """What stands under the heading."""
     return text.partition(f"\n{name}:\n")[2].partition("\n\n")[0]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+async def test_every_command_says_the_version_of_the_newest_changes(service: str, tmp_path: Path) -> None:
+    assert VERSION is not None
+    for command in await commands(tmp_path, service):
+        said = await run(tmp_path, service, *command, "--version")
+        assert (said.returncode, said.stdout) == (0, f"image-backend {VERSION[1]}\n")
 
 
 @pytest.mark.parametrize("service", SERVICES)

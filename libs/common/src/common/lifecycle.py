@@ -22,6 +22,7 @@ from common.messaging.events import Event
 from common.settings.base import Settings
 from common.storage.base import Buckets
 from common.storage.temporary import remove_stale_files
+from common.version import VERSION
 
 log = structlog.get_logger()
 
@@ -87,8 +88,13 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         if not settings.disable_prometheus_metrics:
             metrics_app = make_metrics_app(settings.metrics_path)
             await http.enter_async_context(_serve(metrics_app, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
-        temporary = str(settings.temp_folder)
-        log.info("started", port=settings.service_port, temp_folder=temporary, most_connections=connections)
+        log.info(
+            "started",
+            version=VERSION,
+            port=settings.service_port,
+            temp_folder=str(settings.temp_folder),
+            most_connections=connections,
+        )
         work = asyncio.create_task(_run_tasks(service, bus, buckets, settings.temp_folder))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)

@@ -1,10 +1,11 @@
-"""What `GET /capabilities` answers: the formats that can be read and written, the limits and the sizes."""
+"""What `GET /capabilities` answers: the version, the formats that can be read and written, the limits and the sizes."""
 
 from dataclasses import asdict
 
 from common.imaging.capable import Capabilities, capable
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
+from common.version import VERSION
 from ingest.settings import IngestSettings
 
 
@@ -23,6 +24,7 @@ class ServiceCapabilities:
             self._tried, _ = await pool.run(capable, Job(limits=pool.limits), Capabilities, None)
         wanted = [output.format for output in settings.plan.modern]
         return {
+            "version": VERSION,
             "reads": self._tried.reads,
             "writes": self._tried.writes,
             "walls": None if pool.walls is None else asdict(pool.walls),

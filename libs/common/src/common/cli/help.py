@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
+from common.version import VERSION
+
 _WIDTH = 100
 _ALL = "docs/settings.md has all settings in a table, with what they mean and their defaults."
 _ACCOUNTS = (
@@ -17,9 +19,12 @@ _ACCOUNTS = (
 def describe_command(
     parser: argparse.ArgumentParser, about: str, kind: type[BaseModel], exits: Mapping[int, str], example: str
 ) -> None:
-    """Set the parser's description and epilog. `kind` is the class of the settings that the command reads."""
+    """Set the parser's description, epilog and `--version`. `kind` is the class of settings that the command reads."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.description = textwrap.fill(about, _WIDTH)
+    parser.add_argument(
+        "--version", action="version", version=f"image-backend {VERSION}", help="show the version, and exit"
+    )
     needed = {name.upper(): field for name, field in kind.model_fields.items() if field.is_required()}
     others = sorted(name.upper() for name, field in kind.model_fields.items() if not field.is_required())
     lines = ["environment:"]

@@ -49,9 +49,10 @@ EVENTS = Operation(
     answers={204: "the settled status was sent before", 400: "not the name of an image", 429: _TOO_MANY},
 )
 CAPABILITIES = Operation(
-    "The formats that the service reads and writes, found by trying, its limits and sizes",
+    "The version, the formats that the service reads and writes, found by trying, its limits and sizes",
     {
         "application/json": object_schema(
+            version=TEXT,
             reads=_LIST,
             writes=_LIST,
             walls={"type": "object"},

@@ -134,7 +134,7 @@ async def _send_statuses(image: ImageKey, stream: web.StreamResponse, streams: S
 
 
 def capabilities_route(capabilities: Callable[[], Awaitable[dict[str, object]]]) -> Handler:
-    """The handler of `GET /capabilities`: the formats that work, the limits and the sizes."""
+    """The handler of `GET /capabilities`: the version, the formats that work, the limits and the sizes."""
 
     async def answer(_: web.Request) -> web.Response:
         return web.json_response(await capabilities())
