@@ -3,6 +3,7 @@
 import pytest
 from tests.support.chart import VALUE_SETS, container, environment, manifests, of_kind, pods, rules, selects, template
 from tests.support.kubernetes import schema_errors
+from tests.unit.test_clients import client
 
 from common.messaging.topology import QUEUES
 from common.settings.base import Settings, read_settings
@@ -108,6 +109,23 @@ def test_the_settings_are_those_of_the_services(name: str) -> None:
 
 
 @for_each_set
+def test_visitors_are_told_apart_behind_the_ingress(name: str) -> None:
+    for component, pod in pods(name).items():
+        given = environment(pod)
+        assert ("TRUSTED_PROXIES" in given) == (component in {"ingest", "standalone"})
+        if "TRUSTED_PROXIES" in given:
+            settings = {key: SECRETS.get(key, value) for key, value in given.items()}
+            trusted = read_settings(IngestServiceSettings, SECRETS | settings).trusted_proxies
+            for controller in ("10.42.0.7", "172.17.0.3", "192.168.4.5", "100.64.1.2", "fd00:10::7"):
+                assert client(controller, "203.0.113.5", trusted=trusted) == "203.0.113.5"
+
+
+def test_proxies_with_other_addresses_can_be_named() -> None:
+    text, complaint = template("s3", trustedProxies='["10.42.0.0/16", "198.51.100.0/24"]')
+    assert '- name: TRUSTED_PROXIES\n              value: "10.42.0.0/16,198.51.100.0/24"' in text, complaint
+
+
+@for_each_set
 def test_commands_are_those_of_the_services(name: str) -> None:
     commands = {command.name for command in COMMANDS}
     for component, pod in pods(name).items():
@@ -179,6 +197,8 @@ def test_metrics_are_found() -> None:
         ({"settings__API_SECRET_KEY": '"known"'}, "API_SECRET_KEY"),
         ({"settings__STORE_SECRET_KEY": '"known"'}, "STORE_SECRET_KEY"),
         ({"settings__SERVICE_PORT": '"80"'}, "SERVICE_PORT"),
+        ({"settings__TRUSTED_PROXIES": '"10.0.0.0/8"'}, "TRUSTED_PROXIES"),
+        ({"trustedProxies": "[]"}, "trustedProxies"),
         ({"settings__MAX_PIXELS": "100000000"}, "got number, want string"),
         ({"resizers": "{}"}, "resizers"),
         ({"existingSecret": '""'}, "existingSecret names the Secret"),

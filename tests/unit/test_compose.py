@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from common.settings.base import Settings
 from ingest.settings import IngestServiceSettings
@@ -18,3 +19,10 @@ from resizer.settings import ResizerServiceSettings
 def test_every_setting_can_be_given(kind: type[Settings]) -> None:
     handed_on = set(re.findall(r"^ +([A-Z0-9_]+):", Path("docker-compose.yml").read_text(), re.MULTILINE))
     assert {name.upper() for name in kind.model_fields} <= handed_on
+
+
+def test_uploads_wait_as_long_as_in_the_chart() -> None:
+    """By default, what cannot be rendered fails at its upload."""
+    given = YAML(typ="safe").load(Path("docker-compose.yml"))["services"]["ingest"]["environment"]
+    chart = YAML(typ="safe").load(Path("deploy/kubernetes/values.yaml"))["settings"]
+    assert given["UPLOAD_WAIT"] == f"${{UPLOAD_WAIT:-{chart['UPLOAD_WAIT']}}}"

@@ -6,6 +6,9 @@
 {{- if eq $values.settings.STORAGE_BACKEND "local" -}}
 {{- $set = merge $set (dict "INCOMING_FOLDER" "/data/incoming" "ACTIVE_FOLDER" "/data/active") -}}
 {{- end -}}
+{{- if has .component (list "ingest" "standalone") -}}
+{{- $set = merge $set (dict "TRUSTED_PROXIES" (join "," $values.trustedProxies)) -}}
+{{- end -}}
 {{- range $name, $value := merge $set $values.settings }}
 - name: {{ $name }}
   value: {{ $value | quote }}
