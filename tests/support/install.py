@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 from tests.support import browser, gateway, imagemagick, kubernetes, postgres, rabbitmq, s3
 from tests.support.docker import can_get
@@ -27,11 +28,15 @@ _TOOLS = (
     (browser.PROGRAMS, "chromium"),
     (("exiftool",), "libimage-exiftool-perl"),
 )
+# Fonts, which the images bring, too: a file of each, and Debian's package.
+FONTS = {"LiberationSans-Regular.ttf": "fonts-liberation", "DejaVuSans.ttf": "fonts-dejavu-core"}
+_FONT_FOLDER = Path("/usr/share/fonts")
 
 
 def missing() -> list[str]:
     """The Debian packages that are needed and not installed."""
-    packages = [package for programs, package in _TOOLS if not any(map(shutil.which, programs))]
+    packages = [package for file, package in FONTS.items() if next(_FONT_FOLDER.rglob(file), None) is None]
+    packages += [package for programs, package in _TOOLS if not any(map(shutil.which, programs))]
     for variable, image, is_there, names in _SERVERS:
         if variable not in os.environ and not is_there() and not can_get(image):
             packages += names

@@ -1,8 +1,9 @@
-"""What decoders may read for the sake of fonts: what fontconfig's configuration names, and not the current folder."""
+"""Which fonts there are; and what decoders may read for their sake: what fontconfig's configuration names."""
 
 from pathlib import Path
 
 import pytest
+from tests.support.install import FONTS
 
 from common.sandbox.fonts import readable_paths
 
@@ -49,3 +50,7 @@ def test_of_the_current_folder_only_what_the_configuration_says_is_there(
     monkeypatch.setenv("FONTCONFIG_FILE", str(configured / "fonts.conf"))
     assert named(current) == {"here", "here too"}
     assert named(configured) == {"plain", "beside", "cache", "conf.d", "here.d"}
+
+
+def test_the_images_bring_the_fonts_that_the_tests_draw_with() -> None:
+    assert set(FONTS.values()) <= set(Path("deploy/Dockerfile").read_text().split())
