@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.benchmarks import photos
-from tests.benchmarks.pipeline import connected, counted, images_a_second
+from tests.benchmarks.pipeline import connected, counted, measured_rate
 from tests.benchmarks.report import percentile, say
 from tests.support.deployment import PYTHON, Deployment
 from tests.support.distance import at_a_distance
@@ -80,8 +80,8 @@ async def _measure(photo: Path, seconds: float | None, found: _Found) -> None:
                     await deployment.processes[service].terminate()
                 resizer = deployment.processes["resizer"]
                 async with counted(bus, ()) as ready:
-                    rate, _ = await images_a_second(bus, deployment.buckets, photo, ready, resizer.cpu_seconds)
-                found.rates.append(rate)
+                    rate = await measured_rate(bus, deployment.buckets, photo, ready, resizer.pid)
+                found.rates.append(rate.images_a_second)
             finally:
                 await bus.close()
 

@@ -72,7 +72,7 @@ def _end_to_end(folder: Path) -> None:
     moved: list[float] = []
     rendered: list[float] = []
     for _ in range(_ROUNDS):
-        rendered.append(asyncio.run(rabbit_rate(photo))[0])
+        rendered.append(asyncio.run(rabbit_rate(photo)).images_a_second)
         moved.append(asyncio.run(_moved(photo)))
     rate, pipeline = statistics.median(moved), statistics.median(rendered)
     say()

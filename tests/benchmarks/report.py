@@ -1,8 +1,10 @@
 """How the benchmarks print what they find."""
 
+import os
 import resource
 import statistics
 from collections.abc import Iterable
+from pathlib import Path
 
 
 def say(line: str = "") -> None:
@@ -24,3 +26,9 @@ def cpu_seconds() -> float:
     """The CPU time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def machine_cpu_seconds() -> float:
+    """The CPU time of all processes of this machine so far; proc_stat(5): user, nice, system, and interrupts."""
+    user, nice, system, _idle, _wait, irq, softirq = Path("/proc/stat").read_text().split()[1:8]
+    return sum(map(int, (user, nice, system, irq, softirq))) / os.sysconf("SC_CLK_TCK")

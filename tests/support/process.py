@@ -64,14 +64,19 @@ class Process:
 
     def decoders(self) -> list[int]:
         """Its decoding processes, oldest first."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-                if parent == self._process.pid and b"common.sandbox.worker" in (folder / "cmdline").read_bytes():
-                    found.append(int(folder.name))
-        return sorted(found)
+        return decoders_of(self._process.pid)
 
     def lines(self) -> list[dict[str, object]]:
         """What it has logged so far."""
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+
+def decoders_of(service: int) -> list[int]:
+    """The decoding processes of a process, oldest first."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == service and b"common.sandbox.worker" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return sorted(found)
