@@ -17,7 +17,7 @@ from common.images.records import Record, Stage
 from common.images.sizes import Crop
 from common.messaging.events import ActivatedData, ImageActivated, ThumbnailsActivated, ThumbnailsRequested
 from common.storage.base import Buckets, Entry
-from common.storage.image_store import POLL, is_deleted, is_public, read_record
+from common.storage.image_store import is_deleted, is_public, read_record, wait_for_record
 from publisher.context import PublisherContext
 from publisher.errors import ImageFailed, ImageUnknown, UploadExpired
 from publisher.moving import copy_original, move_thumbnails
@@ -26,6 +26,7 @@ from publisher.removal import find_known_keys, remove_everywhere
 log = structlog.get_logger()
 
 _CONFIRM_SECONDS = 2.0  # that the broker has to confirm an event before the command is answered
+_STATE_INTERVAL = 0.5  # seconds between looks at an image's whole state while its record is awaited
 
 
 class _State(NamedTuple):
@@ -35,14 +36,14 @@ class _State(NamedTuple):
     private: Entry | None  # the original in *incoming*
     record: Record | None  # of the base stage, in *incoming*
 
-    def expects_variants(self, seconds: float) -> bool:
-        """Whether variants may still come, as the upload is younger than this.
+    def variants_expected_for(self, seconds: float) -> float:
+        """For how many seconds variants may still come: until the upload is `seconds` old.
 
         An original's age may be negative: its server's clock is not that of whoever tells the age.
         """
         if self.deleted or self.private is None or self.record is not None:
-            return False
-        return self.private.age < seconds
+            return 0.0
+        return seconds - self.private.age
 
 
 async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | None = None, wait: float = 0.0) -> None:
@@ -78,14 +79,22 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
 
 
 async def _wait_for_variants(image: ImageKey, buckets: Buckets, seconds: float) -> _State:
-    """The state once no variants are expected any more, or after `seconds`."""
+    """The state once no variants are expected any more, or after `seconds`.
+
+    The record is looked for all the time, since it comes with the variants. A deletion, and an activation of the same
+    image, are seen a little later.
+    """
     now = asyncio.get_running_loop().time
     end = now() + seconds
     state = await _read_state(image, buckets)
-    while state.expects_variants(seconds) and now() < end:
-        await asyncio.sleep(POLL)
+    while (left := min(state.variants_expected_for(seconds), end - now())) > 0:
+        await wait_for_record(buckets.incoming, image, is_wanted=_any_record, seconds=min(left, _STATE_INTERVAL))
         state = await _read_state(image, buckets)
     return state
+
+
+def _any_record(_: Record) -> bool:
+    return True
 
 
 async def _read_state(image: ImageKey, buckets: Buckets) -> _State:
