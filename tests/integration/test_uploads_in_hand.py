@@ -108,6 +108,7 @@ class Upload:
             return 0, ""
         status = int(head.split()[1])
         assert ("retry-after: " in head) is (status in (408, 503))
+        assert ("connection: close" in head) is (status != 200)
         return status, body.get("error", "")
 
     async def finish(self) -> Answer:

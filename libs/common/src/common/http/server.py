@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+from http import HTTPStatus
 
 import structlog
 from aiohttp import web
@@ -92,6 +93,21 @@ class Connection(web.RequestHandler):
     def closes_at(self) -> float:
         """When it will be closed, by the loop's clock, if it has not sent a whole head."""
         return self._next_keepalive_close_time
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Called by aiohttp to send the answer. A refusal before the body's end is the last answer of its connection.
+
+        aiohttp then reads on for ten seconds: what is sent to a closed connection can cost the client the answer.
+        """
+        early = resp.status >= HTTPStatus.BAD_REQUEST and not request.content.is_eof()
+        if early:
+            resp.force_close()
+        sent = await super().finish_response(request, resp, start_time)
+        if early and self.transport is not None and self.transport.can_write_eof():
+            self.transport.write_eof()
+        return sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
