@@ -19,13 +19,12 @@ OLD_SETTINGS = {
     "BUCKET_DATABASE_URL": "",
     "V5_DATABASE_URL": "",
 }
-SWITCH = {"UPLOAD_WAIT": "50", "INCOMING_TTL": "604800"}  # as docs/upgrading.md says
 SIZES = {"BI": (300, 200), "SI": (200, 200)}  # of a photo of 300 × 200 pixels
 
 
 @pytest.fixture(params=["embedded", "embedded-s3", "rabbit-local"])
 async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deployment]:
-    async with Deployment.prepared(request.param, tmp_path, **OLD_SETTINGS, **SWITCH) as prepared:
+    async with Deployment.prepared(request.param, tmp_path, UPLOAD_WAIT="50", **OLD_SETTINGS) as prepared:
         yield prepared
 
 
