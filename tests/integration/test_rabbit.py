@@ -1,6 +1,7 @@
 """What the bus over RabbitMQ promises beyond the contract: what happens when the broker or a consumer goes away."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -118,6 +119,27 @@ async def test_what_is_no_event_is_dead_lettered(vhost: VirtualHost) -> None:
             return len(await bus.dead_letters(RESIZER_LIVE, 5)) == 2
 
         await eventually(both, "two dead letters")
+
+
+async def test_a_listener_hears_on_after_events_that_only_newer_versions_understand(vhost: VirtualHost) -> None:
+    heard: list[Event] = []
+    async with opened(vhost.url) as bus:
+        before = set(await vhost.queues())
+        await bus.consume([], heard.append)
+
+        async def own_queue() -> set[str]:
+            return set(await vhost.queues()) - before
+
+        (queue,) = await eventually(own_queue, "the listener's queue")
+        newer = EVENT.model_dump(mode="json") | {"type": "ImageTagged"}
+        for body in ("no JSON", json.dumps(newer), json.dumps(EVENT.model_dump(mode="json") | {"newer": 1})):
+            await vhost.put_message(queue, body)
+
+        async def has_heard() -> bool:
+            return bool(heard)
+
+        await eventually(has_heard, "the event that is understood")
+    assert heard == [EVENT]
 
 
 async def test_events_that_failed_together_do_not_come_back_together(vhost: VirtualHost) -> None:
