@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 from tests.support.memory import MemoryStorage
 from tests.support.stores import KEY
 
@@ -174,3 +175,33 @@ async def test_objects_of_images_and_of_no_others(bucket: Storage) -> None:
     found = [entry.key async for entry in bucket.objects_of(names)]
     assert sorted(found) == ["1_19.crop", "1_2.jpg", "1_2.modern.json", "1_2BI.jpg"]
     assert [entry async for entry in bucket.objects_of(["7_7"])] == []
+
+
+def counted(operation: str, outcome: str) -> float:
+    labels = {"operation": operation, "outcome": outcome}
+    return REGISTRY.get_sample_value("image_backend_store_seconds_count", labels) or 0.0
+
+
+@pytest.fixture(params=["local", "s3"])
+def stored(request: pytest.FixtureRequest) -> Storage:
+    found: Buckets = request.getfixturevalue(request.param)
+    return found.incoming
+
+
+async def test_each_operation_is_measured_by_how_it_ended(stored: Storage) -> None:
+    ends = [("put", "ok"), ("put", "taken"), ("get", "absent"), ("fetch", "ok"), ("fetch", "absent"), ("list", "ok")]
+    before = {how: counted(*how) for how in ends}
+    await stored.put(KEY, b"photo", exclusive=True)
+    with pytest.raises(KeyTaken):
+        await stored.put(KEY, b"photo", exclusive=True)
+    with pytest.raises(NoSuchKey):
+        await stored.get("1_2.jpg")
+    with pytest.raises(NoSuchKey):
+        async with stored.as_file("1_2.jpg"):
+            pass
+    with pytest.raises(ZeroDivisionError):  # what its reader raises is no outcome of the store
+        async with stored.as_file(KEY):
+            raise ZeroDivisionError
+    assert [entry.key async for entry in stored.entries()] == [KEY]
+    assert {how: counted(*how) - number for how, number in before.items()} == dict.fromkeys(ends, 1.0)
+    assert counted("fetch", "defect") == 0

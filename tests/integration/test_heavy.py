@@ -40,12 +40,12 @@ class WatchedPool:
         self.now: Counter[str] = Counter()
         self.most: Counter[str] = Counter()
 
-    async def run(self, operation: Callable[..., Any], job: Any, result: Any, original: Path) -> Any:
+    async def run(self, operation: Callable[..., Any], job: Any, result: Any, original: Path, **options: Any) -> Any:
         name = operation.__name__
         self.now[name] += 1
         self.most[name] = max(self.most[name], self.now[name])
         try:
-            return await self._pool.run(operation, job, result, original)
+            return await self._pool.run(operation, job, result, original, **options)
         finally:
             self.now[name] -= 1
 
@@ -71,11 +71,13 @@ async def most_at_once(data: bytes) -> Counter[str]:
 async def test_waiting_for_a_turn_holds_no_slot_of_uploads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     finish, run, rendering = asyncio.Event(), Pool.run, set[Path]()
 
-    async def run_slowly(pool: Pool, operation: Callable[..., Any], job: Any, result: Any, path: Path) -> Any:
+    async def run_slowly(
+        pool: Pool, operation: Callable[..., Any], job: Any, result: Any, path: Path, **options: Any
+    ) -> Any:
         if operation.__name__ == "render" and (await asyncio.to_thread(path.stat)).st_size > 1 << 20:
             rendering.add(path)
             await finish.wait()
-        return await run(pool, operation, job, result, path)
+        return await run(pool, operation, job, result, path, **options)
 
     monkeypatch.setattr(Pool, "run", run_slowly)
     incoming, bus = LocalStorage.open(tmp_path / "incoming"), EmbeddedBus()

@@ -118,9 +118,9 @@ async def test_the_next_photos_are_fetched_while_all_decoders_are_busy(
 ) -> None:
     go_on, run = asyncio.Event(), Pool.run
 
-    async def run_later(pool: Pool, operation: Callable[..., Any], *arguments: Any) -> Any:
+    async def run_later(pool: Pool, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         await go_on.wait()
-        return await run(pool, operation, *arguments)
+        return await run(pool, operation, *arguments, **options)
 
     images = some_images(12)
     data = photo(300, 200)

@@ -17,7 +17,14 @@ class InstantPool:
     def __init__(self, shown: str = "all") -> None:
         self._all = shown
 
-    async def run(self, _: object, job: RenderJob, __: object, ___: Path) -> tuple[RenderedUnlessHeavy, list[bytes]]:
+    async def run(
+        self,
+        operation: object,  # noqa: ARG002
+        job: RenderJob,
+        result: object,  # noqa: ARG002
+        path: Path,  # noqa: ARG002
+        **options: object,  # noqa: ARG002
+    ) -> tuple[RenderedUnlessHeavy, list[bytes]]:
         made = [
             RenderedVariant(suffix=size.suffix, format=output.format, width=1, height=1)
             for size in job.sizes

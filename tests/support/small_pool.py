@@ -16,9 +16,11 @@ _HEADER = Header(format=Format.JPG, width=100, height=100, frames=1, orientation
 class SmallPool(InstantPool):
     """Also reads headers and rotates, in no time."""
 
-    async def run(self, operation: object, job: Any, result: object, path: Path) -> tuple[Any, list[bytes]]:
+    async def run(
+        self, operation: object, job: Any, result: object, path: Path, **options: object
+    ) -> tuple[Any, list[bytes]]:
         if result is Header:
             return _HEADER, []
         if result is Rotated:
             return Rotated(width=100, height=100), [ORIGINAL + b" rotated"]
-        return await super().run(operation, job, result, path)
+        return await super().run(operation, job, result, path, **options)

@@ -11,6 +11,7 @@ from common.messaging.embedded import EmbeddedBus
 from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
+from common.storage.s3.account import write_seconds
 from ingest.http.routes import LONGEST_STREAM
 from publisher.bootstrap import publisher
 from resizer.bootstrap import resizer
@@ -41,7 +42,20 @@ async def test_the_longest_events_and_renderings(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("histogram", [metrics.HTTP_SECONDS, metrics.EVENT_SECONDS, metrics.IMAGING_SECONDS])
+def test_the_longest_ways_of_an_upload_and_waits_of_an_event() -> None:
+    assert max(finite(metrics.UPLOAD_PUBLIC_SECONDS)) >= SETTINGS.incoming_ttl
+    assert max(finite(metrics.EVENT_WAIT_SECONDS)) >= 86400, "half a million bulk images"
+
+
+def test_the_longest_commands_and_operations_of_a_store() -> None:
+    assert max(finite(metrics.COMMAND_SECONDS)) >= 2 * SETTINGS.edit_wait
+    assert max(finite(metrics.STORE_SECONDS)) >= write_seconds(SETTINGS.max_upload_bytes)
+
+
+HISTOGRAMS = [metric for metric in vars(metrics).values() if isinstance(metric, Histogram)]
+
+
+@pytest.mark.parametrize("histogram", HISTOGRAMS, ids=str)
 def test_no_bucket_is_so_wide_that_it_says_nothing(histogram: Histogram) -> None:
     bounds = finite(histogram)
     assert all(upper / lower <= 4 for lower, upper in itertools.pairwise(bounds))

@@ -68,6 +68,14 @@ async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
     return key
 
 
+def announced_format(path: Path) -> str:
+    """The format that the file's first bytes announce, or `unknown`."""
+    try:
+        return sniff(_read_head(path))
+    except ImageError:
+        return "unknown"
+
+
 def _read_head(path: Path) -> bytes:
     """Its first bytes, which have just been written and so are in memory."""
     with path.open("rb") as file:

@@ -46,10 +46,10 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
     outbox = Outbox(bus)
     limits = BodyLimits(settings.max_upload_bytes, settings.upload_timeout, settings.upload_idle_timeout)
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(Pool.open(_WORKERS, _header_limits(settings.limits)))
+        pool = await stack.enter_async_context(Pool.open(_WORKERS, _header_limits(settings.limits), name="headers"))
         orient_pool = None
         if settings.auto_orient_original:
-            orient_pool = await stack.enter_async_context(Pool.open(1, settings.limits))
+            orient_pool = await stack.enter_async_context(Pool.open(1, settings.limits, name="upright"))
         await pool.start_one()  # a service that cannot decode fails at its start
 
         def trouble() -> str | None:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
+from common import metrics
 from common.cancellation import together
 from common.errors import BusFault, NoSuchKey, StorageFault
 from common.images.names import ImageKey
@@ -71,6 +72,8 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
         await _send_request(ThumbnailsRequested(source="/publisher", subject=image), crop, context)
     if moved.fault is not None:
         raise moved.fault
+    if state.private is not None:
+        metrics.UPLOAD_PUBLIC_SECONDS.observe(max(0.0, state.private.age))
     event = ImageActivated(source="/publisher", subject=image)
     log.info(
         "image was active already" if state.private is None else "image activated", image=str(image), emits=event.id

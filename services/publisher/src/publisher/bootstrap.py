@@ -34,7 +34,7 @@ async def publisher(
 ) -> AsyncIterator[Service]:
     """The service, ready to be run. With `repair_all_at_start` it first repairs everything in both buckets."""
     outbox = Outbox(bus)
-    async with Pool.open(_DECODERS, settings.limits) as pool:
+    async with Pool.open(_DECODERS, settings.limits, name="edits") as pool:
         context = EditContext(
             buckets=buckets,
             bus=bus,

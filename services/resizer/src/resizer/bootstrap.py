@@ -39,8 +39,8 @@ async def resizer(settings: ResizerSettings, *, bus: Bus, buckets: Buckets) -> A
     """
     workers, limits = settings.resizer_workers, settings.limits
     async with (
-        Pool.open(workers, limits) as live_pool,
-        Pool.open(workers, background_limits(limits), background=True) as background_pool,
+        Pool.open(workers, limits, name="live") as live_pool,
+        Pool.open(workers, background_limits(limits), background=True, name="background") as background_pool,
     ):
         await live_pool.start_one()  # a service that cannot decode shall not take events
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from common import metrics
 from common.errors import Postponed
 from common.images.names import ImageKey
 from common.images.plan import Plan
@@ -44,11 +45,14 @@ class Renderer:
         size = path.stat().st_size  # noqa: ASYNC240 - the pool opens the file here, too
         outputs = self.plan.outputs(image, stage)
         job = RenderJob(limits=self.pool.limits, sizes=self.plan.sizes, outputs=outputs, crop=crop)
-        unless_heavy, blobs = await self.pool.run(render_unless_heavy, job, RenderedUnlessHeavy, path)
+        count_cpu = metrics.RENDER_CPU.labels(image.format, stage).inc
+        unless_heavy, blobs = await self.pool.run(
+            render_unless_heavy, job, RenderedUnlessHeavy, path, count_cpu=count_cpu
+        )
         rendered = unless_heavy.rendered
         if rendered is None:
             async with self._hold_turn(image):
-                rendered, blobs = await self.pool.run(render, job, Rendered, path)
+                rendered, blobs = await self.pool.run(render, job, Rendered, path, count_cpu=count_cpu)
         variants = tuple(
             Variant(
                 key=image.variant_key(made.suffix, made.format),

@@ -52,11 +52,12 @@ class ResizerContext:
     renderer: Renderer
 
 
-async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context: ResizerContext) -> None:
+async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context: ResizerContext) -> Record | None:
     """Render the stage's variants, write them beside the original, then write the record, then announce it.
 
     After the base stage, request the modern stage. An image that cannot be rendered ends with a record of the failure;
-    it is not retried. Raises Transient.
+    it is not retried. Returns the record that is there now; None where there was nothing to do, or the image is
+    deleted. Raises Transient.
     """
     buckets, plan = context.buckets, context.renderer.plan
     if stage not in plan.stages:
@@ -66,7 +67,7 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
         await _announce(
             image, _failure_record(stage, await read_crop(buckets.active, image), failure, context), context
         )
-        return
+        return None
     # docs/bucket-protocol.md#crop-around-rendering
     while True:
         original, crop = await together(original_of(image, buckets=buckets), read_crop(buckets.active, image))
@@ -75,7 +76,7 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
             # Variants and records are called by the image's name alone: they may be of an original of another format.
             if await find_original(image.name, buckets=buckets) is None:
                 await remove_rendered(image, buckets=buckets, plan=plan)
-            return
+            return None
         # Whoever moves late, uncropped variants requests another rendering afterwards. So a cropped image is rendered
         # at every event: its variants may have been written over.
         record = await _finished_record(image, stage, original.bucket, crop, context) if crop is None else None
@@ -89,11 +90,12 @@ async def make_thumbnails(image: ImageKey, stage: Stage, lane: Lane, *, context:
     if await is_deleted(image, buckets=buckets):
         log.info("the image was deleted during rendering: removing its thumbnails")
         await remove_rendered(image, buckets=buckets, plan=plan)
-        return
+        return None
     if stage is Stage.BASE and record.failed is None and Stage.MODERN in plan.stages:
         # The modern formats of a live image wait in a lane of their own; those of a bulk image stay in the bulk lane.
         data = RequestData(lane=Lane.BULK if lane is Lane.BULK else Lane.FOLLOW_UP, stage=Stage.MODERN)
         await context.bus.publish(ThumbnailsRequested(source=_SOURCE, subject=image, data=data))
+    return record
 
 
 async def write_gave_up_record(image: ImageKey, stage: Stage, error: Exception, *, context: ResizerContext) -> None:

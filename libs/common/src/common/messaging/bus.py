@@ -76,8 +76,14 @@ class DeadLetter:
 
 Decision = Acknowledge | Retry | DeadLetter
 
-# The label values of the metric.
+# The label values of the metrics.
 _OUTCOMES: dict[type[Decision], str] = {Acknowledge: "done", Retry: "retry", DeadLetter: "dead"}
+_CAUSES: tuple[tuple[type[Exception], str], ...] = (
+    (Postponed, "postponed"),
+    (Outage, "outage"),
+    (Transient, "transient"),
+    (TimeoutError, "deadline"),
+)
 
 
 class Bus(Protocol):
@@ -146,6 +152,7 @@ def _not_understood(
     reason = str(error)
     if isinstance(error, EventTooNew) and attempt < len(delays):
         log.warning("event will be retried", queue=queue, seconds=delays[attempt], reason=reason)
+        metrics.EVENT_RETRIES.labels(queue, "too-new").inc()
         return Retry(delays[attempt], reason, attempt + 1)
     log.error("event dead-lettered", queue=queue, reason=reason)
     return DeadLetter(reason)
@@ -157,11 +164,17 @@ async def _handle(event: Event, attempt: int, subscription: Subscription, delays
     if handler is None:
         return _not_understood(EventTooNew(f"nothing here handles {event.type}"), attempt, queue, delays)
     try:
+        if attempt == 0:
+            metrics.EVENT_WAIT_SECONDS.labels(queue, event.type).observe(event.age)
         with metrics.EVENT_SECONDS.labels(queue, event.type).time():
             async with asyncio.timeout(subscription.deadline):
                 await _handled(handler(event))
     except Exception as error:  # noqa: BLE001 - it is logged there
-        return await _failed(event, error, attempt, subscription, delays)
+        decision = await _failed(event, error, attempt, subscription, delays)
+        if isinstance(decision, Retry):
+            cause = next((name for kind, name in _CAUSES if isinstance(error, kind)), "defect")
+            metrics.EVENT_RETRIES.labels(queue, cause).inc()
+        return decision
     return Acknowledge()
 
 

@@ -94,6 +94,12 @@ class _Event(BaseModel):
     subject: ImageKey
     datacontenttype: Annotated[Literal["application/json"], BeforeValidator(_media_type)] = "application/json"
 
+    @property
+    def age(self) -> float:
+        """Seconds since it was made; 0 where the clock of who made it is ahead. A time without a zone is in UTC."""
+        made = self.time if self.time.tzinfo is not None else self.time.replace(tzinfo=UTC)
+        return max(0.0, (datetime.now(UTC) - made).total_seconds())
+
 
 class ImageUploaded(_Event):
     """An original is stored; its variants are to be made."""

@@ -40,6 +40,10 @@ _NICENESS = 10
 _SHARE_OF_CPU = 0.5
 
 
+def _uncounted(_: float) -> None:
+    """For jobs whose CPU time is only counted by their operation."""
+
+
 @dataclass(frozen=True)
 class _Work(Generic[R]):
     """A job: the operation's short name and its full one, what it takes, and the type of its result."""
@@ -48,6 +52,7 @@ class _Work(Generic[R]):
     operation: str
     job: Job
     result: type[R]
+    count_cpu: Callable[[float], None]
 
     def result_of(self, reply: Reply) -> R:
         """The result, which fits the job and the number of blobs. Raises ImageError, Transient or Defect otherwise."""
@@ -71,21 +76,26 @@ class _Work(Generic[R]):
 class Pool:
     """Some processes that run one job each at a time. Each starts when it is first needed."""
 
-    def __init__(self, limits: Limits, niceness: int) -> None:
+    def __init__(self, name: str, limits: Limits, niceness: int) -> None:
         self.limits = limits
         self.cpu_seconds = 0.0  # taken by all jobs that have ended well
+        self._busy = metrics.IMAGING_BUSY.labels(name)
         self._processes = Processes(limits, niceness)
         self._idle: asyncio.LifoQueue[DecodingProcess | None] = asyncio.LifoQueue()
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, size: int, limits: Limits, *, background: bool = False) -> AsyncIterator[Self]:
-        """A pool of `size` processes at most, which are ended with the context.
+    async def open(
+        cls, size: int, limits: Limits, *, background: bool = False, name: str = "command"
+    ) -> AsyncIterator[Self]:
+        """A pool of `size` processes at most, which are ended with the context. Metrics call it by its `name`.
 
         With `background` they give way to everything else. Raises SettingsError where walls are required and one is
         missing.
         """
-        pool = cls(limits, _NICENESS if background else 0)
+        pool = cls(name, limits, _NICENESS if background else 0)
+        workers = metrics.IMAGING_WORKERS.labels(name)
+        workers.inc(size)
         for _ in range(size):
             # The last one in is the first one out: what has just done a job is taken before what has to start.
             pool._idle.put_nowait(None)
@@ -96,6 +106,7 @@ class Pool:
                     raise SettingsError([f"SANDBOX=required, and {pool.trouble()}"])
             yield pool
         finally:
+            workers.dec(size)
             await pool._processes.close()
 
     def trouble(self) -> str | None:
@@ -117,11 +128,18 @@ class Pool:
             self._idle.put_nowait(process)
 
     async def run(
-        self, operation: Operation[J, R], job: J, result: type[R], original: Path | None
+        self,
+        operation: Operation[J, R],
+        job: J,
+        result: type[R],
+        original: Path | None,
+        *,
+        count_cpu: Callable[[float], None] | None = None,
     ) -> tuple[R, list[bytes]]:
         """Run the operation (a module's function) on the job and the file in one of the processes.
 
-        The process is handed the open file, and no path. Without a file the operation is given no bytes.
+        The process is handed the open file, and no path. Without a file the operation is given no bytes. `count_cpu` is
+        called with the CPU seconds of a job that ended well.
 
         Returns its result and blobs. Raises ImageError when the image is at fault: it cannot be decoded, or has
         ended its process twice, or took more than the limits allow. Raises Transient when the machine is at fault, or
@@ -129,7 +147,7 @@ class Pool:
         used, the system killed the process twice, the file cannot be read. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
-        work = _Work(name, operation_name(operation), job, result)
+        work = _Work(name, operation_name(operation), job, result, count_cpu or _uncounted)
         try:
             with metrics.IMAGING_SECONDS.labels(name).time(), _opened(original) as descriptor:
                 found = await self._attempts(work, descriptor)
@@ -170,6 +188,7 @@ class Pool:
     async def _once(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         process = await self._idle.get()
         well = False
+        self._busy.inc()
         try:
             process = process or await self._processes.start()
             before = process.cpu_seconds()
@@ -184,11 +203,13 @@ class Pool:
                 raise Transient("the service has no memory for what its decoder answered") from error
             taken = max(0.0, process.cpu_seconds() - before)
             metrics.IMAGING_CPU.labels(work.name).inc(taken)
+            work.count_cpu(taken)
             self.cpu_seconds += taken
             well = True
             return found, blobs
         finally:
             # Nothing is awaited here: a second cancellation would find the slot in nobody's hands.
+            self._busy.dec()
             if process is None:
                 self._idle.put_nowait(None)
             else:

@@ -22,6 +22,7 @@ from common.errors import KeyTaken, NoSuchKey, NotDeleted, StorageFault, Storage
 from common.images.names import image_name_of
 from common.storage.base import AnonymousAccess, Entry, Storage
 from common.storage.files import claim_name, link_or_copy, sync_file, sync_folder, write_synced
+from common.storage.measured import measured
 from common.storage.scan import scan_folder
 
 TEMPORARY = ".tmp"
@@ -33,6 +34,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 T = TypeVar("T")
 
 
+@measured
 class LocalStorage:
     """One bucket in one folder."""
 

@@ -17,8 +17,9 @@ from common.images.names import BadName, ImageKey
 from common.images.plan import Plan
 from common.storage.base import Buckets
 from common.storage.status import Status, read_status
-from ingest.accept import UploadContext, accept_upload
+from ingest.accept import UploadContext, accept_upload, announced_format
 from ingest.http.client_limits import ClientLimits
+from ingest.http.counted import CountedUpload, counted_upload
 from ingest.http.receive import receive_file
 from ingest.http.upload_budget import UploadBudget
 from ingest.rendered_upload import is_at_fault, remove_failed_upload, wait_for_base_record
@@ -49,18 +50,25 @@ def upload_route(
     budget = UploadBudget(folder, limits.bytes)
 
     async def upload(request: web.Request) -> web.Response:
+        with counted_upload() as counted:
+            return await accept(request, counted)
+
+    async def accept(request: web.Request, counted: CountedUpload) -> web.Response:
         seconds, headers = _preferred_wait(request, wait)
         async with receive_file(request, limits, budget, clients) as path:
             try:
                 image = await accept_upload(path, context=context)
             except ImageError as error:
+                counted.format, counted.fault = announced_format(path), error.fault
                 raise _refusal(error.fault, error.reason) from error
+            counted.format, counted.bytes = image.format, path.stat().st_size
         request["image"] = str(image)
         answer: dict[str, object] = {"success": True, "filename": str(image)}
         if seconds and not context.outbox.is_behind():  # without the broker nothing is rendered
             record = await wait_for_base_record(image, seconds, streams=streams)
             if record is not None and record.failed is not None and is_at_fault(record):
                 await remove_failed_upload(image, incoming=context.incoming, plan=plan, outbox=context.outbox)
+                counted.fault = record.failed.fault
                 raise _refusal(record.failed.fault, record.failed.reason)
             if record is not None and record.failed is None:
                 answer["record"] = record.model_dump(mode="json", exclude_none=True)

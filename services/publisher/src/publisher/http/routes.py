@@ -18,6 +18,7 @@ from publisher.deletion import delete_images
 from publisher.edits import check_crop, recrop_image, rotate_image
 from publisher.errors import EditImpossible, ImageFailed, ImageUnknown, UploadExpired
 from publisher.http import requests
+from publisher.http.measured import measured_command
 
 _STATUS = {ImageUnknown: 404, UploadExpired: 410, ImageFailed: 422, EditImpossible: 400}
 
@@ -31,17 +32,20 @@ Given = dict[str, object]
 SecretCall = Callable[[web.Request, Given], Awaitable[web.Response]]
 
 
-def _with_secret(secret: str, call: SecretCall) -> Handler:
+def _with_secret(command: str, secret: str, call: SecretCall) -> Handler:
     """The handler of a call with a secret: it reads the body, checks the secret, and then calls.
+
+    Metrics have it by the name of its `command`.
 
     What the call raises becomes the status of _STATUS. Every other exception is translated by `common/http/app.py`.
     """
 
     async def handler(request: web.Request) -> web.Response:
-        given = await read_fields(request)
-        requests.check_secret(request.headers.getall("Authorization", []), given, secret)
         try:
-            return await call(request, given)
+            with measured_command(command):
+                given = await read_fields(request)
+                requests.check_secret(request.headers.getall("Authorization", []), given, secret)
+                return await call(request, given)
         except (ImageUnknown, UploadExpired, ImageFailed, EditImpossible) as error:
             raise RequestRefused(_STATUS[type(error)], str(error)) from error
 
@@ -68,7 +72,7 @@ def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
                 raise ImageUnknown(f"{image} was deleted")
         return _done(headers=None if waits else applied(RESPOND_ASYNC))
 
-    return _with_secret(secret, publish)
+    return _with_secret("publish", secret, publish)
 
 
 def recrop_route(context: EditContext, secret: str) -> Handler:
@@ -79,7 +83,7 @@ def recrop_route(context: EditContext, secret: str) -> Handler:
         request["image"] = str(image)
         return _done(filename=str(await recrop_image(image, crop, context=context)))
 
-    return _with_secret(secret, recrop)
+    return _with_secret("recrop", secret, recrop)
 
 
 def rotate_route(context: EditContext, secret: str) -> Handler:
@@ -94,7 +98,7 @@ def rotate_route(context: EditContext, secret: str) -> Handler:
         new, warning = await rotate_image(image, rotation, context=context)
         return _done(filename=str(new), warning=warning)
 
-    return _with_secret(secret, rotate)
+    return _with_secret("rotate", secret, rotate)
 
 
 def delete_route(context: PublisherContext, secret: str) -> Handler:
@@ -108,7 +112,7 @@ def delete_route(context: PublisherContext, secret: str) -> Handler:
         await delete_images(*images, buckets=context.buckets, plan=context.plan, outbox=context.outbox)
         return _done()
 
-    return _with_secret(secret, remove)
+    return _with_secret("delete", secret, remove)
 
 
 def active_route(bucket: LocalStorage, cache_control: str) -> Handler:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from common import metrics
 from common.errors import Transient
 from common.images.names import ImageKey
 from common.images.records import Stage, record_key
@@ -104,6 +105,7 @@ class Reconciler:
                 async for found in images:
                     if found.age >= self._after:
                         await _try_repair(self._repair_in_incoming, found)
+            metrics.MAINTENANCE.labels("reconcile").set_to_current_time()
         except Transient as fault:
             log.warning("incoming cannot be repaired now", reason=str(fault))
 

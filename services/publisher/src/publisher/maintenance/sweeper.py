@@ -6,6 +6,7 @@ from pathlib import Path
 
 import structlog
 
+from common import metrics
 from common.errors import Transient
 from publisher.context import PublisherContext
 from publisher.maintenance.lock import Lock
@@ -42,3 +43,4 @@ class Sweeper:
                     await self._sweep.process(candidate)
                 except Transient as fault:
                     log.warning("an image cannot be swept now", image=str(candidate), reason=str(fault))
+        metrics.MAINTENANCE.labels("sweep").set_to_current_time()

@@ -13,6 +13,7 @@ from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.images.names import image_name_of
 from common.settings.accounts import canonical_server
 from common.storage.base import AnonymousAccess, Entry, Storage
+from common.storage.measured import measured
 from common.storage.s3.account import NO_SIGNATURE, S3Account, connect
 from common.storage.s3.answers import age, ask_for_first_byte, size
 from common.storage.s3.deletions import Deletions
@@ -26,6 +27,7 @@ _AT_ONCE = 16  # listings
 _REFUSALS = frozenset({401, 403, 404})  # HTTP statuses of an object that is not public
 
 
+@measured
 class S3Storage:
     """One bucket. `acl` is the canned ACL of what is stored; `cache_control` goes with public objects."""
 
