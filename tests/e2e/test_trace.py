@@ -14,6 +14,8 @@ from tests.support.eventually import eventually
 from tests.support.pictures import photo
 from tests.support.servers import free_port
 
+from common.images.records import Failure, Record, encode_record
+
 PHOTO = photo(300, 200)
 
 
@@ -171,10 +173,32 @@ async def test_events_that_could_not_be_handled_and_those_that_wait_to_be_retrie
     assert again == found, "it is still there"
 
 
+async def test_what_ran_out_of_retries_is_replayed_where_its_dead_letter_is_there(deployment: Deployment) -> None:
+    await all_queues(deployment)
+    await put_dead(broker_of(deployment), 1)
+    gave_up = Record(configuration="other", failed=Failure(fault="gave-up", reason="away"))
+    for number in (1, 2, 3):
+        bucket = deployment.buckets.active if number == 3 else deployment.buckets.incoming
+        await bucket.put(f"1475660224_{number}.jpg", PHOTO)
+        await bucket.put(f"1475660224_{number}.json", encode_record(gave_up))
+    said = []
+    for number in (1, 2, 3):
+        found = await traced(deployment, f"1475660224_{number}.jpg")
+        assert (found["state"], kinds(found)[0]) == ("failed", "failed")
+        said.append(found["pending"][0]["next"])
+    assert said == [
+        "remove the cause, then: python -m publisher dead-letters replay --key 1475660224_1.jpg",
+        "nothing renders it again; the photo has to be uploaded anew",
+        "nothing renders it again by itself; python -m resizer resize --missing --force --key 1475660224_3.jpg does",
+    ]
+
+
 async def test_without_the_broker_the_buckets_are_told_all_the_same(deployment: Deployment) -> None:
     await deployment.buckets.incoming.put("1475660224_1.jpg", PHOTO)
     away = f"amqp://guest:guest@127.0.0.1:{free_port()}/"
+    before = sorted(deployment.folder.rglob("*"))
     found = await traced(deployment, "1475660224_1.jpg", RABBITMQ_URL=away)
+    assert sorted(deployment.folder.rglob("*")) == before, "no folder is made either"
     assert (found["state"], found["events"]["queues"]) == ("processing", [])
     (unknown,) = found["events"]["unknown"]
     assert "is a dead letter: cannot use the broker at 127.0.0.1" in unknown
@@ -187,7 +211,7 @@ async def test_the_embedded_default(tmp_path: Path) -> None:
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
         found = await traced(deployment, name)
         assert (found["state"], kinds(found)) == ("ready", ["activation"])
-        assert "in the memory of who serves" in found["events"]["unknown"][0]
+        assert "in the memory of the process that serves" in found["events"]["unknown"][0]
         body = json.dumps({"id": "7", "type": "ImageUploaded", "subject": name})
         letter = {"queue": "resizer.live", "body": body, "reason": "away", "attempts": 6}
         letter |= dict.fromkeys(("first_failure", "last_failure"), "2026-01-02T03:04:05+00:00")

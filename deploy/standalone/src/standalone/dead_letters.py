@@ -83,7 +83,7 @@ async def known_events(_: StandaloneSettings, buckets: Buckets, image: ImageKey)
     return KnownEvents(
         dead_letters=[dead_event(letter) for letter in dead if letter.image == str(image)],
         replays=[dead_event(letter) for letter in replays if letter.image == str(image)],
-        unknown=["whether an event of it waits or is to be retried: such events are in the memory of who serves"],
+        unknown=["whether an event of it waits or is to be retried: they are in the memory of the process that serves"],
     )
 
 

@@ -23,7 +23,8 @@ from common.jobs import (
 from common.messaging.bus import Bus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
-from common.storage.check import missing_folders
+from common.storage.check import missing_folders, removing_new_folders
+from common.storage.local import TEMPORARY
 from common.wiring import open_buckets, wait_for_broker
 from publisher.activation import read_pending_crop
 from publisher.audit.index import BucketIndex
@@ -113,11 +114,13 @@ async def trace(settings: M, image: ImageKey, read_events: ReadEvents[M], progra
     """
     if (missing := missing_folders(settings.bucket_folders)) is not None:
         raise JobFault(missing)
-    async with open_buckets(settings) as buckets:
-        await buckets.check()
-        events = await read_events(settings, buckets, image)
-        found = await read_image(image, buckets=buckets, plan=settings.plan)
-        requested = None if found.crop is None else await read_pending_crop(image, buckets=buckets) is None
+    made = (settings.temp_folder, *(folder / TEMPORARY for folder in settings.bucket_folders.values()))
+    with removing_new_folders(*made):
+        async with open_buckets(settings) as buckets:
+            await buckets.check()
+            events = await read_events(settings, buckets, image)
+            found = await read_image(image, buckets=buckets, plan=settings.plan)
+            requested = None if found.crop is None else await read_pending_crop(image, buckets=buckets) is None
     rules = Rules(settings.incoming_ttl, settings.reconcile_after, *programs)
     return Trace(
         image=image,

@@ -25,13 +25,13 @@ class Rules:
     def pending(self, found: StoredImage, events: KnownEvents) -> list[Pending]:
         """What is to be done about the image, the most important first."""
         return [
-            *self._of_state(found),
+            *self._of_state(found, events),
             *(self._of_finding(found, finding) for finding in found.findings),
             *self._of_settings(found),
             *self._of_events(found, events),
         ]
 
-    def _of_state(self, found: StoredImage) -> Iterator[Pending]:
+    def _of_state(self, found: StoredImage, events: KnownEvents) -> Iterator[Pending]:
         if found.tombstone is None and found.other_originals and found.status.state is State.UNKNOWN:
             yield Pending(
                 kind=PendingKind.OTHER_ENDING,
@@ -40,7 +40,7 @@ class Rules:
             )
         base = found.status.records.get(Stage.BASE)
         if base is not None and base.failed is not None:
-            yield self._of_failure(found, base.failed)
+            yield self._of_failure(found, base.failed, events)
         private = found.original(Place.INCOMING)
         if private is None or found.tombstone is not None or found.original(Place.ACTIVE) is not None:
             return
@@ -60,9 +60,9 @@ class Rules:
                 next=f"a sweep removes it, {when}; the photo has to be uploaded again",
             )
 
-    def _of_failure(self, found: StoredImage, failed: Failure) -> Pending:
+    def _of_failure(self, found: StoredImage, failed: Failure, events: KnownEvents) -> Pending:
         what = f"it cannot be rendered ({failed.fault}): {failed.reason}"
-        if failed.fault == FailureClass.GAVE_UP:
+        if failed.fault == FailureClass.GAVE_UP and events.dead_letters:
             return Pending(
                 kind=PendingKind.FAILED,
                 what=what,
