@@ -10,13 +10,16 @@ export PYTHON ?= python3
 # What hundreds of processes load is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run unit check servers test explore containers bench fuzz soak lint format lock clean
+.PHONY: help run demo unit check servers test explore containers bench fuzz soak lint format lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(RUN)/.ready ## run ingest, resizer and publisher in one process, on SERVICE_PORT (8080), with data in ./data
 	@exec $(RUN)/bin/python -m standalone
+
+demo: $(RUN)/.ready ## run the same in ./data/demo, with a dozen photos going through it, and print the page to watch them on
+	@exec $(RUN)/bin/python -m deploy.demo
 
 unit: $(TEST)/.ready ## run the unit tests: no server, no network, some seconds; ARGS='-k name' selects
 	@$(TEST)/bin/python -m pytest tests/unit $(ARGS)

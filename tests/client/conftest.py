@@ -1,7 +1,8 @@
 """The site that the client suite talks to: every kind of deployment, or one that runs already.
 
 `CLIENT_URL` names a running one, with `CLIENT_SECRET` and, where public files are not under `CLIENT_URL/active`,
-`CLIENT_PUBLIC_URL`. A deployment serves all tests of the suite, as a site does its clients.
+`CLIENT_PUBLIC_URL`. It has to serve the page (`DEMO_PAGE=1`). A deployment serves all tests of the suite, as a site
+does its clients.
 """
 
 import os
@@ -41,7 +42,7 @@ async def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             public = os.environ.get("CLIENT_PUBLIC_URL", f"{url}/active").rstrip("/")
             yield Site(http, url, public, os.environ["CLIENT_SECRET"])
             return
-        settings = {"ROUTE_PREFIX": "/images", "GENERATE_WEBP": "1"}
+        settings = {"ROUTE_PREFIX": "/images", "GENERATE_WEBP": "1", "DEMO_PAGE": "1"}
         async with Deployment.prepared(request.param, tmp_path_factory.mktemp("site"), **settings) as deployment:
             deployment.python = PYTHON
             await deployment.start()

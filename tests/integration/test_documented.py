@@ -82,7 +82,7 @@ async def test_every_call(tmp_path: Path) -> None:
             health = Health(storage=buckets.check, broker=bus.trouble, decoders=lambda: None)
             for route in make_app(service.name, service.routes, health, settings).router.routes():
                 if route.method != "HEAD" and route.resource is not None:
-                    call = route.method, route.resource.canonical.replace("{key}", "KEY")
+                    call = route.method, re.sub(r"{(\w+)}", lambda name: name[1].upper(), route.resource.canonical)
                     served.setdefault(call, set()).add(service.name)
     told = {
         call: cells[1]

@@ -33,6 +33,7 @@ async def start() -> None:
     log.info(
         "the embedded default",
         upload=f"http://localhost:{settings.service_port}{settings.route_prefix}/upload",
+        page=f"http://localhost:{settings.service_port}{settings.route_prefix}/" if settings.demo_page else None,
         incoming=str(settings.storage.incoming),
         active=str(settings.storage.active),
     )

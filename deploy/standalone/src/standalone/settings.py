@@ -16,6 +16,7 @@ DEFAULTS = {
     "TEMP_FOLDER": "data/temp",
     "INCOMING_FOLDER": "data/incoming",
     "ACTIVE_FOLDER": "data/active",
+    "DEMO_PAGE": "1",
 }
 
 

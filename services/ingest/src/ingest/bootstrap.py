@@ -16,6 +16,7 @@ from ingest.accept import UploadContext
 from ingest.capabilities import ServiceCapabilities
 from ingest.http import api
 from ingest.http.client_limits import ClientLimits
+from ingest.http.page import content_security_policy, index_route, page_file_route, read_page
 from ingest.http.routes import capabilities_route, events_route, status_route, upload_route
 from ingest.settings import IngestSettings
 from ingest.streams import StatusStreams
@@ -37,6 +38,16 @@ def _client_limits(settings: IngestSettings) -> ClientLimits:
         uploads=settings.client_uploads,
         upload_bytes=max(settings.client_upload_bytes, settings.max_upload_bytes),  # one upload is always possible
         streams=settings.client_streams,
+    )
+
+
+def _page_routes(settings: IngestSettings) -> tuple[Route, ...]:
+    if not settings.demo_page:
+        return ()
+    page, policy = read_page(settings.storage), content_security_policy(settings.storage)
+    return (
+        Route("GET", "/", index_route(page, policy), api.PAGE),
+        Route("GET", "/page/{file}", page_file_route(page, policy), api.PAGE_FILE),
     )
 
 
@@ -81,6 +92,7 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
                 Route("GET", "/status/{key}", status_route(buckets, settings.plan), api.STATUS),
                 Route("GET", "/events/{key}", events_route(streams, clients), api.EVENTS),
                 Route("GET", "/capabilities", capabilities_route(capabilities), api.CAPABILITIES),
+                *_page_routes(settings),
             ),
             background=(outbox.run,),
             listener=streams.on_event,

@@ -46,6 +46,7 @@ class IngestSettings(HttpSettings, SizeSettings, ImagingSettings):
         400 << 20, description="most bytes of one client's uploads at once"
     )
     client_streams: Annotated[int, Field(gt=0)] = Field(100, description="most event streams of one client at once")
+    demo_page: Boolean = Field(False, description="serve a page at `/` on which people watch photos go through")
 
 
 class IngestServiceSettings(IngestSettings, BrokerSettings):

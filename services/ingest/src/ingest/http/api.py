@@ -62,3 +62,17 @@ CAPABILITIES = Operation(
         )
     },
 )
+_IS_CURRENT = "the browser has the newest already"
+PAGE = Operation(
+    "A page on which people watch photos go through",
+    {"text/html": TEXT},
+    headers={"If-None-Match": TEXT},
+    answers={304: _IS_CURRENT},
+)
+PAGE_FILE = Operation(
+    "A file of that page, such as image-backend.js, the client that a site may take",
+    {"text/javascript": TEXT, "text/css": TEXT, "image/svg+xml": TEXT},
+    parameters={"file": TEXT},
+    headers={"If-None-Match": TEXT},
+    answers={304: _IS_CURRENT, 404: "the page has no such file"},
+)
