@@ -49,7 +49,7 @@
 
 const RETRIED = new Set([0, 408, 429, 502, 503, 504]); // 0: the connection was lost
 const LONGEST_PAUSE = 30; // seconds
-const STALLED = 60; // seconds in which nothing was sent or answered
+const STALLED = 90; // seconds in which nothing was sent or answered; an answer may wait 60 for the variants
 const FIRST_STATUS = 8; // seconds; a stream that says nothing for so long is held back by a proxy
 const POLL_PAUSES = [1, 2, 4, 8, 15]; // seconds; the last one is repeated while nothing changes
 // A browser has six connections to a server over HTTP/1.1, and uploads and pictures need some of them.
