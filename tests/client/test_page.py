@@ -115,6 +115,19 @@ async def test_it_says_what_happens_to_those_who_do_not_see_it(deployment: Deplo
         assert heard[-1] == "mountain.jpg: Ready, and private until it is published"
 
 
+async def test_a_phone_is_offered_its_camera(deployment: Deployment, tmp_path: Path) -> None:
+    async with browser_page(tmp_path) as page:
+        await page.show_as(390, 844)
+        await page.send("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
+        await page.open(f"{deployment.url('ingest')}/")
+        await page.until("document.getElementById('camera').checkVisibility()")
+        assert await page.evaluate("document.getElementById('camera').getAttribute('capture')") == "environment"
+        taken = await page.send("Runtime.evaluate", expression="document.getElementById('camera')")
+        files = [str(made(tmp_path, "image.jpg", photo(1600, 1200)))]
+        await page.send("DOM.setFileInputFiles", files=files, objectId=taken["result"]["objectId"])
+        await seen(page, "ready")
+
+
 async def test_a_photo_is_there_again_when_the_page_is_loaded_again(deployment: Deployment, tmp_path: Path) -> None:
     name = await deployment.uploaded(photo(1600, 1200))
     status = await _settled(deployment, name)
