@@ -188,6 +188,22 @@ async def test_a_connection_that_is_lost_in_mid_upload(deployment: Deployment, t
     assert len(originals) == 1
 
 
+async def test_a_file_that_is_too_large_is_not_sent_again(tmp_path: Path) -> None:
+    async with watched(tmp_path, MAX_UPLOAD_BYTES="1000000") as deployment:
+        await deployment.start()
+        async with opened(deployment.url("ingest"), tmp_path) as page:
+            await page.until("document.getElementById('accepted').textContent.includes('1 MB')")
+            await page.drop("#drop", made(tmp_path, "mountain.jpg", photo(4000, 3000)))
+            await seen(page, "refused")
+            assert "expected 1000000 at most" in await text(page, ".message")
+            refusal = await page.evaluate(
+                "import('/page/image-backend.js').then(({ImageBackend}) => new ImageBackend('/')"
+                ".upload(new Blob([new Uint8Array(30e6)]), {retries: 0}))"
+                ".catch(({name, status}) => [name, status])"
+            )
+            assert refusal == ["Refused", 413]
+
+
 async def test_where_no_event_stream_is_to_be_had(tmp_path: Path) -> None:
     settings = {"TRUSTED_PROXIES": "192.0.2.1", "CLIENT_STREAMS": "1"}
     async with watched(tmp_path, **settings) as deployment:
@@ -228,10 +244,11 @@ async def test_nothing_bars_anybody(deployment: Deployment, tmp_path: Path, sche
 async def _violations(page: BrowserPage) -> list[Any]:
     await page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
     found: list[Any] = await page.evaluate(
-        "axe.run().then(({violations}) => violations.map(({id, nodes}) =>"
-        " [id, ...nodes.map(({html, failureSummary}) => html + failureSummary)]))"
+        "axe.run().then(({violations, passes}) => [passes.length, ...violations.map(({id, nodes}) =>"
+        " [id, ...nodes.map(({html, failureSummary}) => html + failureSummary)])])"
     )
-    return found
+    assert found[0] > 10, "rules that had something to look at"
+    return found[1:]
 
 
 async def test_what_the_page_may_do(site: Site) -> None:
