@@ -98,7 +98,7 @@ export class Card {
 
   /** @param {string} reason */
   refused(reason) {
-    this.#show("refused", `Refused: ${reason}`);
+    this.#show("refused", reason[0].toUpperCase() + reason.slice(1));
   }
 
   /** The upload was answered, or the image is known by its name alone. @param {string} key @param {number} [seconds] */
