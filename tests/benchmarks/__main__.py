@@ -8,6 +8,7 @@ from pathlib import Path
 
 import structlog
 from tests.benchmarks import (
+    capacity,
     crowds,
     distance,
     memory,
@@ -52,6 +53,7 @@ def main() -> None:
         "walls": lambda: walls.report(folder),
         "memory": lambda: memory.large(folder),
         "pipeline": lambda: pipeline.rates(folder),
+        "capacity": lambda: capacity.report(folder),
         "distance": lambda: distance.report(folder),
         "migration": lambda: migration.report(folder),
         "scale": lambda: scale.report(folder),

@@ -6,6 +6,7 @@ from common.lifecycle import run
 from common.settings.base import read_settings
 from common.wiring import open_buckets, open_bus
 from resizer.bootstrap import resizer
+from resizer.capacity_command import CAPACITY
 from resizer.jobs import resize_command
 from resizer.settings import ResizerServiceSettings
 
@@ -36,5 +37,5 @@ if __name__ == "__main__":
         settings=read,
         kind=ResizerServiceSettings,
         serve=start,
-        jobs=(resize_command(PROGRAM),),
+        jobs=(resize_command(PROGRAM), CAPACITY),
     )

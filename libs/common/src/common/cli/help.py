@@ -17,7 +17,7 @@ _ACCOUNTS = (
 
 
 def describe_command(
-    parser: argparse.ArgumentParser, about: str, kind: type[BaseModel], exits: Mapping[int, str], example: str
+    parser: argparse.ArgumentParser, about: str, kind: type[BaseModel] | None, exits: Mapping[int, str], example: str
 ) -> None:
     """Set the parser's description, epilog and `--version`. `kind` is the class of settings that the command reads."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -25,14 +25,19 @@ def describe_command(
     parser.add_argument(
         "--version", action="version", version=f"image-backend {VERSION}", help="show the version, and exit"
     )
+    lines = [] if kind is None else _environment(kind)
+    lines += ["exit status:"]
+    lines += [f"  {status}  {meaning}" for status, meaning in sorted(exits.items())]
+    parser.epilog = "\n".join([*lines, "", "example:", f"  {example}"])
+
+
+def _environment(kind: type[BaseModel]) -> list[str]:
     needed = {name.upper(): field for name, field in kind.model_fields.items() if field.is_required()}
     others = sorted(name.upper() for name, field in kind.model_fields.items() if not field.is_required())
     lines = ["environment:"]
     lines += [f"  {name}: {(field.description or '').replace('`', '')}" for name, field in needed.items()]
     lines += _indented(f"{'Also read, with defaults' if needed else 'Read, with defaults'}: {', '.join(others)}.")
-    lines += [*_indented(_ACCOUNTS), *_indented(_ALL), "", "exit status:"]
-    lines += [f"  {status}  {meaning}" for status, meaning in sorted(exits.items())]
-    parser.epilog = "\n".join([*lines, "", "example:", f"  {example}"])
+    return [*lines, *_indented(_ACCOUNTS), *_indented(_ALL), ""]
 
 
 def _indented(text: str) -> list[str]:

@@ -24,15 +24,16 @@ def same_command(arguments: list[str]) -> tuple[str, list[str]]:
 class Command:
     """`python -m SERVICE NAME`: what it is for, its arguments, and what it does; that returns the exit status.
 
-    `settings` are what it reads, `exits` what an exit status means, and `example` is a line that uses it. `resume` says
-    of the arguments of a run that was stopped with which others one goes on, and what they do.
+    `settings` are what it reads, None where it reads none. `exits` says what an exit status means, and `example` is a
+    line that uses it. `resume` says of the arguments of a run that was stopped with which others one goes on, and what
+    they do.
     """
 
     name: str
     help: str
     arguments: Callable[[argparse.ArgumentParser], None]
     run: Callable[[argparse.Namespace], Coroutine[None, None, int]]
-    settings: type[Settings]
+    settings: type[Settings] | None
     exits: Mapping[int, str]
     example: str
     resume: Callable[[list[str]], tuple[str, list[str]]] = same_command
