@@ -80,7 +80,9 @@ async def _measure(photo: Path, cores: int) -> None:
         f"capacity --cpu-ms-per-photo {cost.resizer_ms:.1f} --ingest-cpu-ms {cost.ingest_ms:.1f} "
         f"--publisher-cpu-ms {cost.publisher_ms:.1f} --event-cpu-ms {cost.event_ms:.2f}"
     )
-    expected = cores / (services + alone.others / 1e3)
+    left = cores - together.others / 1e3 * rate
+    say(f"The broker, the clients and other work left {left:.2f} cores to the services.")
+    expected = left / services
     say(f"expected {expected:.1f} uploads/s, measured {rate:.1f}: {rate / expected:.0%} (80 % to 120 % is wanted)")
 
 
