@@ -1,6 +1,9 @@
 """The Helm chart: what it makes of the documented values is valid, confined, and what the services understand."""
 
+from pathlib import Path
+
 import pytest
+from ruamel.yaml import YAML
 from tests.support.chart import VALUE_SETS, container, environment, manifests, of_kind, pods, rules, selects, template
 from tests.support.kubernetes import schema_errors
 from tests.unit.test_clients import client
@@ -48,7 +51,7 @@ def test_every_manifest_is_valid(name: str, kubernetes: str) -> None:
     assert [error for error in errors if error[1]] == []
 
 
-@pytest.mark.parametrize("kind", ["Deployment", "ScaledObject", "ServiceMonitor"])
+@pytest.mark.parametrize("kind", ["Deployment", "ScaledObject", "ServiceMonitor", "PrometheusRule"])
 @pytest.mark.xdist_group("chart")
 def test_a_field_that_nobody_knows_is_an_error(kind: str) -> None:
     manifest = next(iter(of_kind("queue-scaling", kind).values()))
@@ -189,6 +192,20 @@ def test_metrics_are_found() -> None:
     for service in of_kind("queue-scaling", "Service").values():
         assert selects(spec["selector"], service)
         assert spec["endpoints"][0]["port"] in {port["name"] for port in service["spec"]["ports"]}
+
+
+def test_alerts_and_dashboard_are_those_of_compose() -> None:
+    monitoring = Path("deploy/monitoring")
+    rule = of_kind("queue-scaling", "PrometheusRule")["photos"]
+    assert rule["spec"] == YAML(typ="safe").load(monitoring / "alerts.yml")
+    assert rule["metadata"]["labels"]["release"] == "prometheus"
+    dashboard = of_kind("queue-scaling", "ConfigMap")["dashboard"]
+    assert dashboard["data"] == {
+        "image-backend.json": (monitoring / "grafana/dashboards/image-backend.json").read_text()
+    }
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    for kind in ("PrometheusRule", "ConfigMap"):
+        assert of_kind("s3", kind) == {}
 
 
 @pytest.mark.parametrize(
