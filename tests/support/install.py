@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support import alerts, browser, gateway, imagemagick, kubernetes, postgres, rabbitmq, s3
+from tests.support import browser, gateway, imagemagick, kubernetes, postgres, prometheus, rabbitmq, s3
 from tests.support.docker import can_get
 
 # For each server: the variable that names one, the image that runs it, whether Debian's is there, Debian's packages.
@@ -27,7 +27,7 @@ _TOOLS = (
     ((gateway.PROGRAM, f"/usr/sbin/{gateway.PROGRAM}"), "nginx-light"),
     (browser.PROGRAMS, "chromium"),
     (("exiftool",), "libimage-exiftool-perl"),
-    ((alerts.PROGRAM,), "prometheus"),
+    ((prometheus.PROGRAM,), "prometheus"),  # which brings promtool
 )
 # Fonts, which the images bring, too: a file of each, and Debian's package.
 FONTS = {"LiberationSans-Regular.ttf": "fonts-liberation", "DejaVuSans.ttf": "fonts-dejavu-core"}

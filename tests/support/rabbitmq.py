@@ -60,9 +60,16 @@ def _of_debian(folder: Path) -> Started:
 
 
 def prepare(folder: Path, ports: dict[str, int], settings: str = "") -> None:
-    """Make the folder of one of Debian's brokers: `ports` has one for each of PORTS, `settings` more lines."""
+    """Make the folder of one of Debian's brokers: `ports` has one for each of PORTS, `settings` more lines.
+
+    With a port for `prometheus`, the broker tells its metrics there.
+    """
     folder.mkdir()
-    (folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    plugins = ["rabbitmq_management"]
+    if "prometheus" in ports:
+        plugins.append("rabbitmq_prometheus")
+        settings += f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {ports['prometheus']}\n"
+    (folder / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
     (folder / "rabbitmq.conf").write_text(
         f"listeners.tcp.default = 127.0.0.1:{ports['amqp']}\n"
         f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {ports['management']}\n"
