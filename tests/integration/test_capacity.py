@@ -24,6 +24,7 @@ from common.messaging.events import Event, ImageUploaded, ThumbnailsReady, Thumb
 from common.messaging.outbox import Outbox
 from common.messaging.topology import QUEUES, routing_key
 from common.storage.s3 import connect
+from common.storage.status import read_status
 from publisher.activation import activate
 from publisher.context import PublisherContext
 from publisher.handlers import thumbnails_ready
@@ -90,6 +91,19 @@ async def test_a_photo_takes_the_requests_and_events_that_are_counted(
     assert RequestCounts(*counted) == count_requests(formats)
     queued = Counter(queue.name for event in events for queue in QUEUES if routing_key(event) in queue.routing_keys)
     assert EventCounts(len(events), queued.total(), max(queued.values())) == count_events(formats)
+
+
+@pytest.mark.parametrize(("formats", "reads"), [((), 3), ((Format.AVIF,), 4)], ids=str)
+async def test_an_upload_that_waits_takes_the_reads_that_the_page_tells(
+    formats: tuple[Format, ...], reads: int, tmp_path: Path
+) -> None:
+    site = Site(tmp_path)
+    image = await upload(site)
+    site.counts()
+    plan = Plan(parse_sizes(None), tuple(Output(format=each, quality=80) for each in formats))
+    await read_status(image, buckets=site.buckets, plan=plan)
+    assert site.counts().total() == reads
+    assert "of 3 reads in *incoming*, or 4 with WebP or AVIF" in PAGE
 
 
 def test_the_defaults_are_the_figures_of_the_documents() -> None:
