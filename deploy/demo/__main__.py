@@ -26,10 +26,11 @@ class ProgramEnded(Exception):
 
 
 async def demo() -> None:
-    """Until SIGINT or SIGTERM, which cancel it. Raises ProgramEnded."""
+    """Until SIGINT, SIGTERM, or SIGHUP of a terminal that is closed, which cancel it. Raises ProgramEnded."""
     task = asyncio.current_task()
     assert task is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with _open_log() as output:
         program = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "standalone", env=_environment(), stdout=output, stderr=output, process_group=0

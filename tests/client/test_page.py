@@ -281,6 +281,52 @@ def _has_policy(answer: aiohttp.ClientResponse, site: Site) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
+async def test_an_image_of_an_old_backend_has_nothing_to_compare(deployment: Deployment, tmp_path: Path) -> None:
+    for key in ("1475660224_1.jpg", "1475660224_1BI.jpg"):
+        await deployment.buckets.active.put(key, photo(300, 200))
+    async with opened(deployment.url("ingest"), tmp_path) as page:
+        await page.open(f"{deployment.url('ingest')}/#1475660224_1.jpg")
+        await seen(page, "active")
+        assert await page.evaluate(
+            "[...document.querySelectorAll('.card button:not([hidden])')].map((one) => one.textContent)"
+        ) == ["Rotate", "Delete"]
+
+
+_BROKEN_ANSWERS = """(async () => {
+  const { ImageBackend } = await import("/page/image-backend.js");
+  const backend = new ImageBackend(location.origin);
+  const real = { fetch: window.fetch, request: window.XMLHttpRequest };
+  const ended = (promise) => promise.then((value) => [value], (error) => [error.name, error.status, error.message]);
+  window.fetch = async () => new Response('{"key": ', { status: 200 });
+  const status = await ended(backend.status("1475660224_1.jpg"));
+  const stopped = new AbortController();
+  stopped.abort(new TypeError("enough"));
+  const aborted = await ended(backend.status("1475660224_1.jpg", stopped.signal));
+  window.fetch = async () => new Response("<html>", { status: 503 });
+  const away = await ended(backend.status("1475660224_1.jpg"));
+  window.fetch = real.fetch;
+  const uploads = [];
+  for (const answer of ["<html>", "{}"]) {
+    window.XMLHttpRequest = class extends real.request {
+      get status() { return 200; }
+      get responseText() { return answer; }
+    };
+    uploads.push(await ended(backend.upload(new Blob(["x"]))));
+  }
+  window.XMLHttpRequest = real.request;
+  return [status, aborted, away, ...uploads];
+})()"""
+
+
+async def test_answers_that_are_cut_off_or_somebody_else_s(deployment: Deployment, tmp_path: Path) -> None:
+    async with opened(deployment.url("ingest"), tmp_path) as page:
+        status, aborted, away, *uploads = await page.evaluate(_BROKEN_ANSWERS)
+        assert status == ["Refused", 0, "the connection was lost"]
+        assert aborted == ["TypeError", None, "enough"]
+        assert away == ["Refused", 503, "the server answered 503"]
+        assert uploads == [["Refused", 200, "the server answered 200"]] * 2
+
+
 async def test_where_nobody_asked_for_the_page_there_is_none(tmp_path: Path) -> None:
     async with Deployment.prepared("rabbit-local", tmp_path) as deployment:
         await deployment.start("ingest")

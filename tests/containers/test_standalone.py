@@ -37,6 +37,7 @@ def running(image: str, *options: str, settings: dict[str, str]) -> Iterator[tup
     given = {
         "API_SECRET_KEY": _SECRET,
         "GENERATE_WEBP": "1",
+        "DEMO_PAGE": "1",
         "SERVICE_PORT": str(port),
         "METRICS_PORT": str(metrics_port),
         **settings,
@@ -53,7 +54,7 @@ def running(image: str, *options: str, settings: dict[str, str]) -> Iterator[tup
 
 @pytest.fixture
 def on_folders(image: str) -> Iterator[tuple[str, str]]:
-    """With no setting but the secret, WebP and its ports; its images are in the volume at /data."""
+    """With no setting but the secret, WebP, the page and its ports; its images are in the volume at /data."""
     volume = docker("volume", "create")
     with running(image, f"--volume={volume}:/data", settings={}) as found:
         yield found

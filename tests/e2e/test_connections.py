@@ -1,6 +1,7 @@
 """Connections that keep a service waiting, against few descriptors: others are served, and the service stays well."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -157,3 +158,17 @@ async def test_a_service_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> 
         assert process.most_descriptors() == 3000
         async with connections(port(process), 600, SLOW_UPLOAD):
             await served(prepared)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"GET /\x01 HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nno field\r\n\r\n"], ids=["path", "field"]
+)
+async def test_what_is_not_http_is_the_client_s_error_and_no_line_of_the_log(
+    deployment: Deployment, sent: bytes
+) -> None:
+    process = deployment.processes["standalone"]
+    async with connections(port(process), 1, sent) as ((reader, _),):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.split()[1] == b"400"
+    assert json.loads(body) == {"success": False, "error": "the request is not HTTP as RFC 9112 has it"}
+    assert not [line for line in process.lines() if line["level"] == "error"]

@@ -71,6 +71,7 @@ async def test_the_way_of_a_photo(deployment: Deployment) -> None:
     assert (await deployment.publish("1475660224_1.jpg"))[0] == 404
     assert (await deployment.publish(name, secret="wrong"))[0] == 403
     assert await call(deployment, "/rotate", secret=SECRET, filename=name, rotation=45) == 400
+    assert await call(deployment, "/recrop", secret=SECRET, filename=name, crop="x" * 70_000) == 413
     assert await call(deployment, "/delete", secret=SECRET, filenames=[name]) == 200
 
     async def handled() -> Scrape | None:
@@ -91,9 +92,9 @@ async def test_the_way_of_a_photo(deployment: Deployment) -> None:
     publisher = await scrape(deployment, "publisher")
     assert publisher.of("upload_public_seconds_count") == 1
     outcomes = (("publish", "done"), ("publish", "unknown"), ("publish", "refused"), ("rotate", "refused"))
-    for command, outcome in (*outcomes, ("delete", "done")):
+    for command, outcome in (*outcomes, ("recrop", "refused"), ("delete", "done")):
         assert publisher.of("command_seconds_count", command=command, outcome=outcome) == 1, (command, outcome)
-    assert publisher.of("command_seconds_count") == 5
+    assert publisher.of("command_seconds_count") == 6
     assert publisher.of("store_seconds_count", operation="copy", outcome="ok") >= 4, "the original and its variants"
     assert publisher.of("store_seconds_count", operation="list", outcome="ok") >= 1, "the sweep at the start"
     assert publisher.of("store_seconds_count", outcome="fault") == 0

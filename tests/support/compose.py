@@ -58,6 +58,7 @@ class Project:
             "COMPOSE_PROJECT_NAME": self.name,
             "COMPOSE_FILE": os.pathsep.join(("docker-compose.yml", *files)),
             "VERSION": self.name,
+            "DEMO_PAGE": "1",
             "UPLOAD_WAIT": "0",  # what is tried meanwhile is the time between an upload and its variants
             "GATEWAY_PORT": f"127.0.0.1:{self.port}",
             "STORE_PORT": f"127.0.0.1:{self.store_port}",

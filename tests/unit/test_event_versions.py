@@ -147,3 +147,9 @@ async def test_a_newer_event_is_kept_for_newer_replicas_and_then_dead_lettered_w
     assert handling.events == []
     understood = await dispatch(as_json(written_of("ThumbnailsRequested")), 3, subscription(handling), RETRY_DELAYS)
     assert isinstance(understood, Acknowledge)
+
+
+def test_a_value_of_any_length_is_told_in_few_words() -> None:
+    with pytest.raises(EventTooNew) as told:
+        decode(json.dumps({"type": "x" * 100_000, "stage": "y" * 100_000}).encode())
+    assert len(str(told.value)) < 1000

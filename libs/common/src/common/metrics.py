@@ -85,7 +85,7 @@ STORE_SECONDS = Histogram(
 )
 MAINTENANCE = Gauge(
     "image_backend_maintenance_last_success_timestamp_seconds",
-    "When the publisher last went through its buckets to the end",
+    "When the publisher last went through its buckets to the end, without a fault",
     ["task"],
 )
 SWEPT = Counter("image_backend_swept", "What the sweep found and removed, or repaired instead", ["what"])

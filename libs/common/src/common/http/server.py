@@ -6,6 +6,7 @@ from http import HTTPStatus
 
 import structlog
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from common import metrics
@@ -108,6 +109,21 @@ class Connection(web.RequestHandler):
         if early and self.transport is not None and self.transport.can_write_eof():
             self.transport.write_eof()
         return sent
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Called by aiohttp where no middleware is: for what is not HTTP, which is no error of this program."""
+        if not isinstance(exc, HttpProcessingError) or request.writer.output_size:
+            return super().handle_error(request, status, exc, message)
+        log.debug("a request is not HTTP", reason=exc.message)
+        answer = error_response(status, "the request is not HTTP as RFC 9112 has it")
+        answer.force_close()
+        return answer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""

@@ -190,6 +190,7 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(Annotated[Event, Field(discriminator=
 # pydantic's names for a value that is none of those known here: of a type, a schema or a stage.
 _UNKNOWN_VALUE = ("union_tag_invalid", "literal_error", "enum")
 _LONGEST_VALUE = 60  # characters of it that are shown
+_LONGEST_LINE = 400  # characters of what is wrong with one field; the message may repeat the value
 
 
 def encode(event: Event) -> bytes:
@@ -215,6 +216,7 @@ def decode(body: bytes) -> Event:
 
 def _said(error: ErrorDetails) -> str:
     field = ".".join(map(str, error["loc"])) or "event"
-    if error["type"] not in ("literal_error", "enum"):
-        return f"{field}: {error['msg']}"
-    return f"{field}: {error['msg']}, not {str(error['input'])[:_LONGEST_VALUE]!r}"
+    said = f"{field}: {error['msg']}"
+    if error["type"] in ("literal_error", "enum"):
+        said += f", not {str(error['input'])[:_LONGEST_VALUE]!r}"
+    return said if len(said) <= _LONGEST_LINE else f"{said[:_LONGEST_LINE]}…"

@@ -61,7 +61,7 @@ def public_images(storage: StorageSettings) -> str:
 
 def _on_aws(bucket: BucketSettings) -> str:
     region = bucket.account.default_region
-    return f"https://{bucket.name}.s3.{f'{region}.' if region else ''}amazonaws.com/"
+    return f"https://s3.{f'{region}.' if region else ''}amazonaws.com/{bucket.name}/"
 
 
 def content_security_policy(storage: StorageSettings) -> str:

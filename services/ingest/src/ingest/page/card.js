@@ -171,6 +171,7 @@ export class Card {
     }
     const sizes = variantsBySize(status);
     this.table.replaceChildren(...(sizes.size ? [variantsTable(sizes)] : []));
+    this.buttons.compare.hidden ||= sizes.size === 0; // images of an old backend have no records
     if (status.state === "active" && sizes.size) this.#showPublic(sizes);
   }
 

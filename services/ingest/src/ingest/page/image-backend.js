@@ -85,8 +85,9 @@ export class ImageBackend {
   async upload(file, { onProgress, onRetry, signal, retries = 8 } = {}) {
     for (let failures = 0; ; failures += 1) {
       const answer = await this.#send(file, onProgress, signal);
-      if (answer.status === 200) return answer.body.filename;
+      if (typeof answer.body?.filename === "string") return answer.body.filename;
       const reason = answer.body?.error ?? reasonOf(answer.status);
+      if (answer.status === 0 && !(await isReadable(file))) throw new Refused(0, "the file cannot be read");
       if (!RETRIED.has(answer.status) || failures >= retries) throw new Refused(answer.status, reason);
       const seconds = Math.max(answer.retryAfter, backoff(failures));
       onRetry?.({ seconds, reason });
@@ -101,15 +102,16 @@ export class ImageBackend {
    * @returns {Promise<Status>} Rejects with Refused.
    */
   async status(key, signal) {
-    let answer;
+    let refusal = new Refused(0, reasonOf(0));
     try {
-      answer = await fetch(`${this.#base}/status/${encodeURIComponent(key)}`, { signal, cache: "no-store" });
+      const answer = await fetch(`${this.#base}/status/${encodeURIComponent(key)}`, { signal, cache: "no-store" });
+      if (answer.ok) return await answer.json();
+      refusal = new Refused(answer.status, reasonOf(answer.status));
+      refusal.message = (await answer.json()).error;
     } catch (error) {
-      throw signal?.aborted ? signal.reason : new Refused(0, reasonOf(0));
+      if (signal?.aborted) throw signal.reason;
     }
-    const body = await answer.json().catch(() => null);
-    if (!answer.ok || body === null) throw new Refused(answer.status, body?.error ?? reasonOf(answer.status));
-    return body;
+    throw refusal;
   }
 
   /**
@@ -222,6 +224,11 @@ export class ImageBackend {
       signal?.addEventListener("abort", () => end(() => reject(signal.reason)), { signal: over.signal });
     });
   }
+}
+
+/** Whether there is a file: a folder that was dropped on a page is none. @param {Blob} file @returns {Promise<boolean>} */
+async function isReadable(file) {
+  return file.slice(0, 1).arrayBuffer().then(() => true, () => false);
 }
 
 /** @param {number} failures @returns {number} seconds, about twice as many each time */

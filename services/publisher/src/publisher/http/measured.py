@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter
 
+from aiohttp import web
+
 from common import metrics
 from common.errors import Transient
 from common.http import RequestRefused
@@ -17,6 +19,7 @@ _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (ImageFailed, "failed"),
     (EditImpossible, "impossible"),
     (RequestRefused, "refused"),
+    (web.HTTPException, "refused"),  # aiohttp's own, for a body that is too large
     (Transient, "unavailable"),
     (ConnectionError, "lost"),
     (asyncio.CancelledError, "lost"),

@@ -101,11 +101,13 @@ class Reconciler:
             if await self._bus.depth(RESIZER_LIVE):
                 return
             self._follow_up_waits = await self._bus.depth(RESIZER_FOLLOW_UP) > 0
+            repaired = True
             async with aclosing(list_images(self._buckets.incoming.entries(), self._temporary)) as images:
                 async for found in images:
                     if found.age >= self._after:
-                        await _try_repair(self._repair_in_incoming, found)
-            metrics.MAINTENANCE.labels("reconcile").set_to_current_time()
+                        repaired &= await _try_repair(self._repair_in_incoming, found)
+            if repaired:
+                metrics.MAINTENANCE.labels("reconcile").set_to_current_time()
         except Transient as fault:
             log.warning("incoming cannot be repaired now", reason=str(fault))
 

@@ -37,10 +37,13 @@ class Sweeper:
             await asyncio.sleep(self._interval)
 
     async def _once(self) -> None:
+        swept = True
         async with aclosing(self._sweep.candidates(thorough=False)) as items:
             async for candidate in items:
                 try:
                     await self._sweep.process(candidate)
                 except Transient as fault:
                     log.warning("an image cannot be swept now", image=str(candidate), reason=str(fault))
-        metrics.MAINTENANCE.labels("sweep").set_to_current_time()
+                    swept = False
+        if swept:
+            metrics.MAINTENANCE.labels("sweep").set_to_current_time()

@@ -20,7 +20,12 @@ def describe(trace: Trace) -> str:
         ("to do", _pending(trace)),
     ):
         lines += ["", f"{heading}:", *(f"  {line}" for line in list(part) or ["none"])]
-    return "\n".join(lines)
+    return "\n".join(map(_printable, lines))
+
+
+def _printable(line: str) -> str:
+    """The line without what would command a terminal: whoever can send an event chooses its type and identity."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 
 def _objects(trace: Trace) -> Iterator[str]:
