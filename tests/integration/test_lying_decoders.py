@@ -49,7 +49,7 @@ class Liar:
     def __init__(self, result: Result, blobs: int = 0) -> None:
         self.answer = result, [b"x"] * blobs
 
-    async def run(self, *_: object) -> tuple[Result, list[bytes]]:
+    async def run(self, *_: object, **__: object) -> tuple[Result, list[bytes]]:
         return self.answer
 
 
