@@ -11,9 +11,9 @@ from tests.support.rabbitmq import VirtualHost
 
 from common.errors import BusFault, Permanent, StorageFault, StorageFull, Transient
 from common.images.names import ImageKey
-from common.messaging.bus import Bus, Subscription
+from common.messaging.bus import Bus, Retry, Subscription, dispatch
 from common.messaging.events import ActivationRequested, Event, encode
-from common.messaging.topology import PUBLISHER, RESIZER_LIVE
+from common.messaging.topology import PUBLISHER, RESIZER_LIVE, RETRY_DELAYS
 
 
 @pytest.mark.parametrize("error", [Transient("store is away"), ValueError("a defect")])
@@ -54,6 +54,19 @@ async def test_an_outage_longer_than_all_delays_uses_up_no_event(bus: Bus, fault
     assert await bus.dead_letters(RESIZER_LIVE, 10) == []
 
 
+async def test_within_a_minute_after_an_outage_every_event_is_retried() -> None:
+    async def act(_: int) -> None:
+        raise StorageFault("away")
+
+    handling, attempt, waits = Handling(act), 0, []
+    for _ in range(2 * len(RETRY_DELAYS)):
+        decision = await dispatch(encode(uploaded()), attempt, subscription(handling), RETRY_DELAYS)
+        assert isinstance(decision, Retry)
+        attempt = decision.attempt
+        waits.append(decision.delay)
+    assert max(waits) == 60
+
+
 async def test_after_an_outage_an_event_has_attempts_of_its_own(bus: Bus) -> None:
     async def act(attempt: int) -> None:
         raise StorageFault("away") if attempt <= 5 else Transient("of its own")
@@ -63,7 +76,7 @@ async def test_after_an_outage_an_event_has_attempts_of_its_own(bus: Bus) -> Non
     await bus.publish(uploaded())
     (letter,) = await eventually(lambda: bus.dead_letters(RESIZER_LIVE, 10), "a dead letter")
     assert letter.reason == "of its own"
-    assert len(handling.events) >= 5 + 2
+    assert len(handling.events) >= 5 + 3
 
 
 async def test_only_the_queue_whose_handler_failed_gets_the_event_again(bus: Bus) -> None:

@@ -24,12 +24,11 @@ from yarl import URL
 from common.images.formats import Format, Output
 from common.images.plan import Plan
 from common.images.sizes import parse_sizes
-from common.messaging.topology import QUEUES, RETRY_DELAYS
+from common.messaging.topology import QUEUES
 
 _CLIENTS = 8
-# Seconds in which the buckets have to become what was answered, and queues empty: an event that several outages have
-# met waits for the last delay but one.
-_QUIET = RETRY_DELAYS[-2] + 120
+# Seconds in which the buckets have to become what was answered, and queues empty.
+_QUIET = 120
 _SETTINGS = {
     "GENERATE_WEBP": "1",
     # Maintenance as often as the run is short.

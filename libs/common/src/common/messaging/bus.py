@@ -199,11 +199,11 @@ async def _failed(
 
 
 def _sit_out(reason: str, attempt: int, queue: str, delays: tuple[float, ...]) -> Retry:
-    """Retry the event until an outage is over, and leave its last two attempts to faults of its own.
+    """Retry the event until an outage is over, and leave its last three retries to faults of its own.
 
-    Without the last delay, no event comes back much later than the outage is over.
+    Without the last two delays, every event comes back within a minute after the outage.
     """
-    longest = max(len(delays) - 2, 0)
+    longest = max(len(delays) - 3, 0)
     wait = delays[min(attempt, longest)]
     log.warning("event will be retried until the outage is over", queue=queue, seconds=wait, reason=reason)
     return Retry(wait, reason, max(attempt, min(attempt + 1, longest)))
