@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import FormData
 from tests.support.crowds import END_OF_UPLOAD, crowd, head_of_upload
 from tests.support.deployment import Deployment
 from tests.support.eventually import eventually
+from tests.support.pictures import photo
 
 PIECE = bytes(1000)
 
@@ -100,6 +102,63 @@ async def test_every_refusal_of_a_body_that_has_not_ended_ends_the_connection(
         answer = await reader.read()
         assert answer.split()[1] == status
         assert b"connection: close" in answer.lower()
+
+
+EXPECT = "Expect: 100-continue"
+MULTIPART = "Content-Type: multipart/form-data; boundary=x"
+JSON = "Content-Type: application/json"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (("POST /upload HTTP/1.1", MULTIPART, "Content-Length: 100000000", EXPECT), b"413"),
+        (("POST /upload HTTP/1.1", "Content-Type: image/jpeg", "Content-Length: 1000", EXPECT), b"400"),
+        (("POST /publish HTTP/1.1", JSON, "Content-Length: 100000000", EXPECT), b"413"),
+        (("POST /publish HTTP/1.1", "Content-Type: text/plain", "Content-Length: 1000", EXPECT), b"400"),
+        (("POST /upload HTTP/1.1", MULTIPART, "Content-Length: 1000", "Expect: the-moon"), b"417"),
+    ],
+)
+async def test_a_client_that_asks_first_is_refused_before_it_sends(
+    deployment: Deployment, head: tuple[str, ...], status: bytes
+) -> None:
+    async with connected(deployment) as (reader, writer):
+        writer.write("\r\n".join([*head, "Host: x", "", ""]).encode())
+        answer = await reader.read()
+        assert answer.split()[1] == status
+        assert b"connection: close" in answer.lower()
+
+
+async def test_a_client_that_asks_first_is_told_of_its_limit_before_it_sends(deployment: Deployment) -> None:
+    async with all_uploads_refused(deployment), connected(deployment) as (reader, writer):
+        head, _, _ = head_of_upload(1000, Expect="100-continue").partition(b"\r\n\r\n")
+        writer.write(head + b"\r\n\r\n")
+        assert (await reader.readline()).split()[1] == b"429"
+
+
+@pytest.mark.parametrize("kind", [JSON, "Content-Type: application/x-www-form-urlencoded", MULTIPART])
+async def test_a_client_that_asks_first_sends_when_its_body_is_read(deployment: Deployment, kind: str) -> None:
+    bodies = {
+        JSON: b'{"secret": "wrong"}',
+        MULTIPART: b'--x\r\nContent-Disposition: form-data; name="secret"\r\n\r\nwrong\r\n--x--\r\n',
+    }
+    body = bodies.get(kind, b"secret=wrong")
+    async with connected(deployment) as (reader, writer):
+        head = ("POST /publish HTTP/1.1", kind, f"Content-Length: {len(body)}", EXPECT, "Host: x", "", "")
+        for _ in range(2):  # over one connection
+            writer.write("\r\n".join(head).encode())
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+            writer.write(body)
+            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+            assert answer.startswith(b"http/1.1 403 ")
+            await reader.readexactly(int(answer.partition(b"content-length: ")[2].split()[0]))
+
+
+async def test_an_upload_that_asks_first_is_taken(deployment: Deployment) -> None:
+    form = FormData()
+    form.add_field("file", photo(300, 200), filename="x.jpg")
+    async with deployment.http.post(f"{deployment.url('ingest')}/upload", data=form, expect100=True) as answer:
+        assert answer.status == 200
 
 
 async def test_a_refusal_of_a_whole_body_keeps_the_connection(deployment: Deployment) -> None:

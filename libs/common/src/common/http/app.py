@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 
 import structlog
@@ -13,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from common import metrics
 from common.errors import StorageFault, StorageFull, Transient
 from common.http.answers import RETRY_HEADERS, error_response
-from common.http.bodies import RequestRefused
+from common.http.bodies import RequestRefused, answer_expectation
 from common.http.cors import cors, preflight
 from common.http.fields import LIMITS
 from common.http.openapi import TEXT, Operation, Route, document, html_page, object_schema
@@ -72,10 +73,11 @@ def make_app(service: str, routes: Iterable[Route], health: Health, settings: Se
     app.on_response_prepare.append(cors(origins))
     served = [*routes, *_common_routes(health)]
     served += _documents(document(service, served, prefix))
+    add_route = partial(app.router.add_route, expect_handler=answer_expectation)
     for route in served:
-        app.router.add_route(route.method, prefix + route.path, route.handler)
+        add_route(route.method, prefix + route.path, route.handler)
         if route.method == hdrs.METH_GET:
-            app.router.add_route(hdrs.METH_HEAD, prefix + route.path, route.handler)
+            add_route(hdrs.METH_HEAD, prefix + route.path, route.handler)
     return app
 
 

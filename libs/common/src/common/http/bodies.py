@@ -5,16 +5,18 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from aiohttp import MultipartReader, web
+from aiohttp import HttpVersion11, MultipartReader, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import StreamReader
 
+from common.http.answers import error_response
 from common.http.form_part import FormPart
 
 MAX_PARTS = 16
 _SLOWEST = 1024  # bytes a second; a poor mobile connection still reaches four times as many
 _GRACE = 30.0  # seconds that a body may lag behind the slowest rate
 _OVERHEAD = 64 * 1024  # bytes around the values: part headers and boundaries
+_CONTINUE = "100-continue"
 
 # What aiohttp raises when it cannot parse a body.
 MALFORMED = (
@@ -112,10 +114,33 @@ async def enforce_limits(limits: BodyLimits) -> AsyncIterator[None]:
         raise RequestRefused(400, f"the body cannot be read: {error}") from error
 
 
-async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[FormPart]:
-    """The parts of a multipart body, each to be read before the next is asked for. Raises RequestRefused."""
+async def answer_expectation(request: web.Request) -> web.Response | None:
+    """Called by aiohttp for a request with the header `Expect`: 417 if it is not for `100 Continue`.
+
+    `begin_body` sends `100 Continue`: a client that is refused before that need not send its body.
+    """
+    expected = request.headers[hdrs.EXPECT]
+    if request.version < HttpVersion11 or expected.lower() == _CONTINUE:
+        return None
+    return error_response(417, f"Expect: {expected}: expected {_CONTINUE}")
+
+
+async def begin_body(request: web.Request, limits: BodyLimits) -> None:
+    """Have a client send its body that waits for `100 Continue`. To be called before a body is read.
+
+    Raises RequestRefused for a body that is too large by its own account.
+    """
     if request.content_length is not None and request.content_length > limits.bytes + _OVERHEAD:
         raise limits.too_large()
+    if request.version >= HttpVersion11 and request.headers.get(hdrs.EXPECT, "").lower() == _CONTINUE:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # the answer has not begun
+        await request.writer.drain()
+
+
+async def multipart_parts(request: web.Request, limits: BodyLimits) -> AsyncIterator[FormPart]:
+    """The parts of a multipart body, each to be read before the next is asked for. Raises RequestRefused."""
+    await begin_body(request, limits)
     reader = _FormReader(request.headers, _LimitedStream(request.content, limits))  # type: ignore[arg-type]
     count = 0
     while (part := await reader.next()) is not None:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 
 from aiohttp import web
 
-from common.http.bodies import BodyLimits, RequestRefused, enforce_limits, multipart_parts, part_chunks
+from common.http.bodies import BodyLimits, RequestRefused, begin_body, enforce_limits, multipart_parts, part_chunks
 
 # For everything but uploads.
 LIMITS = BodyLimits(bytes=64 * 1024, seconds=30, idle_seconds=10)
@@ -16,10 +16,12 @@ async def read_fields(request: web.Request) -> dict[str, object]:
     """The fields of a form-encoded, multipart or JSON body; one that is sent twice is a list. Raises RequestRefused."""
     async with enforce_limits(LIMITS):
         if request.content_type == "application/json":
+            await begin_body(request, LIMITS)
             return _json(await request.read())
         if request.content_type == "multipart/form-data":
             return _form([field async for field in _multipart(request)])
         if request.content_type == "application/x-www-form-urlencoded" or not request.can_read_body:
+            await begin_body(request, LIMITS)
             return _form((await request.post()).items())
     raise RequestRefused(
         400, f"a body of type {request.content_type}: expected application/json, {' or '.join(_FORMS)}"
