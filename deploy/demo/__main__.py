@@ -4,10 +4,12 @@ The program runs as `make run` starts it, with folders of its own and with WebP 
 """
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,6 +21,7 @@ _LOG = _FOLDER / "log"
 _SECRET = "not-a-secret"  # noqa: S105 - everybody may know it
 _LEFT_PRIVATE = 4  # photos; whoever watches publishes them
 _PAUSE = 3.0  # seconds between two that are published
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class ProgramEnded(Exception):
@@ -33,7 +36,12 @@ async def demo() -> None:
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     with _open_log() as output:
         program = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "standalone", env=_environment(), stdout=output, stderr=output, process_group=0
+            *(sys.executable, "-m", "standalone"),
+            env=_environment(),
+            stdout=output,
+            stderr=output,
+            process_group=0,
+            preexec_fn=partial(_stop_with, os.getpid()),
         )
     showing, ending = asyncio.create_task(_show(_address())), asyncio.create_task(program.wait())
     try:
@@ -47,6 +55,13 @@ async def demo() -> None:
         if program.returncode is None:
             program.terminate()
         await program.wait()
+
+
+def _stop_with(parent: int) -> None:
+    """In the program's process, before it begins: have Linux stop it when its parent has ended, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+    if os.getppid() != parent:  # it had ended before
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _open_log() -> BinaryIO:

@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import aiohttp
@@ -50,6 +51,30 @@ async def test_a_dozen_photos_and_the_address_to_watch_them_at(tmp_path: Path) -
         demo.send_signal(signal.SIGTERM)
         assert await demo.wait() == 0
     assert '"event": "stopped"' in (tmp_path / "data/demo/log").read_text()
+
+
+async def test_its_program_stops_when_it_is_killed(tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), "SERVICE_PORT": str(free_port())}
+    environment |= {"TMPDIR": os.environ["TMPDIR"], "METRICS_PORT": str(free_port())}
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "deploy.demo", env=environment, cwd=tmp_path, stdout=asyncio.subprocess.DEVNULL
+    )
+
+    async def has_logged(event: str) -> bool:
+        log = tmp_path / "data/demo/log"
+        return log.exists() and f'"event": "{event}"' in log.read_text()
+
+    try:
+        await eventually(lambda: has_logged("started"), "the program", seconds=150)
+        program = int(Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text())
+    finally:
+        demo.kill()
+        await demo.wait()
+    try:
+        await eventually(lambda: has_logged("stopped"), "the end of the program")
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(program, signal.SIGKILL)
 
 
 async def test_a_port_that_is_taken_ends_it_with_a_reason(tmp_path: Path) -> None:
