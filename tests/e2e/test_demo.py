@@ -53,6 +53,10 @@ async def test_a_dozen_photos_and_the_address_to_watch_them_at(tmp_path: Path) -
     assert '"event": "stopped"' in (tmp_path / "data/demo/log").read_text()
 
 
+def only_child_of(process: int) -> int:
+    return int(Path(f"/proc/{process}/task/{process}/children").read_text())
+
+
 async def test_its_program_stops_when_it_is_killed(tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd()), "SERVICE_PORT": str(free_port())}
     environment |= {"TMPDIR": os.environ["TMPDIR"], "METRICS_PORT": str(free_port())}
@@ -66,7 +70,7 @@ async def test_its_program_stops_when_it_is_killed(tmp_path: Path) -> None:
 
     try:
         await eventually(lambda: has_logged("started"), "the program", seconds=150)
-        program = int(Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text())
+        program = only_child_of(demo.pid)
     finally:
         demo.kill()
         await demo.wait()
