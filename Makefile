@@ -56,6 +56,7 @@ lint: $(TEST)/.ready ## check format, types and imports
 	@$(TEST)/bin/lint-imports
 	@$(TEST)/bin/check-jsonschema --quiet --builtin-schema vendor.compose-spec $(COMPOSE)
 	@$(TEST)/bin/check-jsonschema --quiet --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(TEST)/bin/check-jsonschema --quiet --builtin-schema vendor.renovate .github/renovate.json
 	@$(TEST)/bin/zizmor --quiet --offline --no-progress .github/workflows
 
 format: $(TEST)/.ready ## format the code

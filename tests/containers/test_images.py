@@ -56,6 +56,9 @@ def test_what_is_in_an_image(project: Project, program: str) -> None:
     labels = inspected(image)["Config"]["Labels"]
     assert labels["org.opencontainers.image.title"] == f"image-backend-{program}"
     assert labels["org.opencontainers.image.version"] == project.name
+    licences = docker("run", "--rm", *CONFINED, "--entrypoint=cat", image, "/usr/share/doc/image-backend/licences")
+    assert re.search(r"^  aiohttp [0-9.]+: Apache-2\.0 AND MIT$", licences, re.MULTILINE)
+    assert ("\n  asyncpg " in licences) == (program == "migrator")
     print(f"\n{program}: {inspected(image)['Size'] / 1e6:.0f} MB")
 
 

@@ -14,7 +14,7 @@ from tests.client.site import Site
 from tests.containers.load import uploading
 from tests.containers.test_images import CONFINED, LOOK
 from tests.containers.test_stack import client_suite
-from tests.support.compose import docker, inspected, kill_first_process
+from tests.support.compose import docker, inspected, kill_first_process, python_base
 from tests.support.eventually import eventually
 from tests.support.s3 import test_buckets
 from tests.support.servers import free_port
@@ -25,7 +25,8 @@ _SECRET = "made-up"
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
     name = f"localhost/image-backend/standalone:{uuid4().hex[:8]}"
-    docker("build", "-q", "-f", "deploy/Dockerfile", "--build-arg", "SERVICE=standalone", "-t", name, ".")
+    arguments = ("--build-arg=SERVICE=standalone", f"--build-arg=PYTHON={python_base()}")
+    docker("build", "-q", "-f", "deploy/Dockerfile", *arguments, "-t", name, ".")
     yield name
     docker("rmi", "--no-prune", name)
 

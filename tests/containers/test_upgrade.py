@@ -14,7 +14,7 @@ async def test_upgrading_under_load(project: Project, site: Site) -> None:
     before = set(await asyncio.to_thread(project.containers, *SERVICES))
     project.environment["VERSION"] = f"{old}-next"
     try:
-        await asyncio.to_thread(project.must, "build", *SERVICES)
+        await asyncio.to_thread(project.build, *SERVICES)
         async with uploading(site) as uploads:
             await asyncio.to_thread(_upgrade, project)
             await asyncio.sleep(1)

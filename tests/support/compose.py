@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 from functools import cache
@@ -12,8 +13,8 @@ from uuid import uuid4
 from tests.support.docker import can_get, has_engine
 from tests.support.servers import RUN, free_port, to_stop
 
-# What the images are built of, and what runs beside them.
-BASES = ("python:3.13-slim-bookworm", "rabbitmq:4.1-management", "nginx:1.28", "postgres:17")
+# What runs beside the images.
+BASES = ("rabbitmq:4.1-management", "nginx:1.28", "postgres:17")
 STORE = "ghcr.io/versity/versitygw:v1.8.0"
 STORE_BASE = "debian:bookworm-slim"  # of what stands in for it
 SERVICES = ("ingest", "resizer", "publisher")
@@ -26,9 +27,26 @@ def why_not() -> str:
     if not has_engine():
         return "there is no Docker engine"
     missing = [image for image in BASES if not can_get(image)]
+    if python_base() is None:
+        missing.append(pinned_base())
     if not (can_get(STORE) or can_get(STORE_BASE)):
         missing.append(STORE)
     return f"the Docker engine cannot get {', '.join(missing)}" if missing else ""
+
+
+@cache
+def python_base() -> str | None:
+    """What images are built on: the Dockerfile's base, or one with its or an older tag, where nothing is pulled."""
+    pinned = pinned_base()
+    candidates = (pinned, pinned.partition("@")[0], "python:3.13-slim-bookworm")
+    return next((image for image in candidates if can_get(image)), None)
+
+
+def pinned_base() -> str:
+    """The Dockerfile's base, with its digest."""
+    found = re.search(r"^ARG PYTHON=(\S+)$", Path("deploy/Dockerfile").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
 
 
 @cache
@@ -91,9 +109,9 @@ class Project:
         """The name of a program's image in this project."""
         return f"localhost/image-backend/{program}:{self.environment['VERSION']}"
 
-    def build(self) -> None:
-        """Build all images."""
-        self.must("--profile", "migration", "build")
+    def build(self, *services: str) -> None:
+        """Build the images of these services, or all."""
+        self.must("--profile", "migration", "build", f"--build-arg=PYTHON={python_base()}", *services)
 
     def up(self, **scale: int) -> None:
         """Bring it up, with so many containers of a service, and wait until all are healthy."""
