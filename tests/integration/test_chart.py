@@ -4,12 +4,25 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
-from tests.support.chart import VALUE_SETS, container, environment, manifests, of_kind, pods, rules, selects, template
-from tests.support.kubernetes import schema_errors
+from tests.support.chart import (
+    CHART,
+    VALUE_SETS,
+    container,
+    environment,
+    manifests,
+    of_kind,
+    pods,
+    rules,
+    selects,
+    template,
+    template_of,
+)
+from tests.support.kubernetes import helm, schema_errors
 from tests.unit.test_clients import client
 
 from common.messaging.topology import QUEUES
 from common.settings.base import Settings, read_settings
+from common.version import VERSION
 from ingest.settings import IngestServiceSettings
 from migrator.settings import MigratorServiceSettings
 from publisher.settings import MaintenanceBrokerSettings, MaintenanceSettings, PublisherServiceSettings
@@ -226,6 +239,14 @@ def test_values_that_cannot_be_meant_are_refused(given: dict[str, str], complain
     text, said = template("s3", **given)
     assert not text
     assert complaint in said
+
+
+def test_a_packed_chart_makes_the_same(tmp_path: Path) -> None:
+    """Its alerts and its dashboard are links to what Compose uses."""
+    packed = helm("package", str(CHART), "--app-version", f"v{VERSION}", "--destination", str(tmp_path))
+    assert packed.returncode == 0, packed.stderr
+    text, complaint = template_of(tmp_path / f"image-backend-{VERSION}.tgz", "queue-scaling")
+    assert text == template("queue-scaling")[0], complaint
 
 
 def _mebibytes(quantity: str) -> int:

@@ -17,16 +17,21 @@ VALUE_SETS = {
     "migration": ("s3", "migration"),
 }
 
-_CHART = Path("deploy/kubernetes")
+CHART = Path("deploy/kubernetes")
 
 Manifest = dict[str, Any]
 
 
 def template(name: str, **given: str) -> tuple[str, str]:
     """What helm prints and complains of for a set of values, and for values as JSON by their path (`__` for a dot)."""
-    files = [part for file in VALUE_SETS[name] for part in ("-f", str(_CHART / "examples" / f"{file}.yaml"))]
+    return template_of(CHART, name, **given)
+
+
+def template_of(chart: Path, name: str, **given: str) -> tuple[str, str]:
+    """The same of a chart that is elsewhere."""
+    files = [part for file in VALUE_SETS[name] for part in ("-f", str(CHART / "examples" / f"{file}.yaml"))]
     values = [part for path, value in given.items() for part in ("--set-json", f"{path.replace('__', '.')}={value}")]
-    done = helm("template", RELEASE, str(_CHART), *files, *values)
+    done = helm("template", RELEASE, str(chart), *files, *values)
     return done.stdout, done.stderr
 
 
