@@ -172,9 +172,11 @@ async def test_a_crash_that_happens_once_is_not_held_against_the_image(pool: Poo
     assert answer == DONE
 
 
-async def test_what_the_system_kills_is_not_held_against_the_image(pool: Pool) -> None:
+@pytest.mark.parametrize("what", ["killed", "told to end"])
+async def test_what_the_system_kills_is_not_held_against_the_image(pool: Pool, what: str) -> None:
+    """SIGKILL is the kernel's, SIGTERM that of programs which watch over the memory of a machine."""
     with pytest.raises(Transient, match="too little memory"):
-        await do(pool, "killed")
+        await do(pool, what)
 
 
 async def test_a_process_sees_no_secret_and_cannot_write(

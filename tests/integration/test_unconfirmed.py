@@ -112,6 +112,37 @@ async def test_a_consumer_that_the_broker_ends_for_being_slow_comes_back(broker:
         await eventually(another, "another event", 40)
 
 
+async def test_a_listener_whose_queue_is_removed_hears_on(broker: MortalBroker) -> None:
+    """The queue is locked to its connection: only the broker itself removes it, or who may command the broker."""
+    heard: list[Event] = []
+    async with opened(broker.url, DELAYS) as bus:
+        before = await _queues(broker)
+        await bus.consume([], heard.append)
+
+        async def own_queue() -> set[str]:
+            return await _queues(broker) - before
+
+        (queue,) = await eventually(own_queue, "the listener's queue", 40)
+        await broker.control("delete_queue", queue)
+
+        async def another() -> bool:
+            return bool(await _queues(broker) - before - {queue})
+
+        await eventually(another, "another queue", 40)
+        await wait_for_broker(bus)
+        event = uploaded(1)
+        await bus.publish(event)
+
+        async def has_heard() -> bool:
+            return event in heard
+
+        await eventually(has_heard, "the event", 40)
+
+
+async def _queues(broker: MortalBroker) -> set[str]:
+    return set((await broker.control("list_queues", "name", "--silent")).split())
+
+
 async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: VirtualHost) -> None:
     async with Proxy.to(*vhost.address) as proxy:
         timeouts = BrokerTimeouts(confirm=0.3, unconfirmed=1.5)

@@ -91,8 +91,8 @@ def _segfault() -> str:
     return ""
 
 
-def _killed() -> str:
-    signal.pthread_kill(threading.get_ident(), signal.SIGKILL)
+def _killed(number: int) -> str:
+    signal.pthread_kill(threading.get_ident(), number)
     return ""
 
 
@@ -233,7 +233,8 @@ def _write(path: Path) -> str:
 _WRONG: dict[str, Any] = {"text": 5}
 _ACTS: dict[str, Callable[[], str]] = {
     "segfault": _segfault,
-    "killed": _killed,
+    "killed": lambda: _killed(signal.SIGKILL),
+    "told to end": lambda: _killed(signal.SIGTERM),
     "abort": os.abort,
     "exit": lambda: os._exit(3),
     "hang": _hang,

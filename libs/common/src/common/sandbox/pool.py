@@ -36,6 +36,10 @@ Operation = Callable[[J, Original], tuple[R, list[bytes]]]
 # ordinary process would have whole (Linux weighs 110 against 1,024; niceness 19, 15, and a busy machine starves it).
 _NICENESS = 10
 
+# What the system ends processes with where there is no memory left: SIGKILL is the kernel's and that of containers,
+# SIGTERM that of programs which watch over a machine's memory. No image can bring either about under the limits.
+_OF_THE_SYSTEM = (-signal.SIGKILL, -signal.SIGTERM)
+
 # What runs out of time by the clock is slow by itself only if it had the CPU for this share of the time.
 _SHARE_OF_CPU = 0.5
 
@@ -172,8 +176,7 @@ class Pool:
             return await self._once(work, descriptor)
         except Died as second:
             self._raise_what_lasts(second)
-            if second.code == -signal.SIGKILL:
-                # No image can bring that about under the limits: a machine or a container that has no memory left can.
+            if second.code in _OF_THE_SYSTEM:
                 raise Transient("the system killed its decoder twice; is there too little memory?") from second
             raise ImageError(FailureClass.CRASHED, f"its decoder crashed twice ({second.why})") from second
 
