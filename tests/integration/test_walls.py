@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.decoders import decoding_processes
 from tests.support.hostile import Act, Answer, act
 from tests.support.unprivileged import unprivileged
 from tests.support.walls import ABSTRACT, ATTEMPTS, short
 
 from common.errors import ImageError, SettingsError
-from common.sandbox import process
+from common.sandbox import process, usage
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 
@@ -132,6 +133,8 @@ async def test_both_walls_stand_here_and_nothing_gets_through(target: Path) -> N
         await pool.start_one()
         assert pool.walls is not None
         assert pool.walls.missing() == []
+        (pid,) = decoding_processes()
+        assert usage.threads(pid) == 1, "Landlock is around the thread that raises it, and those that it starts"
     said = await tried(ATTEMPTS, target)
     assert not {name: text for name, text in said.items() if not text.startswith("denied")}
     left = await asyncio.to_thread(lambda: {path.name for path in target.iterdir()})
