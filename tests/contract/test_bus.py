@@ -8,7 +8,7 @@ from tests.support.eventually import eventually
 from tests.support.handling import DELAYS, Handling, subscription, uploaded
 from tests.support.rabbitmq import VirtualHost
 
-from common.errors import BusFault, Postponed, Transient
+from common.errors import BusFault, Defect, Postponed, Transient
 from common.images.names import ImageKey
 from common.messaging.bus import Bus, Subscription
 from common.messaging.events import ActivationRequested, Event, ImageDeleted
@@ -45,6 +45,38 @@ async def test_while_a_subscription_has_trouble_nothing_is_taken(bus: Bus) -> No
     trouble.clear()
     await eventually(lambda: handling.count(4), "all events, and one of them again")
     assert {event.subject for event in handling.events} == {uploaded(number).subject for number in range(3)}
+
+
+async def test_a_bus_goes_on_until_a_task_of_it_ends_by_a_defect(bus: Bus) -> None:
+    ends = False
+
+    def trouble() -> str | None:
+        if ends:
+            raise Defect("its trouble cannot be told")
+        return None
+
+    handling = Handling()
+    await bus.consume([subscription(handling, slots=1, trouble=trouble)])
+    running = asyncio.create_task(bus.run())
+    await bus.publish(uploaded(1))
+    await eventually(lambda: handling.count(1), "an event")
+    assert not running.done()
+    ends = True
+    await bus.publish(uploaded(2))
+    with pytest.raises(Defect, match="cannot be told"):
+        await asyncio.wait_for(running, 20)
+
+
+async def test_a_bus_that_is_drained_has_not_ended(bus: Bus) -> None:
+    await bus.consume([subscription(Handling())])
+    running = asyncio.create_task(bus.run())
+    await asyncio.sleep(0)
+    await bus.drain(0.1)
+    await asyncio.sleep(0.1)
+    assert not running.done()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
 
 
 async def test_a_service_without_trouble_takes_what_another_leaves(vhost: VirtualHost) -> None:

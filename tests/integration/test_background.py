@@ -11,7 +11,11 @@ from tests.support.servers import free_port
 
 PROGRAM = """
 import asyncio, sys
+from common.images.names import ImageKey
+from common.messaging.bus import Subscription
 from common.messaging.embedded import EmbeddedBus
+from common.messaging.events import ImageUploaded
+from common.messaging.topology import RESIZER_LIVE
 from common.lifecycle import Service, main, run
 from common.wiring import open_buckets
 from common.settings.base import Settings, read_settings
@@ -24,11 +28,20 @@ async def is_given_up(): raise asyncio.CancelledError
 
 async def goes_on(): await asyncio.Event().wait()
 
+async def ends_a_task_of_the_bus():
+    await bus.publish(ImageUploaded(source="/test", subject=ImageKey.parse("1475660224_1.jpg")))
+    await goes_on()
+
+def trouble(): raise ValueError("a defect of the bus")
+
+bus = EmbeddedBus()
+
 async def start():
     settings = read_settings(Settings)
     async with open_buckets(settings) as buckets:
-        service = Service(name="test", background=(goes_on, globals()[sys.argv[1]]))
-        await run(service, bus=EmbeddedBus(), buckets=buckets, settings=settings)
+        taking = Subscription(RESIZER_LIVE, {}, slots=1, deadline=1, trouble=trouble)
+        service = Service(name="test", subscriptions=(taking,), background=(goes_on, globals()[sys.argv[1]]))
+        await run(service, bus=bus, buckets=buckets, settings=settings)
 
 main("test", start)
 """
@@ -49,6 +62,7 @@ async def begun(task: str, folder: Path) -> asyncio.subprocess.Process:
         ("returns", "returns has ended"),
         ("raises", "a defect"),
         ("is_given_up", "is_given_up was cancelled by something"),
+        ("ends_a_task_of_the_bus", "a defect of the bus"),
     ],
 )
 async def test_a_task_that_ends_stops_the_service_with_an_error_that_is_logged(

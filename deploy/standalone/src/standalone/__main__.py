@@ -49,7 +49,7 @@ async def start() -> None:
         async def watch_for_another() -> None:
             await warn_unless_alone(buckets.incoming, settings.temp_folder)
 
-        await run(_combined(services, bus.run, watch_for_another), bus=bus, buckets=buckets, settings=settings)
+        await run(_combined(services, watch_for_another), bus=bus, buckets=buckets, settings=settings)
 
 
 def _combined(services: list[Service], *tasks: Callable[[], Coroutine[None, None, None]]) -> Service:

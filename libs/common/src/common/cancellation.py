@@ -72,6 +72,21 @@ async def together(*works: Awaitable[Any]) -> tuple[Any, ...]:
         raise
 
 
+async def first_to_end(*tasks: asyncio.Task[None]) -> None:
+    """Return when one of the tasks has ended, unless somebody has cancelled that one. Raises what it raised.
+
+    Where all were cancelled, it goes on until it is cancelled, too.
+    """
+    going = set(tasks)
+    while going:
+        ended, going = await asyncio.wait(going, return_when=asyncio.FIRST_COMPLETED)
+        for task in ended:
+            if not task.cancelling():
+                task.result()
+                return
+    await asyncio.Event().wait()
+
+
 async def in_thread(work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """What `work` returns or raises, run in a thread. A cancellation is raised once the thread has done it."""
     called = partial(copy_context().run, work, *arguments, **options)

@@ -136,7 +136,7 @@ async def _run_tasks(service: Service, bus: Bus, buckets: Buckets, temporary: Pa
     await _wait_for_storage(buckets)
     await bus.consume(service.subscriptions, service.listener)
     async with asyncio.TaskGroup() as tasks:
-        for task in service.background:
+        for task in (bus.run, *service.background):
             tasks.create_task(_run_endlessly(task.__qualname__, task()))
         tasks.create_task(
             _run_endlessly(_remove_unfinished_writes.__qualname__, _remove_unfinished_writes(buckets, temporary))

@@ -1,10 +1,9 @@
 """The bus as services see it, and `dispatch`, which decides what becomes of a message.
 
 A handler returns, or raises. Returning acknowledges the message. `Permanent` dead-letters it at once. `Postponed`
-retries it after the shortest delay, and counts no attempt. `Outage` retries it after longer and longer delays, for as
-long as it lasts. Anything else retries it after the queue's next delay, and dead-letters it after the last; so does an
-event that only a newer version may understand. Both implementations (`rabbit`, `embedded`) act on the decisions of
-`dispatch`.
+retries it after the shortest delay, and counts no attempt. `Outage` retries it every minute at the latest, until it is
+over. Anything else retries it after the queue's next delay, and dead-letters it after the last; so does an event that
+only a newer version may understand. Both implementations (`rabbit`, `embedded`) act on the decisions of `dispatch`.
 """
 
 import asyncio
@@ -97,6 +96,9 @@ class Bus(Protocol):
 
         `listener` is called with every event that is published from now on; when it is slow, the oldest are dropped.
         """
+
+    async def run(self) -> None:
+        """Go on until cancelled, from after `consume`. Raises what has ended a task of the bus, which is a defect."""
 
     async def drain(self, grace: float) -> None:
         """Take no more messages and wait up to `grace` seconds for those in hand; the rest come again."""

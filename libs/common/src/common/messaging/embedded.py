@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 
 from common.backoff import jittered, shortened
+from common.cancellation import first_to_end, to_the_end
 from common.errors import StorageFault
 from common.messaging.bus import DeadLetter, Listener, Retry, Subscription, dispatch
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told
@@ -113,13 +114,13 @@ class EmbeddedBus:
         return await self._letters.drop(queue, limit, wanted, done)
 
     async def run(self) -> None:
-        """Take again, now and then, what a command has asked to be handled again, until cancelled."""
-        while True:
-            try:
-                await self.take_replays()
-            except StorageFault as fault:
-                log.warning("dead letters cannot be read", reason=str(fault))
-            await asyncio.sleep(jittered(_REPLAY_INTERVAL))
+        """Go on until cancelled; take again, now and then, what a command has asked to be handled again."""
+        replaying = asyncio.create_task(self._keep_replaying())
+        try:
+            await first_to_end(replaying, *self._consumers)
+        finally:
+            replaying.cancel()
+            await to_the_end(asyncio.gather(replaying, return_exceptions=True))
 
     async def take_replays(self) -> None:
         """Put the stored dead letters that are to be handled again into their queues. Raises StorageFault."""
@@ -131,6 +132,14 @@ class EmbeddedBus:
     def trouble(self) -> str | None:
         """None: there is no server that could be away."""
         return None
+
+    async def _keep_replaying(self) -> None:
+        while True:
+            try:
+                await self.take_replays()
+            except StorageFault as fault:
+                log.warning("dead letters cannot be read", reason=str(fault))
+            await asyncio.sleep(jittered(_REPLAY_INTERVAL))
 
     async def _take(self, subscription: Subscription) -> None:
         slots = asyncio.Semaphore(subscription.slots)

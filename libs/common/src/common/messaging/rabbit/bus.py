@@ -12,6 +12,7 @@ import structlog
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
+from common.cancellation import first_to_end
 from common.errors import BusFault, EventTooNew, Permanent
 from common.messaging.bus import Listener, Subscription
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told, oldest_first
@@ -85,6 +86,11 @@ class RabbitBus:
         if subscriptions or listener is not None:
             self._consuming.start()
             self._trouble_follower = asyncio.create_task(self._consumers.follow_trouble())
+
+    async def run(self) -> None:
+        """Go on until cancelled. Raises what has ended the task of a connection, or that of the consumers."""
+        tasks = (self._publishing.task, self._consuming.task, self._trouble_follower)
+        await first_to_end(*filter(None, tasks))
 
     async def drain(self, grace: float) -> None:
         """Cancel the consumers and wait up to `grace` seconds for what is in hand; the broker redelivers the rest."""

@@ -29,7 +29,7 @@ _STABLE = 30.0  # seconds; a session that was lost sooner counts as one more fai
 class Link:
     """Keeps a connection open to one of `urls`, the nodes of one broker.
 
-    `setup` is called with each new session, before anything may use it.
+    `setup` is called with each new session, before anything may use it. The `task` goes on until `stop`.
     """
 
     def __init__(
@@ -40,19 +40,19 @@ class Link:
         self._setup = setup
         self._timeouts = timeouts
         self._session: Session | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         metrics.BROKER_CONNECTED.labels(name).set(0)
         self.trouble: str | None = "not connected to the broker yet"
 
     def start(self) -> None:
         """Begin to connect, in the background, until it succeeds."""
-        self._task = asyncio.create_task(self._keep_open())
+        self.task = asyncio.create_task(self._keep_open())
 
     async def stop(self) -> None:
         """Close the connection and do not open it again."""
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        if self.task:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
         await self._close()
 
     def session(self) -> Session:
