@@ -132,6 +132,47 @@ async def test_versions_that_show_another_part_than_the_crop_are_reported_and_ma
     assert (again.status, said(again.output)) == (0, set()), again.output
 
 
+async def test_records_that_nobody_can_read_are_reported_and_made_anew(deployment: Deployment) -> None:
+    incoming, active = deployment.buckets.incoming, deployment.buckets.active
+    await deployment.start("resizer")
+    public = await finished_image(deployment)
+    await incoming.put("1_1.jpg", PHOTO)
+    assert (await reconcile(deployment, "--repair")).status == 0
+    await deployment.wait_for(incoming, "1_1.modern.json")
+    spoilt = ((active, "1_10.json"), (incoming, "1_1.modern.json"))
+    for bucket, key in spoilt:
+        await bucket.put(key, (await bucket.get(key))[:100])
+
+    classes = {f"unreadable-record {public}", "unreadable-record 1_1.jpg"}
+    found = await reconcile(deployment, RABBITMQ_URL="")
+    assert (found.status, said(found.output)) == (1, classes), found.output
+    assert f"unreadable-record {public}: base\n" in found.output
+    assert "unreadable-record 1_1.jpg: modern\n" in found.output
+    repaired = await reconcile(deployment, "--repair")
+    assert (repaired.status, said(repaired.output)) == (0, classes), repaired.output
+
+    async def are_readable() -> bool:
+        return all([(await bucket.get(key)).endswith(b"\n}\n") for bucket, key in spoilt])
+
+    await eventually(are_readable, "records that can be read")
+    again = await reconcile(deployment)
+    assert (again.status, said(again.output)) == (0, set()), again.output
+    assert await keys(active) == complete(public)
+    assert await keys(incoming) == complete("1_1.jpg")
+
+
+async def test_a_record_that_nobody_can_read_beside_one_that_is_missing(local: Deployment) -> None:
+    for name in ("1_1", "1_2"):
+        await local.buckets.active.put(f"{name}.jpg", PHOTO)
+    await local.buckets.active.put("1_1.json", b"")
+    await local.buckets.active.put("1_2.modern.json", b"{}")
+    found = await reconcile(local, GENERATE_WEBP="1")
+    assert "unreadable-record 1_1.jpg: base\n" in found.output
+    assert "unreadable-record 1_2.jpg: modern\n" in found.output
+    assert "no-record 1_2.jpg: base\n" in found.output
+    assert "findings: 3, " in found.output
+
+
 async def test_what_is_young_is_in_hand_and_strange_keys_are_only_reported(deployment: Deployment) -> None:
     await put(deployment.buckets.active, "1_1.jpg", "1_2BI.jpg", "strange")
     young = await reconcile(deployment, RECONCILE_AFTER="")

@@ -151,6 +151,20 @@ async def test_an_image_that_cannot_be_rendered(deployment: Deployment) -> None:
     assert found["pending"][0]["next"] == "nothing renders it again; the photo has to be uploaded anew"
 
 
+async def test_a_record_that_nobody_can_read(deployment: Deployment) -> None:
+    for bucket, name in ((deployment.buckets.incoming, "1475660224_1"), (deployment.buckets.active, "1475660224_2")):
+        await bucket.put(f"{name}.jpg", PHOTO)
+        await bucket.put(f"{name}.json", b'{"version": 1, "stage"')
+    private = await traced(deployment, "1475660224_1.jpg")
+    assert (private["state"], private["records"]) == ("processing", [])
+    assert kinds(private) == ["activation", "unreadable-record"]
+    assert private["pending"][1]["what"] == "its record cannot be read, of the stage base"
+    assert "the reconciler does it" in private["pending"][1]["next"]
+    (pending,) = (await traced(deployment, "1475660224_2.jpg"))["pending"]
+    assert pending["kind"] == "unreadable-record"
+    assert "resize --missing --key 1475660224_2.jpg requests them" in pending["next"]
+
+
 async def test_events_that_could_not_be_handled_and_those_that_wait_to_be_retried(deployment: Deployment) -> None:
     vhost = broker_of(deployment)
     await all_queues(deployment)

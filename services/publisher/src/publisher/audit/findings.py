@@ -14,6 +14,7 @@ class FindingClass(StrEnum):
     """The classes of findings, as they are printed."""
 
     NO_RECORD = "no-record"
+    UNREADABLE_RECORD = "unreadable-record"
     OTHER_CROP = "other-crop"
     NO_ORIGINAL = "no-original"
     IN_BOTH = "in-both"
@@ -26,6 +27,10 @@ class FindingClass(StrEnum):
     GONE = "gone"
     NOT_PUBLIC = "not-public"
     MALFORMED = "malformed"
+
+
+# What is wrong with the variants or the record of a stage: that stage is to be rendered again.
+OF_STAGES = (FindingClass.NO_RECORD, FindingClass.UNREADABLE_RECORD, FindingClass.OTHER_CROP)
 
 
 @dataclass(frozen=True)
@@ -55,7 +60,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class PossibleFinding:
-    """What a listing makes look wrong with the image. `keys` are the objects that it concerns."""
+    """What may be wrong with the image, by a listing. `keys` are the objects that it concerns."""
 
     kind: FindingClass
     image: ImageKey
@@ -99,9 +104,13 @@ def _of_originals(
             yield PossibleFinding(FindingClass.IN_BOTH, image, listed.incoming)
         elif listed.incoming and not private:
             yield PossibleFinding(FindingClass.NOT_MOVED, image, listed.incoming)
+    everything = listed.incoming | listed.active
     for image in sorted({*private, *public}):
-        if not {record_key(image, stage) for stage in plan.stages} <= listed.incoming | listed.active:
+        records = {record_key(image, stage) for stage in plan.stages}
+        if not records <= everything:
             yield PossibleFinding(FindingClass.NO_RECORD, image)
+        if records & everything:  # a listing does not tell whether they can be read
+            yield PossibleFinding(FindingClass.UNREADABLE_RECORD, image)
         if image in public and image.crop_key in listed.active:
             yield PossibleFinding(FindingClass.OTHER_CROP, image)
 

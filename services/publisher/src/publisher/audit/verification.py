@@ -4,13 +4,14 @@ import asyncio
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
+from common.errors import NoSuchKey
 from common.images.names import ImageKey, is_original
 from common.images.plan import Plan
-from common.images.records import Stage
+from common.images.records import Stage, decode_record, record_key
 from common.messaging.events import Lane
 from common.storage.base import Buckets, Storage
 from common.storage.image_store import find_original, is_deleted, is_public
-from publisher.audit.findings import Finding, FindingClass, PossibleFinding
+from publisher.audit.findings import OF_STAGES, Finding, FindingClass, PossibleFinding
 from publisher.context import PublisherContext
 from publisher.maintenance.repairs import (
     finish_move,
@@ -23,7 +24,6 @@ from publisher.removal import remove_everywhere
 
 # Here either the bucket is wrong or the site's database: a person decides.
 _OF_DOCUMENTS = (FindingClass.UNLISTED, FindingClass.GONE, FindingClass.NOT_PUBLIC)
-_OF_STAGES = (FindingClass.NO_RECORD, FindingClass.OTHER_CROP)
 _OF_MOVES = (FindingClass.IN_BOTH, FindingClass.NOT_MOVED)
 
 
@@ -65,7 +65,7 @@ class Verification:
     async def _wrong(self, possible: PossibleFinding) -> str | None:
         """What is wrong, or None when nothing is wrong any more."""
         kind, image = possible.kind, possible.image
-        if kind in _OF_STAGES:
+        if kind in OF_STAGES:
             return await self._stage_to_render(kind, image)
         if kind in _OF_DOCUMENTS:
             return await self._wrong_document(kind, image)
@@ -90,7 +90,7 @@ class Verification:
 
     async def _repair(self, possible: PossibleFinding, repair: PublisherContext) -> None:
         kind, image, keys = possible.kind, possible.image, possible.keys
-        if kind in _OF_STAGES:
+        if kind in OF_STAGES:
             if (stage := await self._stage_to_render(kind, image)) is not None:
                 await request_thumbnails(image, stage, Lane.BULK, bus=repair.bus)
         elif kind in _OF_MOVES:
@@ -102,15 +102,30 @@ class Verification:
             await remove_orphans(keys, buckets=self.buckets)
 
     async def _stage_to_render(self, kind: FindingClass, image: ImageKey) -> Stage | None:
-        """The first stage without a record, or whose record shows another crop.
+        """The first stage without a record, or whose record cannot be read or shows another crop.
 
         While an image is being moved, the records of both buckets count.
         """
         if kind is FindingClass.OTHER_CROP:
             return await stage_of_other_crop(image, buckets=self.buckets, plan=self.plan)
+        unreadable = await self._stage_of_unreadable_record(image)
+        if kind is FindingClass.UNREADABLE_RECORD:
+            return unreadable
         beside = [bucket for _, bucket in self._places() if await bucket.stat(str(image)) is not None]
         missing = [await missing_stage(image, bucket, plan=self.plan) for bucket in beside]
-        return missing[0] if missing and None not in missing else None
+        return missing[0] if missing and None not in missing and missing[0] is not unreadable else None
+
+    async def _stage_of_unreadable_record(self, image: ImageKey) -> Stage | None:
+        for stage in self.plan.stages:
+            for bucket in (self.buckets.active, self.buckets.incoming):
+                try:
+                    decode_record(await bucket.get(record_key(image, stage)))
+                except NoSuchKey:
+                    continue
+                except ValueError:
+                    return stage
+                break
+        return None
 
     async def _present(self, possible: PossibleFinding) -> list[str]:
         """Which of the objects are still there; of a move, which are still in *incoming*."""

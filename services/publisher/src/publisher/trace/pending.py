@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from common.errors import FailureClass
 from common.images.records import Failure, Stage
 from common.storage.status import State
-from publisher.audit.findings import Finding, FindingClass
+from publisher.audit.findings import OF_STAGES, Finding, FindingClass
 from publisher.maintenance.sweep import GRACE
 from publisher.trace.buckets import StoredImage
 from publisher.trace.model import KnownEvents, Pending, PendingKind, Place
@@ -91,7 +91,7 @@ class Rules:
                 "--repair --names FILE removes what no document has"
             )
         public = found.original(Place.ACTIVE) is not None
-        if finding.kind in (FindingClass.NO_RECORD, FindingClass.OTHER_CROP) and public:
+        if finding.kind in OF_STAGES and public:
             return f"{self._resize('--missing', found)} requests them, if no event does"
         if finding.kind in (FindingClass.IN_BOTH, FindingClass.NOT_MOVED):
             return f"{self._reconciler(found)}; so does another call of /publish"
@@ -135,6 +135,7 @@ class Rules:
 
 _WHAT = {
     FindingClass.NO_RECORD: "it has no variants yet, of the stage {}",
+    FindingClass.UNREADABLE_RECORD: "its record cannot be read, of the stage {}",
     FindingClass.OTHER_CROP: "its variants do not show its crop, of the stage {}",
     FindingClass.NO_ORIGINAL: "its original is in neither bucket, and this is left: {}",
     FindingClass.IN_BOTH: "it is half published: its original is in both buckets; still to be moved: {}",
