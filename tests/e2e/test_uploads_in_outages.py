@@ -1,5 +1,6 @@
 """Uploads and activations while the S3 server is away: what is answered 200 is kept, the rest is told to come again."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -45,4 +46,28 @@ async def test_all_that_was_answered_200_is_public_in_the_end(begin: Act, end: A
                 await eventually(lambda name=name: complete(deployment, name), name)  # type: ignore[misc]
                 assert await deployment.buckets.active.get(name) == PHOTO
             assert await keys(deployment.buckets.incoming) == set()
+            await deployment.nothing_temporary()
+
+
+async def test_while_the_store_is_slow_all_is_done_late(tmp_path: Path) -> None:
+    async with Deployment.prepared("rabbit-s3", tmp_path) as deployment:
+        assert deployment.s3 is not None
+        async with proxy_to(deployment.s3) as proxy:
+            await deployment.start(**deployment.s3.environment(endpoint=f"http://127.0.0.1:{proxy.port}"))
+            proxy.slow(0.3)  # seconds for each piece of a request and of an answer
+            names = await asyncio.gather(*(deployment.uploaded(PHOTO) for _ in range(4)))
+            assert [status for status, _ in await asyncio.gather(*map(deployment.publish, names))] == [200] * 4
+            body = {"secret": SECRET, "filenames": names[0]}
+            async with deployment.http.post(f"{deployment.url('publisher')}/delete", json=body) as answer:
+                assert answer.status == 200
+            for name in names[1:]:
+                await eventually(lambda name=name: complete(deployment, name), name)  # type: ignore[misc]
+                assert await deployment.buckets.active.get(name) == PHOTO
+
+            async def nothing_else() -> bool:
+                left = await keys(deployment.buckets.active)
+                public = {key.startswith(tuple(name[:-4] for name in names[1:])) for key in left}
+                return public == {True} and await keys(deployment.buckets.incoming) == set()
+
+            await eventually(nothing_else, "nothing of the deleted image, and nothing private")
             await deployment.nothing_temporary()
