@@ -13,6 +13,8 @@ from common.messaging.bus import Acknowledge, DeadLetter, Retry, dispatch
 from common.messaging.events import Event, ImageUploaded, Lane, ThumbnailsRequested, decode, encode
 from common.messaging.topology import RETRY_DELAYS
 
+pytestmark = pytest.mark.explores
+
 Written = dict[str, Any]
 
 KINDS = {kind.__name__: kind for kind in get_args(Event)}
