@@ -22,6 +22,7 @@ from common.images.records import RECORD_ENDINGS, Record
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import Event, Lane
 from common.messaging.topology import QUEUES, RETRY_DELAYS
+from common.sandbox.protocol import OPERATIONS
 from common.settings.base import read_settings
 from common.storage.base import Buckets
 from common.storage.local import LocalStorage
@@ -67,6 +68,8 @@ def test_every_value_of_labels_that_are_ours() -> None:
     (repaired,) = rows("docs/operations.md", "`image_backend_reconciled_total`")
     counted = re.findall(r"_count\(\"(\w+)\"\)", Path(repairs.__file__).read_text())
     assert set(counted) == set(re.findall(r"`(\w+)`", repaired[2]))
+    (decoded,) = rows("docs/operations.md", "`image_backend_imaging_seconds`")
+    assert {name.partition(":")[2] for name in OPERATIONS} == set(re.findall(r"`(\w+)`", decoded[2])) - {"operation"}
     told = Path("docs/imaging.md").read_text()
     assert all(f"`{fault}`" in told for fault in (*FailureClass, "no-such-stage"))
 
