@@ -2,10 +2,12 @@
 
 `make test` searches all schedules with one preemption or one fault, and of long scenarios those with neither. `make
 explore` searches those with two preemptions, or one and a fault, and of long scenarios those with one or a fault.
-`EXPLORE_PATH` runs the one schedule of a story that a failure tells; `-k` has to select its scenario.
+`EXPLORE_PATH` runs the one schedule of a story that a failure tells; the test of its scenario has to be named.
 """
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +53,14 @@ async def test_a_rule_that_is_left_out_breaks_a_promise(rule: str, monkeypatch: 
     assert re.search(mutant.broken, violation.broken), violation
     with pytest.raises(Violation, match=re.escape(violation.broken)):
         await replay(SCENARIOS[mutant.scenario], Schedule.parse(violation.path))
+
+
+def test_the_command_that_repeats_a_schedule_is_as_documented() -> None:
+    name = "two renderings with different settings"  # one in which these choices can be made
+    (command,) = re.findall(r"^EXPLORE_PATH=(?:.*\\\n)*.*$", _DOCUMENT.read_text(), re.MULTILINE)
+    given = command.replace(".venv/test/bin/python", sys.executable).replace("NAME OF THE SCENARIO", name)
+    repeated = subprocess.run(["bash", "-c", given], capture_output=True, text=True, check=False)
+    assert "1 passed" in repeated.stdout, repeated.stdout + repeated.stderr
 
 
 def test_every_rule_has_a_mutant_and_the_documents_tell_which() -> None:
