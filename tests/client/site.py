@@ -8,25 +8,35 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import aiohttp
+from tests.client.described import Described
 
 _WAIT_SECONDS = 30.0
 
 
 class Site:
-    """Plain HTTP; nothing here knows how it is answered."""
+    """Plain HTTP; nothing here knows how it is answered. Each answer of a call has to be as the site describes it."""
 
     def __init__(self, http: aiohttp.ClientSession, url: str, public: str, secret: str) -> None:
         self.http = http
         self.url = url
         self.public = public
         self.secret = secret
+        self._described: Described | None = None
+
+    async def described(self) -> Described:
+        """What the site says that it answers."""
+        if self._described is None:
+            async with self.http.get(f"{self.url}/openapi.json") as answer:
+                self._described = Described(await answer.json())
+        return self._described
 
     async def call(self, path: str, *, method: str = "POST", **options: Any) -> tuple[int, Any]:
         """Status, and the body: JSON decoded, else its text."""
         async with self.http.request(method, f"{self.url}{path}", **options) as answer:
             text = await answer.text()
-            is_json = answer.content_type == "application/json"
-            return answer.status, json.loads(text) if is_json else text
+            body = json.loads(text) if answer.content_type == "application/json" else text
+        (await self.described()).check(method, path.partition("?")[0], answer.status, answer.content_type, body)
+        return answer.status, body
 
     async def upload(self, data: bytes, filename: str = "photo.jpg") -> str:
         """The name of an upload that must succeed."""

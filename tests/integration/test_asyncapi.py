@@ -6,12 +6,13 @@ from typing import Any, get_args
 
 import aio_pika
 import jsonschema_rs
+import pytest
 from tests.support.bus import opened
 from tests.support.rabbitmq import VirtualHost
 
 from common.images.records import Failure, Stage
 from common.messaging.asyncapi import document
-from common.messaging.events import Event, ImageUploaded, Lane, ThumbnailsRequested
+from common.messaging.events import Event, ImageUploaded, Lane, ThumbnailsRequested, decode, encode
 
 _SUBJECT = {"source": "/test", "subject": "1475660224_0882910455.jpg"}
 _DATA = {"configuration": "abc", "failed": Failure(fault="damaged", reason="cut off"), "stage": Stage.MODERN}
@@ -48,6 +49,14 @@ async def test_the_queues_are_those_that_are_declared(vhost: VirtualHost) -> Non
         there = await vhost.queues()
     described = {found["bindings"]["amqp"]["queue"]["name"] for found in _channels(document(), "queue")}
     assert described == {name for name in there if ".retry." not in name and not name.endswith(".dead")}
+
+
+@pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
+def test_examples_are_events(kind: type[Event]) -> None:
+    (example,) = document()["components"]["messages"][kind.__name__]["examples"]
+    event = decode(json.dumps(example["payload"]).encode())
+    assert type(event) is kind
+    assert json.loads(encode(event)) == example["payload"], "all fields, as they are sent"
 
 
 def _channels(described: dict[str, Any], kind: str) -> list[dict[str, Any]]:

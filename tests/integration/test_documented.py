@@ -17,6 +17,7 @@ from tests.support.preloaded import SERVICES, run_loaded
 
 from common import metrics
 from common.errors import FailureClass
+from common.http.api import calls
 from common.http.app import Health, make_app
 from common.images.records import RECORD_ENDINGS, Record
 from common.messaging.embedded import EmbeddedBus
@@ -95,6 +96,8 @@ async def test_every_call(tmp_path: Path) -> None:
     }
     assert told.pop(("GET", "/metrics")) == "all, on `METRICS_PORT`"
     assert set(told) == set(served)
+    described = {(call.method, re.sub(r"{(\w+)}", lambda name: name[1].upper(), call.path)) for call in calls.ALL}
+    assert described == set(served)
     for call, where in told.items():
         assert served[call] == ({"ingest", "resizer", "publisher"} if where == "all" else {where}), call
 

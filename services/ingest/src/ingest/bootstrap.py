@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from common.http import Route
+from common.http.api import calls
 from common.http.bodies import BodyLimits
 from common.lifecycle import Service
 from common.messaging.bus import Bus
@@ -14,7 +15,6 @@ from common.sandbox.protocol import Limits
 from common.storage.base import Buckets
 from ingest.accept import UploadContext
 from ingest.capabilities import ServiceCapabilities
-from ingest.http import api
 from ingest.http.client_limits import ClientLimits
 from ingest.http.page import content_security_policy, index_route, page_file_route, read_page
 from ingest.http.routes import capabilities_route, events_route, status_route, upload_route
@@ -46,8 +46,8 @@ def _page_routes(settings: IngestSettings) -> tuple[Route, ...]:
         return ()
     page, policy = read_page(settings.storage), content_security_policy(settings.storage)
     return (
-        Route("GET", "/", index_route(page, policy), api.PAGE),
-        Route("GET", "/page/{file}", page_file_route(page, policy), api.PAGE_FILE),
+        Route(calls.PAGE, index_route(page, policy)),
+        Route(calls.PAGE_FILE, page_file_route(page, policy)),
     )
 
 
@@ -88,10 +88,10 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
         yield Service(
             name="ingest",
             routes=(
-                Route("POST", "/upload", upload, api.UPLOAD),
-                Route("GET", "/status/{key}", status_route(buckets, settings.plan), api.STATUS),
-                Route("GET", "/events/{key}", events_route(streams, clients), api.EVENTS),
-                Route("GET", "/capabilities", capabilities_route(capabilities), api.CAPABILITIES),
+                Route(calls.UPLOAD, upload),
+                Route(calls.STATUS, status_route(buckets, settings.plan)),
+                Route(calls.EVENTS, events_route(streams, clients)),
+                Route(calls.CAPABILITIES, capabilities_route(capabilities)),
                 *_page_routes(settings),
             ),
             background=(outbox.run,),

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from common.http import Route
+from common.http.api import calls
 from common.lifecycle import Service
 from common.messaging.bus import Bus, Subscription
 from common.messaging.events import ActivationRequested, ThumbnailsFailed, ThumbnailsReady
@@ -15,7 +16,6 @@ from common.storage.base import Buckets
 from common.storage.local import LocalStorage
 from publisher.context import EditContext, PublisherContext
 from publisher.handlers import activation_requested, thumbnails_failed, thumbnails_ready
-from publisher.http import api
 from publisher.http.routes import active_route, delete_route, publish_route, recrop_route, rotate_route
 from publisher.maintenance.dead_letter_count import DeadLetterCount
 from publisher.maintenance.reconciler import Reconciler
@@ -78,12 +78,12 @@ def _subscription(context: PublisherContext) -> Subscription:
 def _routes(settings: PublisherSettings, context: EditContext) -> tuple[Route, ...]:
     secret = settings.api_secret_key
     routes = [
-        Route("POST", "/publish", publish_route(context, secret, settings.activation_wait), api.PUBLISH),
-        Route("POST", "/recrop", recrop_route(context, secret), api.RECROP),
-        Route("POST", "/rotate", rotate_route(context, secret), api.ROTATE),
-        Route("POST", "/delete", delete_route(context, secret), api.DELETE),
+        Route(calls.PUBLISH, publish_route(context, secret, settings.activation_wait)),
+        Route(calls.RECROP, recrop_route(context, secret)),
+        Route(calls.ROTATE, rotate_route(context, secret)),
+        Route(calls.DELETE, delete_route(context, secret)),
     ]
     if isinstance(context.buckets.active, LocalStorage):
         handler = active_route(context.buckets.active, settings.cache_control)
-        routes.append(Route("GET", "/active/{key}", handler, api.ACTIVE))
+        routes.append(Route(calls.ACTIVE, handler))
     return tuple(routes)

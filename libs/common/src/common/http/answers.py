@@ -9,12 +9,13 @@ _TRY_AGAIN = (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStat
 
 
 def error_response(status: int, message: str) -> web.Response:
-    """An error as clients get it. `Retry-After` says when to repeat a request that may succeed later."""
+    """An ErrorAnswer as clients get it. `Retry-After` says when to repeat a request that may succeed later."""
     headers = {}
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="image-backend"'
     if status in _TRY_AGAIN:
         headers |= RETRY_HEADERS
+    # Not by the model: it takes no lone surrogates, and an error may repeat what a client has sent.
     answer = web.json_response({"success": False, "error": message}, status=status, headers=headers)
     if status == HTTPStatus.REQUEST_TIMEOUT:
         answer.force_close()  # the rest of the body may still come, or not

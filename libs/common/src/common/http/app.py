@@ -14,10 +14,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from common import metrics
 from common.errors import StorageFault, StorageFull, Transient
 from common.http.answers import RETRY_HEADERS, error_response
+from common.http.api import calls
+from common.http.api.document import document
+from common.http.api.models import LiveAnswer, ReadyAnswer
+from common.http.api.operation import Route
 from common.http.bodies import RequestRefused, answer_expectation
 from common.http.cors import cors, preflight
+from common.http.docs.routes import docs_routes
 from common.http.fields import LIMITS
-from common.http.openapi import TEXT, Operation, Route, document, html_page, object_schema
 from common.http.server import HEALTH, refuse_excess
 from common.messaging import asyncapi
 from common.settings.base import HttpSettings, Settings
@@ -41,7 +45,7 @@ class Health:
     in_flight: int = 0
     logged: dict[str, str | None] = field(default_factory=dict)
 
-    async def report(self) -> tuple[bool, dict[str, object]]:
+    async def report(self) -> ReadyAnswer:
         """Whether the service is ready, and the state of each dependency."""
         storage = None
         try:
@@ -51,10 +55,13 @@ class Health:
         broker, decoders = self.broker(), self.decoders()
         able = storage is None and decoders is None and (broker is None or not self.needs_broker)
         ready = able and not self.draining
-        found = {"storage": storage, "broker": broker, "decoders": decoders}
-        body: dict[str, object] = {"ready": ready}
-        body |= {name: self._public_state(name, reason) for name, reason in found.items()}
-        return ready, body | ({"stopping": True} if self.draining else {})
+        return ReadyAnswer(
+            ready=ready,
+            storage=self._public_state("storage", storage),
+            broker=self._public_state("broker", broker),
+            decoders=self._public_state("decoders", decoders),
+            stopping=True if self.draining else None,
+        )
 
     def _public_state(self, name: str, reason: str | None) -> str:
         """The state of a dependency without the reason, which is logged when it changes."""
@@ -66,18 +73,19 @@ class Health:
 
 def make_app(service: str, routes: Iterable[Route], health: Health, settings: Settings) -> web.Application:
     """The service's application: its own routes and those of every service, under the route prefix."""
+    at_one_address = isinstance(settings, HttpSettings)  # what the gateway leads to
     prefix = settings.route_prefix if isinstance(settings, HttpSettings) else ""
     origins = settings.allowed_origins if isinstance(settings, HttpSettings) else ()
     middlewares = (_observe(service, health), refuse_excess, preflight, _answer_errors)
     app = web.Application(middlewares=middlewares, client_max_size=LIMITS.bytes)
     app.on_response_prepare.append(cors(origins))
-    served = [*routes, *_common_routes(health)]
-    served += _documents(document(service, served, prefix))
+    described = document(calls.ALL if at_one_address else calls.OF_EVERY_SERVICE, prefix, at_one_address=at_one_address)
     add_route = partial(app.router.add_route, expect_handler=answer_expectation)
-    for route in served:
-        add_route(route.method, prefix + route.path, route.handler)
-        if route.method == hdrs.METH_GET:
-            add_route(hdrs.METH_HEAD, prefix + route.path, route.handler)
+    for route in (*routes, *_common_routes(health), *_documents(described), *docs_routes()):
+        call = route.operation
+        add_route(call.method, prefix + call.path, route.handler)
+        if call.method == hdrs.METH_GET:
+            add_route(hdrs.METH_HEAD, prefix + call.path, route.handler)
     return app
 
 
@@ -99,14 +107,7 @@ def _documents(described: dict[str, object]) -> list[Route]:
     async def events(_: web.Request) -> web.Response:
         return web.json_response(asyncapi.document())
 
-    async def docs(_: web.Request) -> web.Response:
-        return web.Response(text=html_page(described), content_type="text/html")
-
-    return [
-        Route("GET", "/openapi.json", openapi, Operation("This description", {"application/json": {}})),
-        Route("GET", "/asyncapi.json", events, Operation("The events and queues", {"application/json": {}})),
-        Route("GET", "/docs", docs, Operation("This description, as a page", {"text/html": TEXT})),
-    ]
+    return [Route(calls.OPENAPI, openapi), Route(calls.ASYNCAPI, events)]
 
 
 def _common_routes(health: Health) -> list[Route]:
@@ -114,20 +115,15 @@ def _common_routes(health: Health) -> list[Route]:
         return web.Response(text="Pong!")
 
     async def alive(_: web.Request) -> web.Response:
-        return web.json_response({"alive": True})
+        return web.json_response(LiveAnswer(alive=True).as_json())
 
     async def ready(_: web.Request) -> web.Response:
-        is_ready, body = await health.report()
-        return web.json_response(body) if is_ready else web.json_response(body, status=503, headers=RETRY_HEADERS)
+        report = await health.report()
+        if report.ready:
+            return web.json_response(report.as_json())
+        return web.json_response(report.as_json(), status=503, headers=RETRY_HEADERS)
 
-    states = {"application/json": object_schema(ready={"type": "boolean"}, storage=TEXT, broker=TEXT, decoders=TEXT)}
-    return [
-        Route("GET", "/ping", ping, Operation("Whether the service answers", {"text/plain": {"const": "Pong!"}})),
-        Route("GET", "/livez", alive, Operation("Whether the process is alive", {"application/json": {}})),
-        Route(
-            "GET", "/readyz", ready, Operation("Whether the service is ready, and the state of each dependency", states)
-        ),
-    ]
+    return [Route(calls.PING, ping), Route(calls.LIVE, alive), Route(calls.READY, ready)]
 
 
 @web.middleware

@@ -11,6 +11,7 @@ from aiohttp.typedefs import Handler
 
 from common.errors import FailureClass, ImageError, StorageFault
 from common.http import RequestRefused
+from common.http.api.models import CapabilitiesAnswer, UploadAnswer
 from common.http.bodies import BodyLimits
 from common.http.preferences import RESPOND_ASYNC, WAIT, applied, preferences
 from common.images.names import BadName, ImageKey
@@ -63,7 +64,7 @@ def upload_route(
                 raise _refusal(error.fault, error.reason) from error
             counted.format, counted.bytes = image.format, path.stat().st_size
         request["image"] = str(image)
-        answer: dict[str, object] = {"success": True, "filename": str(image)}
+        rendered = None
         if seconds and not context.outbox.is_behind():  # without the broker nothing is rendered
             record = await wait_for_base_record(image, seconds, streams=streams)
             if record is not None and record.failed is not None and is_at_fault(record):
@@ -71,8 +72,9 @@ def upload_route(
                 counted.fault = record.failed.fault
                 raise _refusal(record.failed.fault, record.failed.reason)
             if record is not None and record.failed is None:
-                answer["record"] = record.model_dump(mode="json", exclude_none=True)
-        return web.json_response(answer, headers=headers)
+                rendered = record
+        answer = UploadAnswer(success=True, filename=image, record=rendered)
+        return web.json_response(answer.as_json(), headers=headers)
 
     return upload
 
@@ -141,11 +143,11 @@ async def _send_statuses(image: ImageKey, stream: web.StreamResponse, streams: S
     await stream.write_eof()
 
 
-def capabilities_route(capabilities: Callable[[], Awaitable[dict[str, object]]]) -> Handler:
+def capabilities_route(capabilities: Callable[[], Awaitable[CapabilitiesAnswer]]) -> Handler:
     """The handler of `GET /capabilities`: the version, the formats that work, the limits and the sizes."""
 
     async def answer(_: web.Request) -> web.Response:
-        return web.json_response(await capabilities())
+        return web.json_response((await capabilities()).model_dump(mode="json"))
 
     return answer
 

@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from typing import get_args
 
 from common.http import RequestRefused
+from common.http.api.calls import MOST_NAMES
 from common.images.names import BadName, ImageKey
 from common.images.sizes import Crop
 from common.imaging.rotate import Rotation
-
-_MOST = 1000  # names in one request
 
 
 def check_secret(authorization: Iterable[str], given: dict[str, object], secret: str) -> None:
@@ -52,8 +51,8 @@ def images(given: dict[str, object]) -> list[ImageKey]:
     names = [filenames] if isinstance(filenames, str) else filenames
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise RequestRefused(400, "expected the field 'filenames': one name, several, or a list of names")
-    if len(names) > _MOST:
-        raise RequestRefused(400, f"{len(names)} filenames: expected {_MOST} at most")
+    if len(names) > MOST_NAMES:
+        raise RequestRefused(400, f"{len(names)} filenames: expected {MOST_NAMES} at most")
     return [_parsed(name) for name in names]
 
 

@@ -7,6 +7,7 @@ from aiohttp.typedefs import Handler
 
 from common.errors import NoSuchKey, StorageFault
 from common.http import RequestRefused, read_fields
+from common.http.api.models import Answer, DoneAnswer, NewImageAnswer
 from common.http.preferences import RESPOND_ASYNC, applied, preferences
 from common.images.names import ImageKey, content_type, image_name_of
 from common.images.sizes import Crop
@@ -70,7 +71,7 @@ def publish_route(context: EditContext, secret: str, wait: float) -> Handler:
             await _wait_for_crop(image, crop, context, wait)
             if await is_deleted(image, buckets=context.buckets):
                 raise ImageUnknown(f"{image} was deleted")
-        return _done(headers=None if waits else applied(RESPOND_ASYNC))
+        return _answered(DoneAnswer(success=True), headers=None if waits else applied(RESPOND_ASYNC))
 
     return _with_secret("publish", secret, publish)
 
@@ -81,7 +82,7 @@ def recrop_route(context: EditContext, secret: str) -> Handler:
     async def recrop(request: web.Request, given: Given) -> web.Response:
         image, crop = requests.image(given), requests.crop(given)
         request["image"] = str(image)
-        return _done(filename=str(await recrop_image(image, crop, context=context)))
+        return _answered(NewImageAnswer(success=True, filename=await recrop_image(image, crop, context=context)))
 
     return _with_secret("recrop", secret, recrop)
 
@@ -96,7 +97,7 @@ def rotate_route(context: EditContext, secret: str) -> Handler:
         image, rotation = requests.image(given), requests.rotation(given)
         request["image"] = str(image)
         new, warning = await rotate_image(image, rotation, context=context)
-        return _done(filename=str(new), warning=warning)
+        return _answered(NewImageAnswer(success=True, filename=new, warning=warning))
 
     return _with_secret("rotate", secret, rotate)
 
@@ -110,7 +111,7 @@ def delete_route(context: PublisherContext, secret: str) -> Handler:
     async def remove(_: web.Request, given: Given) -> web.Response:
         images = set(requests.images(given))
         await delete_images(*images, buckets=context.buckets, plan=context.plan, outbox=context.outbox)
-        return _done()
+        return _answered(DoneAnswer(success=True))
 
     return _with_secret("delete", secret, remove)
 
@@ -137,11 +138,8 @@ def active_route(bucket: LocalStorage, cache_control: str) -> Handler:
     return active
 
 
-def _done(
-    filename: str | None = None, warning: str | None = None, headers: dict[str, str] | None = None
-) -> web.Response:
-    body = {"success": True, "filename": filename, "warning": warning}
-    return web.json_response({key: value for key, value in body.items() if value is not None}, headers=headers)
+def _answered(answer: Answer, headers: dict[str, str] | None = None) -> web.Response:
+    return web.json_response(answer.as_json(), headers=headers)
 
 
 async def _check_crop(image: ImageKey, crop: Crop, context: EditContext) -> None:

@@ -1,0 +1,1 @@
+"""The descriptions of HTTP calls and of events as pages."""
