@@ -49,10 +49,12 @@ def plan() -> Plan:
     return Plan(parse_sizes(None), modern=(Output(format=Format.WEBP, quality=80),))
 
 
-def reconciler(incoming: MemoryStorage, active: MemoryStorage, bus: EmbeddedBus, plan: Plan) -> Reconciler:
+def reconciler(
+    incoming: MemoryStorage, active: MemoryStorage, bus: EmbeddedBus, plan: Plan, after: float = 600
+) -> Reconciler:
     buckets = Buckets(incoming, active)
     publisher_context = PublisherContext(buckets=buckets, bus=bus, outbox=Outbox(bus), plan=plan, ttl=3600)
-    return Reconciler(publisher_context, after=600, interval=0.02, repair_all_at_start=True, temporary=Path())
+    return Reconciler(publisher_context, after=after, interval=0.02, repair_all_at_start=True, temporary=Path())
 
 
 async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again(plan: Plan) -> None:
@@ -93,6 +95,21 @@ async def test_all_of_a_deleted_image_goes_whatever_the_settings_are_today(plan:
         await active.put(key, b"came late")
     await reconciler(incoming, active, bus, plan).repair_everything()
     assert set(active.objects) == set()
+
+
+@pytest.mark.parametrize("public", [False, True])
+async def test_of_a_deleted_image_nothing_is_moved_or_requested(plan: Plan, *, public: bool) -> None:
+    """Its deletion died after the tombstone. The reconciler looks for that first, and does not wait for a sweep."""
+    incoming, active, bus = MemoryStorage(), MemoryStorage(), EmbeddedBus()
+    await incoming.put(IMAGE.tombstone_key, b"")
+    await incoming.put(str(IMAGE), b"original")
+    await incoming.put(f"{IMAGE.name}OLD.webp", b"made when there was such a size")
+    if public:
+        await active.put(str(IMAGE), b"original")
+    await reconciler(incoming, active, bus, plan, after=0).repair_incoming()
+    assert set(incoming.objects) == {IMAGE.tombstone_key}
+    assert set(active.objects) == set()
+    assert await bus.depth(RESIZER_LIVE) == 0
 
 
 async def test_a_request_for_formats_that_nobody_wants_any_more_does_nothing(plan: Plan) -> None:
