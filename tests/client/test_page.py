@@ -188,6 +188,16 @@ async def test_a_connection_that_is_lost_in_mid_upload(deployment: Deployment, t
     assert len(originals) == 1
 
 
+async def test_an_event_stream_that_goes_silent(deployment: Deployment, tmp_path: Path) -> None:
+    host, _, port = deployment.url("ingest").removeprefix("http://").partition(":")
+    async with Proxy.to(host, int(port)) as proxy, opened(f"http://127.0.0.1:{proxy.port}", tmp_path) as page:
+        await page.drop("#drop", made(tmp_path, "mountain.jpg", photo(1600, 1200)))
+        await seen(page, "ready")
+        proxy.swallow(b"GET /events/")  # neither end hears that nothing passes any more
+        assert (await deployment.publish(await text(page, ".card code")))[0] == 200
+        await seen(page, "active")
+
+
 async def test_a_file_that_is_too_large_is_not_sent_again(tmp_path: Path) -> None:
     async with watched(tmp_path, MAX_UPLOAD_BYTES="1000000") as deployment:
         await deployment.start()

@@ -51,6 +51,7 @@ const RETRIED = new Set([0, 408, 429, 502, 503, 504]); // 0: the connection was 
 const LONGEST_PAUSE = 30; // seconds
 const STALLED = 90; // seconds in which nothing was sent or answered; an answer may wait 60 for the variants
 const FIRST_STATUS = 8; // seconds; a stream that says nothing for so long is held back by a proxy
+const SILENCE = 12; // seconds; the server says every 5 that it is still there: the connection is lost
 const POLL_PAUSES = [1, 2, 4, 8, 15]; // seconds; the last one is repeated while nothing changes
 // A browser has six connections to a server over HTTP/1.1, and uploads and pictures need some of them.
 const MOST_STREAMS = 3;
@@ -103,8 +104,12 @@ export class ImageBackend {
    */
   async status(key, signal) {
     let refusal = new Refused(0, reasonOf(0));
+    const late = AbortSignal.timeout(SILENCE * 1000);
     try {
-      const answer = await fetch(`${this.#base}/status/${encodeURIComponent(key)}`, { signal, cache: "no-store" });
+      const answer = await fetch(`${this.#base}/status/${encodeURIComponent(key)}`, {
+        signal: signal ? AbortSignal.any([signal, late]) : late,
+        cache: "no-store",
+      });
       if (answer.ok) return await answer.json();
       refusal = new Refused(answer.status, reasonOf(answer.status));
       refusal.message = (await answer.json()).error;
@@ -133,12 +138,12 @@ export class ImageBackend {
         onStatus(status);
       }
     };
-    for (let idle = 0, streamsLost = 0; ; idle += 1) {
+    for (let idle = 0, streamsInVain = 0; ; idle += 1) {
       const before = news;
-      if (openStreams < MOST_STREAMS && streamsLost < 2) {
-        const settled = await this.#stream(key, tell, signal);
+      if (openStreams < MOST_STREAMS && streamsInVain < 2) {
+        const { settled, heard } = await this.#stream(key, tell, signal);
         if (settled) return settled;
-        streamsLost = news > before ? 1 : streamsLost + 1;
+        streamsInVain = heard ? 0 : streamsInVain + 1;
       }
       try {
         const status = await this.status(key, signal);
@@ -190,40 +195,60 @@ export class ImageBackend {
   }
 
   /**
-   * Follow by events.
+   * Follow by events, until there are none to be had: they are refused, end, or a stream is silent for too long.
    * @param {string} key
    * @param {(status: Status) => void} tell
    * @param {AbortSignal | undefined} signal
-   * @returns {Promise<Status | null>} the settled status, or null when there are no events to be had
+   * @returns {Promise<{settled: Status | null, heard: boolean}>} the settled status, and whether there was any status
    */
-  #stream(key, tell, signal) {
-    return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
-      const source = new EventSource(`${this.#base}/events/${encodeURIComponent(key)}`);
-      const over = new AbortController();
-      openStreams += 1;
-      const end = (/** @type {() => void} */ how) => {
-        if (over.signal.aborted) return;
-        clearTimeout(watch);
-        over.abort();
-        source.close();
-        openStreams -= 1;
-        how();
-      };
-      const watch = setTimeout(() => end(() => resolve(null)), FIRST_STATUS * 1000);
-      source.addEventListener("status", (event) => {
-        clearTimeout(watch);
-        const status = JSON.parse(event.data);
-        tell(status);
-        if (status.settled) end(() => resolve(status));
+  async #stream(key, tell, signal) {
+    signal?.throwIfAborted();
+    const over = new AbortController();
+    const stop = () => over.abort();
+    let watch = setTimeout(stop, FIRST_STATUS * 1000);
+    const alive = () => {
+      clearTimeout(watch);
+      watch = setTimeout(stop, SILENCE * 1000);
+    };
+    let heard = false;
+    openStreams += 1;
+    signal?.addEventListener("abort", stop);
+    try {
+      // Not an EventSource: that does not tell when the server says that it is still there.
+      const answer = await fetch(`${this.#base}/events/${encodeURIComponent(key)}`, {
+        signal: over.signal,
+        cache: "no-store",
       });
-      source.addEventListener("error", () => {
-        // A stream that was cut is opened again by the browser; one that was refused is not.
-        if (source.readyState === EventSource.CLOSED) end(() => resolve(null));
-      });
-      signal?.addEventListener("abort", () => end(() => reject(signal.reason)), { signal: over.signal });
-    });
+      if (!answer.ok || !answer.body) return { settled: null, heard };
+      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let text = ""; ; ) {
+        const { done, value } = await reader.read();
+        if (done) return { settled: null, heard };
+        alive();
+        const events = (text + value).split("\n\n");
+        text = events.pop() ?? "";
+        for (const status of events.map(dataOf).filter(Boolean)) {
+          heard = true;
+          tell(status);
+          if (status.settled) return { settled: status, heard };
+        }
+      }
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      return { settled: null, heard };
+    } finally {
+      clearTimeout(watch);
+      signal?.removeEventListener("abort", stop);
+      openStreams -= 1;
+      over.abort();
+    }
   }
+}
+
+/** The data of one server-sent event, or null for a comment. @param {string} event @returns {any} */
+function dataOf(event) {
+  const data = event.split("\n").find((line) => line.startsWith("data: "));
+  return data ? parsed(data.slice("data: ".length)) : null;
 }
 
 /** Whether there is a file: a folder that was dropped on a page is none. @param {Blob} file @returns {Promise<boolean>} */
