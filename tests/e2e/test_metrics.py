@@ -86,6 +86,8 @@ async def test_the_way_of_a_photo(deployment: Deployment) -> None:
     assert 0 < resizer.of("render_cpu_seconds_total", format="jpg", stage="base") < 10
     assert (resizer.of("imaging_workers", pool="live"), resizer.of("imaging_workers", pool="background")) == (2, 2)
     assert resizer.of("imaging_workers_busy") == 0
+    assert 10e6 < resizer.of("imaging_workers_memory_bytes", pool="live") < 2e9
+    assert resizer.of("heavy_images_waiting") == 0
     assert resizer.of("store_seconds_count", operation="put_all", outcome="ok") == 1
     assert resizer.of("event_retries_total") == 0
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import pyvips
+from prometheus_client import REGISTRY
 from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
 from tests.support.pictures import opened, photo
 
 from common.images.names import ImageKey
 from common.images.plan import Plan
+from common.images.records import Stage
 from common.images.sizes import parse_sizes
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import ImageUploaded
@@ -108,6 +110,23 @@ async def test_waiting_for_a_turn_holds_no_slot_of_uploads(tmp_path: Path, monke
             await eventually(lambda image=image: made(image), "the thumbnails of a large image")  # type: ignore[misc]
         assert await bus.dead_letters(RESIZER_LIVE, 10) == []
         await bus.drain(10)
+
+
+async def test_those_that_wait_for_their_turn_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "heavy.jpg"
+    path.write_bytes(opened(photo(4800, 3600)).jpegsave_buffer(Q=90, interlace=True))
+    image = ImageKey.parse("1475660224_1.jpg")
+
+    async def waiting(number: int) -> bool:
+        return REGISTRY.get_sample_value("image_backend_heavy_images_waiting") == number
+
+    async with Pool.open(1, Limits()) as pool:
+        renderer = Renderer(pool, Plan(parse_sizes(None)))
+        async with renderer.heavy_lock:
+            rendering = asyncio.create_task(renderer.render_stage(path, image, Stage.BASE))
+            await eventually(lambda: waiting(1), "an image that waits")
+        await rendering
+        assert await waiting(0)
 
 
 async def test_large_progressive_images_one_at_a_time() -> None:

@@ -72,6 +72,12 @@ IMAGING_CPU = Counter("image_backend_imaging_cpu_seconds", "CPU seconds of jobs 
 IMAGING_DEATHS = Counter("image_backend_imaging_worker_deaths", "Decoding processes that died or were killed")
 IMAGING_WORKERS = Gauge("image_backend_imaging_workers", "The most decoding processes at once", ["pool"])
 IMAGING_BUSY = Gauge("image_backend_imaging_workers_busy", "Decoding processes that have a job", ["pool"])
+IMAGING_MEMORY = Gauge(
+    "image_backend_imaging_workers_memory_bytes",
+    "Memory that decoding processes have in use, as it is when the metrics are asked for",
+    ["pool"],
+)
+HEAVY_WAITING = Gauge("image_backend_heavy_images_waiting", "Heavy images that wait for their turn to be rendered")
 RENDER_CPU = Counter(
     "image_backend_render_cpu_seconds",
     "CPU seconds of renderings that ended well, by the original's format",

@@ -86,8 +86,9 @@ class Renderer:
     @asynccontextmanager
     async def _hold_turn(self, image: ImageKey) -> AsyncIterator[None]:
         try:
-            async with asyncio.timeout(self.turn_wait):
-                await self.heavy_lock.acquire()
+            with metrics.HEAVY_WAITING.track_inprogress():
+                async with asyncio.timeout(self.turn_wait):
+                    await self.heavy_lock.acquire()
         except TimeoutError as error:
             if len(self._postponed) >= _MOST_KNOWN:
                 self._postponed.clear()

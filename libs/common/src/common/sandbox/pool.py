@@ -100,6 +100,7 @@ class Pool:
         pool = cls(name, limits, _NICENESS if background else 0)
         workers = metrics.IMAGING_WORKERS.labels(name)
         workers.inc(size)
+        metrics.IMAGING_MEMORY.labels(name).set_function(pool._processes.memory_bytes)
         for _ in range(size):
             # The last one in is the first one out: what has just done a job is taken before what has to start.
             pool._idle.put_nowait(None)

@@ -191,6 +191,10 @@ class DecodingProcess:
         """The CPU time that it has used so far; 0 when it is gone."""
         return usage.cpu_seconds(self._process.pid)
 
+    def memory_bytes(self) -> int:
+        """The memory that it has in use; 0 when it is gone."""
+        return usage.memory_bytes(self._process.pid)
+
     def is_crowded(self) -> bool:
         """Whether a job has left threads running, or may have: it may be given no other."""
         threads = usage.threads(self._process.pid)

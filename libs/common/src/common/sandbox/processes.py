@@ -63,6 +63,10 @@ class Processes:
         process.kill()
         self._spawn(self._replaced(process, then))
 
+    def memory_bytes(self) -> int:
+        """The memory that all of them have in use."""
+        return sum(process.memory_bytes() for process in self._living)
+
     async def close(self) -> None:
         """End all of them. Returns once they are gone."""
         for process in self._living:
