@@ -116,7 +116,12 @@ async def test_examples_are_as_what_is_answered(deployment: Deployment) -> None:
         check("post", "/delete", "done", await site.done("/delete", filenames=[image]))
         check("get", "/status/{key}", "unknown", await site.status(image))
         check("get", "/status/{key}", "failed", await site.settled(failing))
-        for path, name in (("/capabilities", "default settings"), ("/livez", "alive"), ("/readyz", "ready")):
+        for path, name in (
+            ("/capabilities", "default settings"),
+            ("/livez", "alive"),
+            ("/readyz", "ready"),
+            ("/page/activity", "busy"),
+        ):
             check("get", path, name, (await site.call(path, method="GET"))[1])
         _, stream = await site.call(f"/events/{image}", method="GET")
         example = document["paths"]["/events/{key}"]["get"]["responses"]["200"]["content"]["text/event-stream"]

@@ -115,6 +115,26 @@ async def test_it_says_what_happens_to_those_who_do_not_see_it(deployment: Deplo
         assert heard[-1] == "mountain.jpg: Ready, and private until it is published"
 
 
+async def test_what_the_machine_is_doing(deployment: Deployment, tmp_path: Path) -> None:
+    async with opened(deployment.url("ingest"), tmp_path) as page:
+        idle = "0 of 4 decoders are busy · 0 renderings wait · 0 photos a second"
+        await page.until(f"document.getElementById('activity').textContent === {json.dumps(idle)}")
+        assert await text(page, "#activity-news") == ""
+        await page.drop("#drop", made(tmp_path, "mountain.jpg", photo(1600, 1200)))
+        await page.until("document.getElementById('activity').textContent.endsWith('0.1 photos a second')")
+        assert await text(page, "#activity-news") == "The service is rendering."
+        await page.until(f"document.getElementById('activity').textContent === {json.dumps(idle)}")
+        assert await text(page, "#activity-news") == "The service has rendered everything."
+
+
+async def test_what_the_machine_is_doing_is_told_in_numbers_alone(site: Site) -> None:
+    status, found = await site.call("/page/activity", method="GET")
+    assert status == 200
+    assert set(found) == {"renderings_waiting", "decoders_busy", "decoders", "photos_per_second"}
+    assert all(value is None or isinstance(value, int | float) for value in found.values())
+    assert found["renderings_waiting"] is not None
+
+
 async def test_a_phone_is_offered_its_camera(deployment: Deployment, tmp_path: Path) -> None:
     async with browser_page(tmp_path) as page:
         await page.show_as(390, 844)
@@ -340,6 +360,6 @@ async def test_answers_that_are_cut_off_or_somebody_else_s(deployment: Deploymen
 async def test_where_nobody_asked_for_the_page_there_is_none(tmp_path: Path) -> None:
     async with Deployment.prepared("rabbit-local", tmp_path) as deployment:
         await deployment.start("ingest")
-        for path in ("/", "/page/page.js", "/page/image-backend.js"):
+        for path in ("/", "/page/page.js", "/page/image-backend.js", "/page/activity"):
             async with deployment.http.get(f"{deployment.url('ingest')}{path}") as answer:
                 assert answer.status == 404, path

@@ -9,14 +9,16 @@ from common.http.api import calls
 from common.http.bodies import BodyLimits
 from common.lifecycle import Service
 from common.messaging.bus import Bus
+from common.messaging.events import Event
 from common.messaging.outbox import Outbox
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from common.storage.base import Buckets
 from ingest.accept import UploadContext
+from ingest.activity import Activity
 from ingest.capabilities import ServiceCapabilities
 from ingest.http.client_limits import ClientLimits
-from ingest.http.page import content_security_policy, index_route, page_file_route, read_page
+from ingest.http.page import activity_route, content_security_policy, index_route, page_file_route, read_page
 from ingest.http.routes import capabilities_route, events_route, status_route, upload_route
 from ingest.settings import IngestSettings
 from ingest.streams import StatusStreams
@@ -41,12 +43,13 @@ def _client_limits(settings: IngestSettings) -> ClientLimits:
     )
 
 
-def _page_routes(settings: IngestSettings) -> tuple[Route, ...]:
+def _page_routes(settings: IngestSettings, activity: Activity) -> tuple[Route, ...]:
     if not settings.demo_page:
         return ()
     page, policy = read_page(settings.storage), content_security_policy(settings.storage)
     return (
         Route(calls.PAGE, index_route(page, policy)),
+        Route(calls.PAGE_ACTIVITY, activity_route(activity)),
         Route(calls.PAGE_FILE, page_file_route(page, policy)),
     )
 
@@ -66,7 +69,12 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
         def trouble() -> str | None:
             return pool.trouble() or (orient_pool.trouble() if orient_pool else None)
 
-        streams = StatusStreams(buckets, settings.plan)
+        streams, activity = StatusStreams(buckets, settings.plan), Activity(bus)
+
+        def heard(event: Event) -> None:
+            streams.on_event(event)
+            activity.on_event(event)
+
         context = UploadContext(
             incoming=buckets.incoming,
             outbox=outbox,
@@ -92,10 +100,10 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
                 Route(calls.STATUS, status_route(buckets, settings.plan)),
                 Route(calls.EVENTS, events_route(streams, clients)),
                 Route(calls.CAPABILITIES, capabilities_route(capabilities)),
-                *_page_routes(settings),
+                *_page_routes(settings, activity),
             ),
             background=(outbox.run,),
-            listener=streams.on_event,
+            listener=heard,
             stopping=streams.close,
             trouble=trouble,
         )

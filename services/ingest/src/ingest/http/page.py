@@ -17,6 +17,7 @@ from yarl import URL
 
 from common.http import RequestRefused
 from common.settings.storage import BucketSettings, LocalStorageSettings, StorageSettings
+from ingest.activity import Activity
 
 TYPES = {
     ".html": "text/html",
@@ -82,6 +83,16 @@ def index_route(page: Mapping[str, PageFile], policy: str) -> Handler:
         return _send(request, page[_INDEX], policy)
 
     return index
+
+
+def activity_route(activity: Activity) -> Handler:
+    """The handler of `GET /page/activity`."""
+
+    async def answer(_: web.Request) -> web.Response:
+        found = await activity()
+        return web.json_response(found.model_dump(mode="json"), headers={hdrs.CACHE_CONTROL: "no-store"})
+
+    return answer
 
 
 def page_file_route(page: Mapping[str, PageFile], policy: str) -> Handler:

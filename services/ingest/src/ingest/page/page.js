@@ -1,5 +1,6 @@
 /** The page: takes photos, sends two at a time, and follows each on a card of its own. */
 
+import { showActivity } from "./activity.js";
 import { Card } from "./card.js";
 import { command } from "./commands.js";
 import { byId } from "./dom.js";
@@ -225,4 +226,5 @@ byId("camera-way").hidden = !matchMedia("(pointer: coarse)").matches;
 byId("publish-all").addEventListener("click", publishAll);
 addEventListener("hashchange", followAddress);
 followAddress();
+showActivity();
 showService((limits) => (mostBytes = limits.bytes));

@@ -4,6 +4,7 @@ from typing import get_args
 
 from common.http.api import examples
 from common.http.api.models import (
+    ActivityAnswer,
     CapabilitiesAnswer,
     DoneAnswer,
     LiveAnswer,
@@ -216,6 +217,16 @@ PAGE = Operation(
     headers={"If-None-Match": _TEXT},
     answers={304: _IS_CURRENT, 404: _NO_PAGE},
 )
+PAGE_ACTIVITY = Operation(
+    "getActivity",
+    Tag.PAGES,
+    "GET",
+    "/page/activity",
+    "What the machine is doing, for that page",
+    {_JSON: ActivityAnswer},
+    examples={"busy": examples.ACTIVITY},
+    answers={404: _NO_PAGE},
+)
 PAGE_FILE = Operation(
     "getPageFile",
     Tag.PAGES,
@@ -257,5 +268,6 @@ ALL = (
     ACTIVE,
     *OF_EVERY_SERVICE,
     PAGE,
+    PAGE_ACTIVITY,
     PAGE_FILE,
 )

@@ -76,6 +76,7 @@ CAPABILITIES: Example = {
 }
 DONE: Example = {"success": True}
 NEW_IMAGE: Example = {"success": True, "filename": _NEW}
+ACTIVITY: Example = {"renderings_waiting": 5, "decoders_busy": 2, "decoders": 4, "photos_per_second": 1.4}
 LIVE: Example = {"alive": True}
 IS_READY: Example = {"ready": True, "storage": "ok", "broker": "ok", "decoders": "ok"}
 

@@ -73,6 +73,19 @@ class CapabilitiesAnswer(Answer):
     sizes: tuple[Size, ...]
 
 
+class ActivityAnswer(Answer):
+    """What the machine is doing now.
+
+    `renderings_waiting` is null while the broker is away. The two of the decoders are null where they are another
+    process's. `photos_per_second` were rendered in the last ten seconds.
+    """
+
+    renderings_waiting: int | None
+    decoders_busy: int | None
+    decoders: int | None
+    photos_per_second: float
+
+
 class LiveAnswer(Answer):
     """The process lives."""
 
