@@ -1,7 +1,7 @@
 """The folders that settings name: the default of TEMP_FOLDER; that none lies within another, or is open to decoders."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from itertools import permutations
 from pathlib import Path
 
@@ -30,10 +30,11 @@ def overlaps(folders: Mapping[str, Path]) -> list[str]:
 
 def exposed(folders: Mapping[str, Path]) -> list[str]:
     """An error line for each folder that decoding processes could read. Keys are the settings' names."""
-    paths = readable()
+    paths = [(path, _identity(path)) for path in readable()]
     lines = []
     for name, folder in folders.items():
-        found = next((path for path in paths if is_within(folder, path)), None)
+        around = _around(folder)
+        found = next((path for path, identity in paths if identity in around), None)
         if found is not None:
             lines.append(
                 f"{name} {folder} lies within {found}, where decoders may read fonts or libraries: expected a folder "
@@ -44,14 +45,22 @@ def exposed(folders: Mapping[str, Path]) -> list[str]:
 
 def is_within(inner: Path, outer: Path) -> bool:
     """Whether `inner` is `outer`, or lies in it, also by links. Neither has to exist yet."""
-    if inner.resolve().is_relative_to(outer.resolve()):
-        return True
-    # The same folder may be mounted in two places, or spelt in another case where case does not matter.
-    return any(_same(folder, outer) for folder in (inner.resolve(), *inner.resolve().parents))
+    return _identity(outer) in _around(inner)
 
 
-def _same(first: Path, second: Path) -> bool:
+def _around(folder: Path) -> set[Hashable]:
+    """The identities of the folder, and of all that it lies in."""
+    resolved = folder.resolve()
+    return {_identity(path) for path in (resolved, *resolved.parents)}
+
+
+def _identity(path: Path) -> Hashable:
+    """The same for all names of one folder: it may be mounted twice, or its name spelt in another case.
+
+    For what does not exist yet, the path without links.
+    """
     try:
-        return first.samefile(second)
+        found = path.stat()
     except OSError:
-        return False
+        return path.resolve()
+    return found.st_dev, found.st_ino
