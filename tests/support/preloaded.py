@@ -108,8 +108,16 @@ def _load() -> None:
         del sys.modules[f"{service}.__main__"]  # what it imports stays, and is all that costs
     for module in _WHERE_NAMED:
         importlib.import_module(module)
+    asyncio.run(_describe_s3())
     gc.collect()
     gc.freeze()  # what is loaded stays, and is not looked at again: its memory is shared
+
+
+async def _describe_s3() -> None:
+    """Have the S3 library read its files, which is most of what a first client costs. None is asked for anything."""
+    account = importlib.import_module("common.storage.s3.account")
+    async with account.connect(account.S3Account("http://127.0.0.1", "none", "none")):
+        pass
 
 
 def _serve(path: str) -> dict[str, Any] | None:
