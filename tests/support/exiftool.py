@@ -1,10 +1,12 @@
 """What exiftool reads from a file, and files with metadata that it writes."""
 
+import atexit
 import json
 import re
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 # Names of tags that say where a photo was taken, as exiftool spells them, whatever group they are in.
@@ -25,9 +27,8 @@ def tags(*files: bytes) -> list[Tags]:
         paths = [Path(folder) / f"{number}" for number in range(len(files))]
         for path, data in zip(paths, files, strict=True):
             path.write_bytes(data)
-        command = ["exiftool", "-json", "-a", "-u", "-n", "-struct", "-G1:4", *map(str, paths)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-    found = {Path(entry["SourceFile"]).name: entry for entry in json.loads(done.stdout)}
+        told = _told("-json", "-a", "-u", "-n", "-struct", "-G1:4", *map(str, paths))
+    found = {Path(entry["SourceFile"]).name: entry for entry in json.loads(told)}
     return [_metadata(found[path.name]) for path in paths]
 
 
@@ -52,6 +53,29 @@ def written(data: bytes, arguments: Sequence[str]) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "file"
         path.write_bytes(data)
-        command = ["exiftool", "-q", "-m", "-overwrite_original", *arguments, str(path)]
-        subprocess.run(command, check=True, capture_output=True)
+        told = _told("-m", "-overwrite_original", *arguments, str(path))
+        assert "1 image files updated" in told, told
         return path.read_bytes()
+
+
+def _told(*arguments: str) -> str:
+    """What exiftool prints of this command."""
+    program = _exiftool()
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write("".join(f"{argument}\n" for argument in (*arguments, "-execute")))
+    program.stdin.flush()
+    lines = []
+    while (line := program.stdout.readline()) != "{ready}\n":
+        assert line, "exiftool has ended"
+        lines.append(line)
+    return "".join(lines)
+
+
+@cache
+def _exiftool() -> subprocess.Popen[str]:
+    """One process for all commands, which ends with this one: to start it costs more than what it is asked for."""
+    command = ["setpriv", "--pdeathsig", "KILL", "exiftool", "-stay_open", "True", "-@", "-"]
+    program = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    atexit.register(program.communicate, "-stay_open\nFalse\n")
+    return program
