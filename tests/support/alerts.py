@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROGRAM = "promtool"
 RULES = Path("deploy/monitoring/alerts.yml")
-WELL = 420  # minutes that all is well, before something changes
+WELL = 60  # minutes that all is well, before something changes
 AFTER = 480  # minutes that the change lasts
 
 Series = dict[str, str]
