@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.support.world import EVERYTHING, IMAGE, PLAN, SEEDS, World
+from tests.support.world import EVERYTHING, FAR, IMAGE, PLAN, SEEDS, World
 
 from common.images.records import Stage, decode_record, record_key
 from publisher.moving import Moved, move_thumbnails
@@ -104,7 +104,7 @@ async def test_the_search_notices_a_rule_that_is_left_out(monkeypatch: pytest.Mo
 
     for room in ("activation", "handlers"):
         monkeypatch.setattr(f"publisher.{room}.remove_if_deleted", never)
-    for seed in SEEDS:
+    for seed in FAR:
         world = World(seed, 0)
         for actor in (world.activate, world.resize, world.delete):
             actor()
@@ -122,7 +122,7 @@ async def test_the_search_notices_a_crop_that_is_not_looked_for(monkeypatch: pyt
 
     for room in ("activation", "handlers"):
         monkeypatch.setattr(f"publisher.{room}.move_thumbnails", blind)
-    for seed in SEEDS:
+    for seed in FAR:
         world = World(seed, 0)
         for actor in (world.crop_one, world.activate, world.resize):
             actor()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.explores
 
 Patch = pytest.MonkeyPatch
 MIXED = [("today", "other"), ("today", "base"), tuple(PLANS)]
-FEW = SEEDS[: len(SEEDS) // 10]
+FEW = SEEDS[: len(SEEDS) // 5]
 
 
 class Site:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.explores
 PLANS = {"today": PLAN, "other": OTHERS[0], "base": OTHERS[1]}
 PAIRS = [((one,), (other,)) for one, other in product(PLANS, PLANS) if one != other]
 MIXED = [*PAIRS, (("today", "other"), ("today", "other")), (tuple(PLANS), tuple(PLANS))]
-FEW = SEEDS[: len(SEEDS) // 10]  # of each combination
+FEW = SEEDS[: len(SEEDS) // 5]  # of each combination
 
 
 def plans(names: Sequence[str]) -> list[Plan]:

@@ -56,7 +56,7 @@ CROPS = Crop.parse("10x10+1+1"), Crop.parse("20x20+2+2")
 EVERYTHING = {str(IMAGE)} | {
     key for stage in Stage for key in (record_key(IMAGE, stage), *PLAN.variant_keys(IMAGE, stage))
 }
-SEEDS = seeds(150, 1500)
+SEEDS = seeds(50, 1500)
 FAR = range(5000)  # seeds of a search that ends with the first violation, which a rule that is left out has to bring
 TTL = 3600.0
 GRACE = 2 * DEADLINE
