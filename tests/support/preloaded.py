@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
@@ -108,7 +108,8 @@ def _load() -> None:
         del sys.modules[f"{service}.__main__"]  # what it imports stays, and is all that costs
     for module in _WHERE_NAMED:
         importlib.import_module(module)
-    asyncio.run(_describe_s3())
+    with closing(asyncio.new_event_loop()) as loop:  # asyncio.run would leave its mark on the thread
+        loop.run_until_complete(_describe_s3())
     gc.collect()
     gc.freeze()  # what is loaded stays, and is not looked at again: its memory is shared
 
