@@ -36,7 +36,7 @@ async def raw(deployment: Deployment, head: str, body: list[bytes], pause: float
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(pause)
-        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 15)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 60)
         headers = answer.decode().lower()
         length = int(headers.split("content-length: ")[1].split("\r\n")[0])
         status = int(headers.split()[1])

@@ -133,8 +133,8 @@ async def test_more_requests_than_can_be_served_are_told_so_and_health_is_still_
                 return {await get(f"{process.url}{path}") for path in ("/livez", "/readyz", "/ping")} == {200}
             return False
 
-        await eventually(too_many, "an answer that there are too many connections", 20)
-        await eventually(healthy, "an answer how the service is", 20)
+        await eventually(too_many, "an answer that there are too many connections")
+        await eventually(healthy, "an answer how the service is")
         assert await get(f"http://127.0.0.1:{process.metrics_port}/metrics") == 200
         for _, writer in streams:
             writer.transport.abort()

@@ -93,7 +93,7 @@ async def test_each_class_is_reported_and_then_repaired(deployment: Deployment) 
         return await everything(deployment) == expected
 
     try:
-        await eventually(is_repaired, "nothing left to repair", 60)
+        await eventually(is_repaired, "nothing left to repair")
     except AssertionError:
         assert await everything(deployment) == expected
     again = await reconcile(deployment, "--repair")

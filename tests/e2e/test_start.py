@@ -16,7 +16,7 @@ async def outcome(name: str, environment: dict[str, str]) -> tuple[int | None, s
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", name, env=environment, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(process.communicate(), 30)
+    out, err = await asyncio.wait_for(process.communicate(), 90)
     return process.returncode, (out + err).decode()
 
 
@@ -122,7 +122,7 @@ async def test_a_command_that_nobody_knows_is_refused(service: str) -> None:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", service, "nonsense", stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    _, said = await asyncio.wait_for(process.communicate(), 30)
+    _, said = await asyncio.wait_for(process.communicate(), 90)
     assert process.returncode == 2
     assert b"nonsense" in said
 

@@ -34,7 +34,7 @@ async def test_a_dead_letter_waits_for_room_and_holds_no_other_event_up(vhost: V
         async def all_good() -> bool:
             return handled == {event.id for event in good}
 
-        await eventually(all_good, "all other events", 40)
+        await eventually(all_good, "all other events")
 
         async def is_dead() -> bool:
             return bad.id in [letter.message_id for letter in await bus.dead_letters(RESIZER_LIVE)]
@@ -42,7 +42,7 @@ async def test_a_dead_letter_waits_for_room_and_holds_no_other_event_up(vhost: V
         await asyncio.sleep(2)  # in which it is sent there again
         assert not await is_dead()
         await bus.drop(RESIZER_LIVE)  # what fills the queue
-        await eventually(is_dead, "the dead letter", 40)
+        await eventually(is_dead, "the dead letter")
         assert await bus.depth(RESIZER_LIVE) == 0
 
 
@@ -77,7 +77,7 @@ async def test_a_broker_that_is_killed_loses_nothing_that_it_had_confirmed() -> 
         async def all_handled() -> bool:
             return set(handled) == {event.id for event in (first, *confirmed, *later)}
 
-        await eventually(all_handled, "all events", 60)
+        await eventually(all_handled, "all events")
         await wait_for_broker(bus)
         assert {event.id for event in confirmed if handled[event.id] != 1} == set()
         assert await bus.dead_letters(RESIZER_LIVE) == []

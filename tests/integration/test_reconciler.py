@@ -61,7 +61,7 @@ async def test_a_store_that_cannot_be_listed_at_first_is_looked_at_again(plan: P
     incoming, active, bus = MemoryStorage(), Flickering(), EmbeddedBus()
     await active.put(str(IMAGE), b"its event was lost with the process")
     running = asyncio.create_task(reconciler(incoming, active, bus, plan).run())
-    assert await eventually(lambda: bus.depth(RESIZER_LIVE), "a request for thumbnails", 5) == 1
+    assert await eventually(lambda: bus.depth(RESIZER_LIVE), "a request for thumbnails") == 1
     assert not running.done()
     running.cancel()
 

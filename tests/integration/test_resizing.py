@@ -174,9 +174,9 @@ async def test_modern_formats_that_cannot_be_asked_for_cost_no_thumbnails(
             [Subscription(RESIZER_LIVE, {ImageUploaded: handle}, slots=1, deadline=60, retries_exhausted=last_words)]
         )
         await bus.publish(EVENT)
-        await eventually(many_attempts, "more attempts than there are retries", 30)
+        await eventually(many_attempts, "more attempts than there are retries")
         record = decode_record(place.objects[RECORD])
         assert (record.failed, len(record.variants), record.crop) == (None, 3, crop)
         await vhost.purge(RESIZER_FOLLOW_UP.name)
-        await eventually(lambda: bus.depth(RESIZER_FOLLOW_UP), "a request for the modern formats", 30)
+        await eventually(lambda: bus.depth(RESIZER_FOLLOW_UP), "a request for the modern formats")
         assert await bus.dead_letters(RESIZER_LIVE, 10) == []

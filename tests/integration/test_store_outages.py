@@ -125,7 +125,7 @@ async def test_no_event_is_used_up_and_all_is_public_in_the_end(
         async def all_public() -> bool:
             return await keys(seen.active) == EVERYTHING and not await keys(seen.incoming)
 
-        await eventually(all_public, "all images, whole and public", 40)
+        await eventually(all_public, "all images, whole and public")
         for queue in (RESIZER_LIVE, PUBLISHER):
             assert await bus.dead_letters(queue) == []
         for image in IMAGES:

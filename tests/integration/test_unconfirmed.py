@@ -39,7 +39,7 @@ async def _trouble(bus: RabbitBus, word: str) -> None:
     async def told() -> bool:
         return word in (bus.trouble() or "")
 
-    await eventually(told, f"trouble that says {word}", 40)
+    await eventually(told, f"trouble that says {word}")
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_of_what_is_published_again_during_an_alarm_one_copy_arrives(
         async def all_handled() -> bool:
             return len(handled) == 6
 
-        await eventually(all_handled, "all events", 40)
+        await eventually(all_handled, "all events")
         await asyncio.sleep(1)
         assert set(handled.values()) == {1}
         assert bus.trouble() is None
@@ -102,14 +102,14 @@ async def test_a_consumer_that_the_broker_ends_for_being_slow_comes_back(broker:
         async def again() -> bool:
             return taken >= 2
 
-        await eventually(again, "the event once more", 40)
+        await eventually(again, "the event once more")
         await wait_for_broker(bus)
         await bus.publish(uploaded(2))
 
         async def another() -> bool:
             return taken >= 3
 
-        await eventually(another, "another event", 40)
+        await eventually(another, "another event")
 
 
 async def test_a_listener_whose_queue_is_removed_hears_on(broker: MortalBroker) -> None:
@@ -122,13 +122,13 @@ async def test_a_listener_whose_queue_is_removed_hears_on(broker: MortalBroker) 
         async def own_queue() -> set[str]:
             return await _queues(broker) - before
 
-        (queue,) = await eventually(own_queue, "the listener's queue", 40)
+        (queue,) = await eventually(own_queue, "the listener's queue")
         await broker.control("delete_queue", queue)
 
         async def another() -> bool:
             return bool(await _queues(broker) - before - {queue})
 
-        await eventually(another, "another queue", 40)
+        await eventually(another, "another queue")
         await wait_for_broker(bus)
         event = uploaded(1)
         await bus.publish(event)
@@ -136,7 +136,7 @@ async def test_a_listener_whose_queue_is_removed_hears_on(broker: MortalBroker) 
         async def has_heard() -> bool:
             return event in heard
 
-        await eventually(has_heard, "the event", 40)
+        await eventually(has_heard, "the event")
 
 
 async def _queues(broker: MortalBroker) -> set[str]:
@@ -164,7 +164,7 @@ async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: V
                     return False
                 return True
 
-            await eventually(confirmed, "a confirm", 40)
+            await eventually(confirmed, "a confirm")
             assert await bus.depth(RESIZER_LIVE) == 2
             await wait_for_broker(bus)
 

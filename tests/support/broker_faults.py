@@ -143,12 +143,12 @@ async def _queue_is_declared_again(scenario: Scenario) -> None:
 
     And the broker confirms what it puts into a queue that is just being removed: that is lost with the queue.
     """
-    await eventually(scenario.told, "word of the trouble", 40)
+    await eventually(scenario.told, "word of the trouble")
 
     async def declared() -> bool:
         return RESIZER_LIVE.name in await scenario.vhost.queues()
 
-    await eventually(declared, "the queue, declared again", 40)
+    await eventually(declared, "the queue, declared again")
 
 
 async def queue_is_removed_in_silence(scenario: Scenario) -> None:
@@ -166,7 +166,7 @@ async def queue_gets_other_arguments(scenario: Scenario) -> None:
     await scenario.vhost.replace_queue(RESIZER_LIVE.dead, {"x-queue-type": "classic"})
     await scenario.proxy.cut()
     await scenario.proxy.restore()
-    await eventually(refused, "a broker that refuses the declaration", 40)
+    await eventually(refused, "a broker that refuses the declaration")
 
 
 async def queue_of_other_arguments_is_removed(scenario: Scenario) -> None:
