@@ -63,7 +63,8 @@ SCENARIOS = {
     "a lost original": Scenario(("reconcile",), before=(*_PUBLIC, "lose_original")),
 }
 
-# Three actors, or actors of many steps: within the same bound they have many more schedules.
+# Three actors, or actors of many steps: within the same bound they have many more schedules. `make test` searches those
+# without a preemption or a fault.
 LONG = {
     "an activation and the rendering of both stages",
     "two activations and the rendering",
@@ -76,4 +77,12 @@ LONG = {
     "a crop and a deletion",
     "a crop and a crop",
     "the reconciler, an activation and the rendering",
+}
+
+# `make explore` searches these with one preemption or one fault, and all others with more. In the first, a preemption
+# and a kill open the window that docs/bucket-protocol.md#movers-look-for-a-crop tells of. The others take long.
+ONE_OF_EITHER = {
+    "a crop and an activation",
+    "an activation and the rendering of both stages",
+    "a crop and a crop",
 }
