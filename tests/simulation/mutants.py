@@ -124,8 +124,8 @@ def no_sweep_looks_at_tombstones(patch: Patch) -> None:
 
 
 def a_rotation_keeps_the_name(patch: Patch) -> None:
-    async def store(_: Format, path: Path, active: Storage) -> ImageKey:
-        await active.put_file(str(IMAGE), path)
+    async def store(_: Format, path: Path, __: bytes, buckets: Buckets) -> ImageKey:
+        await buckets.active.put_file(str(IMAGE), path)
         return IMAGE
 
     patch.setattr("publisher.edits._store_original", store)

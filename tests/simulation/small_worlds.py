@@ -45,6 +45,7 @@ SCENARIOS = {
     "a rotation": Scenario(("rotate",), before=_PUBLIC),
     "a rotation and a deletion": Scenario(("rotate", "delete"), before=_PUBLIC),
     "a rotation and a rendering": Scenario(("rotate", "render_again"), before=_PUBLIC),
+    "a recrop": Scenario(("recrop",), before=_PUBLIC),
     "a recrop and a deletion": Scenario(("recrop", "delete"), before=_PUBLIC),
     "a crop of a public image": Scenario(("crop_once",), before=_PUBLIC),
     "a crop and the rendering": Scenario(("crop_once", "resize")),

@@ -16,6 +16,10 @@ from tests.support.exploration import some
 from tests.support.exploring import Violation, explore, replay
 from tests.support.schedules import Bound, Schedule
 
+from common.images.formats import Format
+from common.images.names import ImageKey
+from common.storage.base import Buckets
+
 pytestmark = pytest.mark.explores
 
 _DOCUMENT = Path(__file__).parents[2] / "docs/testing.md"
@@ -66,3 +70,17 @@ def test_every_rule_has_a_mutant_and_the_documents_tell_which() -> None:
     told = re.findall(r"^\| `([a-z-]+)` \| ([^|]+) \| ([^|]+) \|$", _DOCUMENT.read_text(), re.MULTILINE)
     words = [(rule, one.leave_out.__name__.replace("_", " "), one.scenario) for rule, one in MUTANTS.items()]
     assert told == words
+
+
+@pytest.mark.parametrize("edit", ["a rotation", "a recrop"])
+async def test_the_search_notices_an_edit_that_is_not_pending(edit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If its process is killed, nothing in *incoming* tells of the copy."""
+
+    async def store_in_active_alone(_: Format, path: Path, __: bytes, buckets: Buckets) -> ImageKey:
+        new = ImageKey.new(Format.JPG)
+        await buckets.active.put_file(str(new), path)
+        return new
+
+    monkeypatch.setattr("publisher.edits._store_original", store_in_active_alone)
+    with pytest.raises(Violation, match="public:"):
+        await explore(SCENARIOS[edit], Bound(0, 1, 1))

@@ -28,8 +28,7 @@ def nothing_is_lost_or_half_public(world: SmallWorld) -> None:
 def everything_is_settled(world: SmallWorld) -> None:
     """In the end: every image is public and whole, private and whole, or gone, as was answered."""
     for image in world.images:
-        if image == IMAGE or world.promised & {"rotated", "recropped"}:  # else nobody knows what an edit has made
-            _is_whole_or_gone(image, world)
+        _is_whole_or_gone(image, world)
     if "lose_original" not in world.actors:
         _is_what_was_answered(world)
 
@@ -71,7 +70,7 @@ def _is_whole_or_gone(image: ImageKey, world: SmallWorld) -> None:
             record = decode_record(world.active[record_key(image, stage)])
             contents = {world.active[key].decode() for key in world.plan.variant_keys(image, stage)}
             assert contents | {record.crop or "all"} == {shown}, f"{contents} is shown, not {shown}"
-    elif "lose_original" in world.actors:
+    elif image == IMAGE and "lose_original" in world.actors:
         assert public == whole - {str(image)}, f"all that is left of the photo is removed: {sorted(public)}"
     elif image.crop_key not in public:  # else somebody died before it was public; it expires
         assert not public, f"not public, and yet there: {sorted(public)}"

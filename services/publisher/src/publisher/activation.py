@@ -182,7 +182,10 @@ async def write_crop(image: ImageKey, crop: Crop, *, buckets: Buckets) -> None:
 
 
 async def read_pending_crop(image: ImageKey, *, buckets: Buckets) -> bytes | None:
-    """The copy of the crop in *incoming*, or None. While it is there, no broker may have the request to render."""
+    """The copy of the crop in *incoming*, or None. While it is there, no broker may have the request to render.
+
+    It is empty where an edit has no crop.
+    """
     try:
         return await buckets.incoming.get(image.crop_key)
     except NoSuchKey:

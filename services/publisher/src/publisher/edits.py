@@ -13,7 +13,7 @@ from typing import TypeVar
 import structlog
 
 from common.backoff import jittered
-from common.cancellation import to_the_end
+from common.cancellation import to_the_end, together
 from common.errors import ImageError, KeyTaken, NoSuchKey, StorageFault, Transient
 from common.images.formats import Format
 from common.images.geometry import rotate_box
@@ -25,7 +25,7 @@ from common.imaging.rotate import Rotated, RotateJob, Rotation, rotate
 from common.messaging.events import ThumbnailsRequested
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job
-from common.storage.base import Storage
+from common.storage.base import Buckets, Storage
 from common.storage.image_store import is_deleted, read_crop, wait_for_record, write_tombstone
 from common.storage.temporary import temporary_copy
 from publisher.context import EditContext
@@ -142,26 +142,29 @@ async def _publish_copy(
     image: ImageKey, path: Path, crop: Crop | None, context: EditContext, made: list[ImageKey]
 ) -> ImageKey:
     """Store the file under a new key, add that to `made`, and wait for its variants."""
-    active = context.buckets.active
-    new = await _store_original(image.format, path, active)
+    incoming, active = context.buckets.incoming, context.buckets.active
+    text = b"" if crop is None else crop.geometry.text.encode()
+    new = await _store_original(image.format, path, text, context.buckets)
     made.append(new)
     try:
         if crop is not None:
-            await active.put(new.crop_key, crop.geometry.text.encode())
+            await active.put(new.crop_key, text)
         async with asyncio.timeout(_CONFIRM_SECONDS):
             await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=new))
         async with asyncio.timeout(context.edit_wait):
-            await _wait_until_rendered(new, crop, active)
+            await together(incoming.delete(new.crop_key), _wait_until_rendered(new, crop, active))
     except TimeoutError as error:
         raise Transient("its thumbnails were not made in time") from error
     return new
 
 
-async def _store_original(image_format: Format, path: Path, active: Storage) -> ImageKey:
+async def _store_original(image_format: Format, path: Path, pending_crop: bytes, buckets: Buckets) -> ImageKey:
+    """Store the file in *active*, after what has the reconciler request its variants if this process is killed."""
     while True:
         new = ImageKey.new(image_format)
+        await buckets.incoming.put(new.crop_key, pending_crop)
         with suppress(KeyTaken):  # by another image of this very second that drew the same ten digits
-            await active.put_file(str(new), path, exclusive=True)
+            await buckets.active.put_file(str(new), path, exclusive=True)
             return new
 
 

@@ -41,7 +41,7 @@ async def finish_deletion(image: ImageKey, listed: Iterable[str], *, buckets: Bu
 async def finish_move(image: ImageKey, others: Collection[str], *, context: PublisherContext) -> None:
     """Move what is still in *incoming* of an image whose original is public. `others` is what a listing showed there.
 
-    If a crop is among it, the variants that show it are requested (docs/bucket-protocol.md#crop-first).
+    If a crop is among it, the variants are requested (docs/bucket-protocol.md#crop-first and #edits-get-a-new-name).
     """
     log.info("finishing a move to the public bucket", image=str(image))
     buckets = context.buckets
@@ -50,7 +50,8 @@ async def finish_move(image: ImageKey, others: Collection[str], *, context: Publ
     if not await is_public(image, buckets=buckets):
         await copy_original(image, buckets=buckets)
     moved = await move_thumbnails(image, context=context, listed=others, original_copied=True)
-    if moved.cropped:
+    # Without a crop in *active*, it is of an edit that was killed before it wrote one, or that has none.
+    if moved.cropped or (pending is not None and await read_crop(buckets.active, image) is None):
         await context.bus.publish(ThumbnailsRequested(source="/publisher", subject=image))
     if pending is not None:
         await remove_pending_crop(image, pending, buckets=buckets)
