@@ -1,5 +1,6 @@
 """A real RabbitMQ, and a virtual host of its own for each test."""
 
+import asyncio
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ from uuid import uuid4
 import aiohttp
 from tests.support.docker import ready, run_container
 from tests.support.servers import Addresses, Started, Stopper, Unavailable, answers, free_port, launch, shared, wait_for
+
+from common.messaging.topology import QUEUES
 
 IMAGE = os.environ.get("TEST_RABBITMQ_IMAGE", "rabbitmq:4.1-management")
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # Debian's wrapper in /usr/sbin insists on its own user
@@ -113,6 +116,12 @@ def as_user() -> list[str]:
     return ["setpriv", "--reuid=rabbitmq", "--regid=rabbitmq", "--init-groups"] if os.geteuid() == 0 else []
 
 
+def _are_all(names: set[str]) -> bool:
+    """Whether the last work queue has as many others as the first."""
+    others = [sum(name.startswith(f"{queue.name}.") for name in names) for queue in (QUEUES[0], QUEUES[-1])]
+    return others[0] == others[1] > 0
+
+
 class VirtualHost:
     """A broker of its own, as far as a test can tell. `nodes` has the addresses of each node of the real one."""
 
@@ -152,6 +161,7 @@ class VirtualHost:
             try:
                 yield host
             finally:
+                await host._wait_until_declared()
                 await host._call("DELETE", f"vhosts/{host._name}")
 
     @classmethod
@@ -165,6 +175,17 @@ class VirtualHost:
     async def _create(self) -> None:
         await self._call("PUT", f"vhosts/{self._name}")
         await self.allow()
+
+    async def _wait_until_declared(self) -> None:
+        """Return once no queue is being declared.
+
+        A service that was killed may have been about to. RabbitMQ 3.10 answers INTERNAL_ERROR to everybody from then on
+        if a queue and its virtual host are deleted while the queue starts.
+        """
+        before: set[str] | None = None
+        while (names := set(await self.queues())) != before and not _are_all(names):
+            before = names
+            await asyncio.sleep(0.3)
 
     async def queues(self) -> dict[str, dict[str, object]]:
         """All queues by name, as the management API describes them."""
