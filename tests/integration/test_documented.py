@@ -70,7 +70,8 @@ def test_every_value_of_labels_that_are_ours() -> None:
     counted = re.findall(r"_count\(\"(\w+)\"\)", Path(repairs.__file__).read_text())
     assert set(counted) == set(re.findall(r"`(\w+)`", repaired[2]))
     (decoded,) = rows("docs/operations.md", "`image_backend_imaging_seconds`")
-    assert {name.partition(":")[2] for name in OPERATIONS} == set(re.findall(r"`(\w+)`", decoded[2])) - {"operation"}
+    ours = {name.partition(":")[2] for name in OPERATIONS if not name.startswith("tests.")}
+    assert ours == set(re.findall(r"`(\w+)`", decoded[2])) - {"operation"}
     told = Path("docs/imaging.md").read_text()
     assert all(f"`{fault}`" in told for fault in (*FailureClass, "no-such-stage"))
 

@@ -16,8 +16,8 @@ BUDGET = {
     "publish, failed": Counter(stat=3, get=1),
     "thumbnails that come late": Counter(stat=2, get=8, put=4, delete=1),
     "status": Counter(stat=3, get=2),
-    "rotate": Counter(stat=2, get=7, put=2, delete=4),
-    "recrop": Counter(stat=1, get=2, put=2),
+    "rotate": Counter(stat=2, get=7, put=3, delete=5),
+    "recrop": Counter(stat=1, get=2, put=3, delete=1),
     "delete": Counter(get=4, put=1, delete=4),
 }
 

@@ -73,16 +73,21 @@ class DebianBroker:
         """SIGKILL."""
         self.signal(signal.SIGKILL)
         await asyncio.to_thread(self._process.wait)
+        # The process that listens is another one of its group, and may end later than the first.
+        await eventually(self._refuses, "the end of the broker", _START_SECONDS)
 
     async def _accepts(self) -> bool:
         """Whether clients can connect: the last thing that a broker makes possible when it starts."""
         assert self._process.poll() is None, f"the broker ended: {self._folder}-process/output"
+        return not await self._refuses()
+
+    async def _refuses(self) -> bool:
         try:
             _, writer = await asyncio.open_connection("127.0.0.1", self._ports["amqp"])
         except OSError:
-            return False
+            return True
         writer.close()
-        return True
+        return False
 
     def signal(self, number: signal.Signals) -> None:
         """Send the signal to all of its processes."""
