@@ -97,21 +97,21 @@ def test_there_is_no_secret_by_default(project: Project, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("service", "settings", "what", "why"),
+    ("service", "settings", "what"),
     [
-        ("resizer", _LOCAL, "broker", "cannot use the broker at 127.0.0.1:9"),
-        ("publisher", (*_LOCAL, *_NO_STORE), "storage", "127.0.0.1:9"),
-        ("ingest", (*_LOCAL, *_NO_STORE, "-e=ROUTE_PREFIX=/images"), "storage", "127.0.0.1:9"),
+        ("resizer", _LOCAL, "broker"),
+        ("publisher", (*_LOCAL, *_NO_STORE), "storage"),
+        ("ingest", (*_LOCAL, *_NO_STORE, "-e=ROUTE_PREFIX=/images"), "storage"),
     ],
 )
 def test_what_is_not_up_yet_is_waited_for_and_named(
-    project: Project, service: str, settings: tuple[str, ...], what: str, why: str
+    project: Project, service: str, settings: tuple[str, ...], what: str
 ) -> None:
     container = docker("run", "-d", *CONFINED, *settings, project.image(service))
     try:
         said = _unready(container)
         assert said["ready"] is False
-        assert why in said[what]
+        assert said[what] == f"the {what} cannot be used just now; the log says why"
         assert inspected(container)["State"]["Running"], "it waits"
     finally:
         docker("rm", "-f", "-v", container)
