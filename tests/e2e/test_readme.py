@@ -50,7 +50,7 @@ async def says(url: str, text: str) -> bool:
 
 def shown() -> list[tuple[str, str]]:
     """Each command and what it prints."""
-    section = Path("README.md").read_text().partition("## A photo's way, in six commands")[2]
+    section = Path("README.md").read_text().partition("## A photo from upload to deletion, in six commands")[2]
     block = section.partition("\n```\n")[2].partition("\n```\n")[0]
     steps = [step.partition("\n") for step in f"\n{block}".split("\n$ ")[1:]]
     return [(command, printed) for command, _, printed in steps]
