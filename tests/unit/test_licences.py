@@ -84,7 +84,7 @@ def test_a_package_without_a_licence_is_named(tmp_path: Path) -> None:
 
 
 def test_the_documents_have_a_row_for_each_licence() -> None:
-    text = Path("docs/containers.md").read_text().partition("\n### What is inside\n")[2].partition("\n## ")[0]
+    text = Path("docs/containers.md").read_text().partition("\n### Licences\n")[2].partition("\n## ")[0]
     rows = dict(re.findall(r"^\| ([^|`]+) \| ([^|]+) \|$", text, re.MULTILINE))
     rows.pop("licence")
     expected: dict[str, set[str]] = {}
