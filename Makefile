@@ -42,7 +42,7 @@ containers: servers ## build the images and test them with Docker, after `server
 bench: servers ## measure renderer and pipeline beside their peers, after `servers`; ARGS='jpeg formats' selects
 	@VIPS_CONCURRENCY=1 $(TEST)/bin/python -m tests.benchmarks $(ARGS)
 
-fuzz: $(TEST)/.ready ## render thousands of damaged files, within walls and, to compare, without; FUZZ_SEED=N repeats a run
+fuzz: $(TEST)/.ready ## render thousands of damaged files, in the sandbox and, to compare, without it; FUZZ_SEED=N repeats a run
 	@FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} FUZZ_FLIPS=$${FUZZ_FLIPS:-300} bash -c 'echo "FUZZ_SEED=$$FUZZ_SEED"; \
 	  exec $(TEST)/bin/python -m pytest -q -s -o timeout=3000 tests/integration/test_hostile.py tests/integration/test_walls_pictures.py'
 

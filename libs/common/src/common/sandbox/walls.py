@@ -1,4 +1,4 @@
-"""The walls of a decoding process: what it gives up before it is handed strangers' bytes."""
+"""The walls of a decoding process: what Landlock and seccomp forbid it before it gets strangers' bytes."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ from common.sandbox import fonts, landlock, seccomp
 
 @dataclass(frozen=True)
 class Walls:
-    """Which walls stand: the version of Landlock's ABI, 0 without it, and whether seccomp does."""
+    """Which walls are in force: the version of Landlock's ABI, 0 without it, and whether seccomp is."""
 
     landlock: int
     seccomp: bool

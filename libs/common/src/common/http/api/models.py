@@ -60,8 +60,8 @@ class UploadLimits(Answer):
 class CapabilitiesAnswer(Answer):
     """The version of the service, and the formats that it was seen to read and write.
 
-    `walls` are those around its decoders, or null before one has started. `modern` are the formats that variants are
-    made in besides the original's. `sizes` are those of RESIZING_CONFIG.
+    `walls` says whether Landlock and seccomp confine its decoders. It is null before a decoder has started. `modern`
+    are the formats that variants are made in besides the original's. `sizes` are those of RESIZING_CONFIG.
     """
 
     version: str
