@@ -117,6 +117,11 @@ JSON = "Content-Type: application/json"
         (("POST /publish HTTP/1.1", JSON, "Content-Length: 100000000", EXPECT), b"413"),
         (("POST /publish HTTP/1.1", "Content-Type: text/plain", "Content-Length: 1000", EXPECT), b"400"),
         (("POST /upload HTTP/1.1", MULTIPART, "Content-Length: 1000", "Expect: the-moon"), b"417"),
+        (("POST /unknown HTTP/1.1", MULTIPART, "Content-Length: 1000", EXPECT), b"404"),
+        (("POST /two%0Alines HTTP/1.1", MULTIPART, "Content-Length: 1000", EXPECT), b"404"),
+        (("POST /unknown HTTP/1.1", MULTIPART, "Content-Length: 1000", "Expect: the-moon"), b"417"),
+        (("PUT /upload HTTP/1.1", MULTIPART, "Content-Length: 1000", EXPECT), b"405"),
+        (("PUT /active/unknown HTTP/1.1", MULTIPART, "Content-Length: 1000", EXPECT), b"405"),
     ],
 )
 async def test_a_client_that_asks_first_is_refused_before_it_sends(

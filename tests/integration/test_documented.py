@@ -86,7 +86,7 @@ async def test_every_call(tmp_path: Path) -> None:
             service = await stack.enter_async_context(wiring(settings, bus=bus, buckets=buckets))
             health = Health(storage=buckets.check, broker=bus.trouble, decoders=lambda: None)
             for route in make_app(service.name, service.routes, health, settings).router.routes():
-                if route.method != "HEAD" and route.resource is not None:
+                if route.method not in ("HEAD", "*") and route.resource is not None:
                     call = route.method, re.sub(r"{(\w+)}", lambda name: name[1].upper(), route.resource.canonical)
                     served.setdefault(call, set()).add(service.name)
     told = {

@@ -1,7 +1,8 @@
 """The HTTP application of a service: its routes, with error responses, metrics, logs and health checks."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -27,6 +28,8 @@ from common.messaging import asyncapi
 from common.settings.base import HttpSettings, Settings
 
 log = structlog.get_logger()
+
+_EVERY_PATH = "/{path:(?s:.*)}"  # also one with a line break
 
 
 @dataclass
@@ -81,11 +84,16 @@ def make_app(service: str, routes: Iterable[Route], health: Health, settings: Se
     app.on_response_prepare.append(cors(origins))
     described = document(calls.ALL if at_one_address else calls.OF_EVERY_SERVICE, prefix, at_one_address=at_one_address)
     add_route = partial(app.router.add_route, expect_handler=answer_expectation)
+    served: dict[str, set[str]] = defaultdict(set)
     for route in (*routes, *_common_routes(health), *_documents(described), *docs_routes()):
-        call = route.operation
-        add_route(call.method, prefix + call.path, route.handler)
-        if call.method == hdrs.METH_GET:
-            add_route(hdrs.METH_HEAD, prefix + call.path, route.handler)
+        path, method = prefix + route.operation.path, route.operation.method
+        for one in (hdrs.METH_GET, hdrs.METH_HEAD) if method == hdrs.METH_GET else (method,):
+            add_route(one, path, route.handler)
+            served[path].add(one)
+    # Without routes for the rest, aiohttp would send `100 Continue` before it answers 404 or 405.
+    for path, methods in served.items():
+        add_route(hdrs.METH_ANY, path, _refuse_method(methods))
+    add_route(hdrs.METH_ANY, _EVERY_PATH, _refuse_path)
     return app
 
 
@@ -124,6 +132,17 @@ def _common_routes(health: Health) -> list[Route]:
         return web.json_response(report.as_json(), status=503, headers=RETRY_HEADERS)
 
     return [Route(calls.PING, ping), Route(calls.LIVE, alive), Route(calls.READY, ready)]
+
+
+def _refuse_method(allowed: Collection[str]) -> Handler:
+    async def refuse(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
+
+    return refuse
+
+
+async def _refuse_path(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
 
 
 @web.middleware
@@ -167,8 +186,8 @@ def _observe(service: str, health: Health) -> Middleware:
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         start = time.monotonic()
-        resource = request.match_info.route.resource
-        route = resource.canonical if resource else "unknown"
+        found = request.match_info.route
+        route = found.resource.canonical if found.resource and found.method != hdrs.METH_ANY else "unknown"
         health.in_flight += 1
         try:
             response = await handler(request)
