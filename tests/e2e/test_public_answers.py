@@ -1,94 +1,207 @@
-"""What anybody is told while store or broker is away: that it is, when to come back, and nothing of where it is."""
+"""What anybody is told while store, broker or TEMP_FOLDER are away: that it is so, when to come back, and not where.
+
+Afterwards the buckets hold what was answered, and nothing of what was refused.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import json
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
-from tests.support.deployment import SECRET, Deployment
+from tests.support.deployment import SECRET, Deployment, complete, keys
+from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
-NAME = "1475660224_0882910455.jpg"
+from common.images.names import ImageKey
+
+PHOTO = photo(300, 200)
+UNKNOWN = "1475660224_0882910455.jpg"
+
+SUFFIXES = ("BI", "MI", "SI")
+COMMANDS = ("upload", "publish", "recrop", "rotate", "delete")
+
+Objects = dict[tuple[str, str], bytes]  # by bucket and key
+Away = Callable[[Deployment], AbstractAsyncContextManager[list[str]]]
+
+
+class Call(NamedTuple):
+    service: str
+    method: str
+    path: str
+    fields: dict[str, str] | None = None
+    image: str = UNKNOWN
+
+    @property
+    def body(self) -> dict[str, Any]:
+        if self.path != "upload":
+            return {"json": self.fields}
+        form = aiohttp.FormData()
+        form.add_field("file", PHOTO, filename="x.jpg")
+        return {"data": form}
+
+
+class Answer(NamedTuple):
+    call: Call
+    status: int
+    body: dict[str, Any]
+
+
+@contextmanager
+def moved_away(*folders: Path) -> Iterator[None]:
+    for folder in folders:
+        folder.rename(f"{folder}-away")
+    yield
+    for folder in folders:
+        assert not folder.exists(), "what another folder has taken is lost when the right one is back"
+        Path(f"{folder}-away").rename(folder)
 
 
 @asynccontextmanager
-async def folders_away(tmp_path: Path) -> AsyncIterator[tuple[Deployment, list[str]]]:
-    async with Deployment.prepared("embedded", tmp_path) as deployment:
-        await deployment.start()
-        for name in ("incoming", "active"):
-            (tmp_path / name).rename(tmp_path / f"{name}-away")
-        yield deployment, [str(tmp_path), "incoming"]
+async def folders_away(deployment: Deployment) -> AsyncIterator[list[str]]:
+    with moved_away(deployment.folder / "incoming", deployment.folder / "active"):
+        yield [str(deployment.folder), "incoming"]
 
 
 @asynccontextmanager
-async def temporary_away(tmp_path: Path) -> AsyncIterator[tuple[Deployment, list[str]]]:
-    async with Deployment.prepared("embedded", tmp_path) as deployment:
-        await deployment.start()
-        (tmp_path / "temp").rename(tmp_path / "temp-away")
-        yield deployment, [str(tmp_path)]
+async def temporary_away(deployment: Deployment) -> AsyncIterator[list[str]]:
+    with moved_away(deployment.folder / "temp"):
+        yield [str(deployment.folder)]
 
 
 @asynccontextmanager
-async def store_away(tmp_path: Path) -> AsyncIterator[tuple[Deployment, list[str]]]:
-    async with Deployment.prepared("rabbit-s3", tmp_path) as deployment:
-        assert deployment.s3 is not None
-        settings = deployment.s3.environment(endpoint="http://127.0.0.1:9")
-        for name in ("ingest", "publisher"):
-            process = await deployment.launch(name, **settings, RABBITMQ_URL="amqp://user:word@127.0.0.1:9/hidden")
-            await _answers(deployment, process.url)
-        yield deployment, ["127.0.0.1", ":9", deployment.s3.incoming, deployment.s3.active, "hidden", "word", "user"]
+async def store_away(deployment: Deployment) -> AsyncIterator[list[str]]:
+    assert deployment.s3 is not None
+    await deployment.end()
+    settings = deployment.s3.environment(endpoint="http://127.0.0.1:9")
+    for name in ("ingest", "publisher"):
+        process = await deployment.launch(name, **settings, RABBITMQ_URL="amqp://user:word@127.0.0.1:9/hidden")
+        await _answers(deployment, process.url)
+    buckets = deployment.s3.incoming, deployment.s3.active
+    yield ["127.0.0.1:9", "127.0.0.1", ":9", *buckets, "hidden", "word", "user"]
+    await deployment.end()
+    await deployment.start()
 
 
 async def _answers(deployment: Deployment, url: str) -> None:
-    async with aiohttp.ClientSession() as http:
-        for _ in range(600):
-            try:
-                async with http.get(f"{url}/livez"):
-                    return
-            except aiohttp.ClientError:
-                await asyncio.sleep(0.1)
-    raise AssertionError(deployment.processes)
+    async def is_alive() -> bool:
+        try:
+            async with deployment.http.get(f"{url}/livez"):
+                return True
+        except aiohttp.ClientError:
+            return False
+
+    await eventually(is_alive, f"an answer of {url}")
 
 
-def calls(deployment: Deployment) -> list[tuple[str, str, dict[str, object]]]:
-    form = aiohttp.FormData()
-    form.add_field("file", photo(300, 200), filename="x.jpg")
-    named = {"secret": SECRET, "filename": NAME}
-    ingest, publisher = deployment.url("ingest"), deployment.url("publisher")
+async def calls(deployment: Deployment) -> list[Call]:
+    """Those that change something are about an image of their own, which is there and rendered."""
+    private, cropped, recropped, rotated, deleted = [await deployment.uploaded(PHOTO) for _ in range(5)]
+    for name in (recropped, rotated, deleted):
+        assert (await deployment.publish(name))[0] == 200
+        await eventually(lambda name=name: complete(deployment, name), name)  # type: ignore[misc]
+    for name in (private, cropped):
+        await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
+
+    def command(path: str, image: str, **more: str) -> Call:
+        name = "filenames" if path == "delete" else "filename"
+        return Call("publisher", "POST", path, {"secret": SECRET, name: image, **more}, image)
+
     return [
-        ("GET", f"{ingest}/readyz", {}),
-        ("GET", f"{publisher}/readyz", {}),
-        ("POST", f"{ingest}/upload", {"data": form}),
-        ("GET", f"{ingest}/status/{NAME}", {}),
-        ("POST", f"{publisher}/publish", {"json": named}),
-        ("POST", f"{publisher}/publish", {"json": named | {"crop": "9x9+0+0"}}),
-        ("POST", f"{publisher}/recrop", {"json": named}),
-        ("POST", f"{publisher}/rotate", {"json": named}),
-        ("POST", f"{publisher}/delete", {"json": {"secret": SECRET, "filenames": NAME}}),
-        ("GET", f"{publisher}/active/{NAME}", {}),
+        Call("ingest", "GET", "readyz"),
+        Call("publisher", "GET", "readyz"),
+        Call("ingest", "GET", f"status/{UNKNOWN}"),
+        Call("publisher", "GET", f"active/{UNKNOWN}"),
+        Call("ingest", "POST", "upload"),
+        command("publish", private),
+        command("publish", cropped, crop="9x9+0+0"),
+        command("recrop", recropped),
+        command("rotate", rotated),
+        command("delete", deleted),
     ]
 
 
-@pytest.mark.parametrize("away", [folders_away, store_away, temporary_away])
-async def test_nobody_is_told_where_what_is_away_is(away: Any, tmp_path: Path) -> None:
-    async with away(tmp_path) as (deployment, hidden):
+async def contents(deployment: Deployment) -> Objects:
+    buckets = {"incoming": deployment.buckets.incoming, "active": deployment.buckets.active}
+    return {(name, key): await bucket.get(key) for name, bucket in buckets.items() for key in await keys(bucket)}
 
-        async def is_refused(method: str, url: str, options: dict[str, Any]) -> bool:
-            async with deployment.http.request(method, url, **options) as answer:
-                text = await answer.text()
-                assert answer.status in (200, 404, 503), (url, answer.status, text)
-                assert ("Retry-After" in answer.headers) is (answer.status == 503)
-                assert not [word for word in hidden if word in text], (url, text)
-                return bool(answer.status == 503)
 
-        asked = calls(deployment)
-        answers = await asyncio.gather(*(is_refused(*call) for call in asked))
-        refused = {url.rpartition("/")[2] for (_, url, _), is_one in zip(asked, answers, strict=True) if is_one}
-        assert refused >= (
-            {"upload"} if away is temporary_away else {"readyz", "upload", "publish", "rotate", "delete"}
+def of_image(image: str, objects: Objects) -> Objects:
+    return {place: data for place, data in objects.items() if image[:-4] in place[1]}
+
+
+def originals(objects: Objects) -> set[str]:
+    return {key for _, key in objects if key.endswith(".jpg") and key[-5].isdigit()}
+
+
+def rendered(bucket: str, image: str) -> set[tuple[str, str]]:
+    stem = image[:-4]
+    return {(bucket, key) for key in (image, f"{stem}.json", *(f"{stem}{suffix}.jpg" for suffix in SUFFIXES))}
+
+
+async def ask(deployment: Deployment, call: Call, hidden: Sequence[str] = ()) -> Answer:
+    url = f"{deployment.url(call.service)}/{call.path}"
+    async with deployment.http.request(call.method, url, **call.body) as answer:
+        text = await answer.text()
+        assert answer.status in (200, 404, 503), (url, answer.status, text)
+        assert ("Retry-After" in answer.headers) is (answer.status == 503)
+        assert not [word for word in hidden if word in text], (url, text)
+        return Answer(call, answer.status, json.loads(text))
+
+
+async def all_is_as_answered(deployment: Deployment, answers: Sequence[Answer]) -> None:
+    """Wait until the buckets hold what all commands were answered with success, and nothing else."""
+    told = {answer.call.path: answer.body.get("filename", "") for answer in answers}
+    private, cropped, recropped, rotated, deleted = (a.call.image for a in answers if a.call.image != UNKNOWN)
+    public = (private, cropped, recropped, told["recrop"], told["rotate"])
+    wanted = {("active", f"{cropped[:-4]}.crop"), *rendered("incoming", told["upload"])}
+    wanted.update(*(rendered("active", name) for name in public))
+
+    async def is_all_there() -> bool:
+        return set(await contents(deployment)) == wanted
+
+    await eventually(is_all_there, f"{sorted(wanted)}, and nothing else")
+    found = await contents(deployment)
+    for place in (("incoming", told["upload"]), *(("active", name) for name in (private, cropped, recropped))):
+        assert found[place] == PHOTO
+    for name in (rotated, deleted):
+        assert await deployment.buckets.incoming.stat(ImageKey.parse(name).tombstone_key) is not None
+
+
+@pytest.mark.parametrize(
+    ("away", "kind", "least"),
+    [
+        pytest.param(folders_away, "embedded", ("readyz", *COMMANDS), id="folders_away"),
+        pytest.param(store_away, "rabbit-s3", ("readyz", *COMMANDS), id="store_away"),
+        pytest.param(temporary_away, "embedded", ("upload",), id="temporary_away"),
+    ],
+)
+async def test_nobody_is_told_where_what_is_away_is_and_what_was_refused_has_left_nothing(
+    away: Away, kind: str, least: tuple[str, ...], tmp_path: Path
+) -> None:
+    async with Deployment.prepared(kind, tmp_path) as deployment:
+        await deployment.start()
+        asked = await calls(deployment)
+        before = await contents(deployment)
+
+        def times_logged(word: str) -> int:
+            return sum(process.log.read_text().count(word) for process in deployment.processes.values())
+
+        async with away(deployment) as hidden:
+            logged = times_logged(hidden[0])
+            answers = await asyncio.gather(*(ask(deployment, call, hidden) for call in asked))
+            assert times_logged(hidden[0]) > logged, "who runs it learns where"
+        refused = [answer.call for answer in answers if answer.status == 503]
+        assert {call.path for call in refused} >= set(least)
+
+        after = await contents(deployment)
+        told = {answer.body["filename"] for answer in answers if "filename" in answer.body}
+        assert told <= originals(after) <= originals(before) | told
+        for call in refused:
+            assert of_image(call.image, after) == of_image(call.image, before), call
+        await all_is_as_answered(
+            deployment, [await ask(deployment, a.call) if a.call in refused else a for a in answers]
         )
-        logged = "".join(process.log.read_text() for process in deployment.processes.values())
-        assert hidden[0] in logged, "who runs it learns where"
