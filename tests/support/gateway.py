@@ -8,15 +8,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from string import Template
 
-import aiohttp
-from tests.support.eventually import eventually
+from tests.support.own_server import own_server
 
 PROGRAM = "nginx"
 _TEMPLATE = Path("deploy/gateway/nginx.conf.template")
 _AROUND = """
 daemon off;
 pid $folder/pid;
-error_log $folder/error;
+error_log stderr;
 events {}
 http {
     access_log off;
@@ -41,24 +40,7 @@ async def gateway(folder: Path, port: int, ingest: str, publisher: str, *, prefi
     (folder / "site").write_text(site)
     (folder / "nginx.conf").write_text(Template(_AROUND).substitute(folder=folder))
     program = shutil.which(PROGRAM) or f"/usr/sbin/{PROGRAM}"
-    process = await asyncio.create_subprocess_exec(
-        program, "-c", str(folder / "nginx.conf"), "-p", str(folder), env={"PATH": os.environ["PATH"]}
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        async with aiohttp.ClientSession() as http:
-
-            async def answers() -> bool:
-                assert process.returncode is None, (folder / "error").read_text()
-                try:
-                    async with http.get(f"{url}{prefix}/ping") as answer:
-                        return answer.status == 200
-                except aiohttp.ClientError:
-                    return False
-
-            await eventually(answers, "the gateway")
-        yield url + prefix
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    command = (program, "-c", str(folder / "nginx.conf"), "-p", str(folder))
+    url, path = f"http://127.0.0.1:{port}{prefix}", {"PATH": os.environ["PATH"]}
+    async with own_server(*command, output=folder / "output", ready=f"{url}/ping", environment=path):
+        yield url

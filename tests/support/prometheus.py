@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 from ruamel.yaml import YAML
-from tests.support.eventually import eventually
+from tests.support.own_server import own_server
 from tests.support.servers import free_port
 
 PROGRAM = "prometheus"
@@ -42,31 +42,14 @@ async def prometheus(folder: Path, ports: Mapping[str, int]) -> AsyncIterator[Pr
     await asyncio.to_thread(folder.mkdir)
     (folder / "prometheus.yml").write_text(json.dumps(_configuration(ports)))  # which is YAML, too
     url = f"http://127.0.0.1:{(port := free_port())}"
-    with (folder / "output").open("wb") as output:
-        process = await asyncio.create_subprocess_exec(
-            PROGRAM,
-            f"--config.file={folder / 'prometheus.yml'}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-            stderr=output,
-        )
-    try:
-        async with aiohttp.ClientSession() as http:
-
-            async def is_ready() -> bool:
-                assert process.returncode is None, (folder / "output").read_text()
-                try:
-                    async with http.get(f"{url}/-/ready") as answer:
-                        return answer.status == 200
-                except aiohttp.ClientError:
-                    return False
-
-            await eventually(is_ready, "Prometheus")
-            yield Prometheus(url, http)
-    finally:
-        if process.returncode is None:
-            process.terminate()
-        await process.wait()
+    command = (
+        PROGRAM,
+        f"--config.file={folder / 'prometheus.yml'}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+    )
+    async with own_server(*command, output=folder / "output", ready=f"{url}/-/ready") as http:
+        yield Prometheus(url, http)
 
 
 def _configuration(ports: Mapping[str, int]) -> dict[str, object]:
