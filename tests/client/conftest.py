@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from tests.client.site import Site
-from tests.support.deployment import APART, KINDS, PYTHON, SECRET, Deployment
+from tests.support.deployment import APART, KINDS, PYTHON, SECRET, Deployment, watched
 
 _KINDS = ["running"] if "CLIENT_URL" in os.environ else [*KINDS, APART]
 
@@ -50,3 +50,11 @@ async def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
             async with deployment.one_address() as url:
                 public = deployment.public_url("") if deployment.s3 else f"{url}/active"
                 yield Site(http, url, public.rstrip("/"), SECRET)
+
+
+@pytest.fixture
+async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
+    """One process, with the page: what a test of the page has for itself."""
+    async with watched(tmp_path, GENERATE_WEBP="1") as prepared:
+        await prepared.start()
+        yield prepared
