@@ -9,7 +9,12 @@ from importlib.metadata import Distribution, distributions
 
 _OURS = "image-backend-"
 # Packages whose metadata does not have a licence as SPDX writes it.
-_BY_HAND = {"aiosignal": "Apache-2.0", "jinja2": "BSD-3-Clause", "python-dateutil": "Apache-2.0 OR BSD-3-Clause"}
+_BY_HAND = {
+    "aiosignal": "Apache-2.0",
+    "jinja2": "BSD-3-Clause",
+    "protobuf": "BSD-3-Clause",
+    "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
+}
 
 # What pyvips-binary is made of. Its metadata names one licence for the whole.
 LIBRARIES = {

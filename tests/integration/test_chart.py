@@ -1,5 +1,6 @@
 """The Helm chart: what it makes of the documented values is valid, confined, and what the services understand."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,20 @@ def test_alerts_and_dashboard_are_those_of_compose() -> None:
         assert of_kind("s3", kind) == {}
 
 
+def test_pods_reach_the_collector_of_traces_where_one_is_named() -> None:
+    peer = '[{"podSelector": {"matchLabels": {"app": "tempo"}}}]'
+    text, said = template(
+        "s3",
+        settings__OTEL_EXPORTER_OTLP_TRACES_ENDPOINT='"http://tempo:4318/v1/traces"',
+        networkPolicy__collector__to=peer,
+    )
+    assert text, said
+    policies = [manifest for manifest in YAML(typ="safe").load_all(text) if manifest["kind"] == "NetworkPolicy"]
+    (policy,) = [manifest for manifest in policies if manifest["metadata"]["name"] == "photos"]
+    (collector,) = [rule for rule in policy["spec"]["egress"] if rule["to"] == json.loads(peer)]
+    assert [port["port"] for port in collector["ports"]] == [4318]
+
+
 @pytest.mark.parametrize(
     ("given", "complaint"),
     [
@@ -233,6 +248,7 @@ def test_alerts_and_dashboard_are_those_of_compose() -> None:
         ({"resizers": "{}"}, "resizers"),
         ({"existingSecret": '""'}, "existingSecret names the Secret"),
         ({"networkPolicy__broker__to": "[]"}, "networkPolicy.broker.to is empty"),
+        ({"settings__OTEL_EXPORTER_OTLP_ENDPOINT": '"http://tempo:4318"'}, "networkPolicy.collector.to is empty"),
     ],
 )
 def test_values_that_cannot_be_meant_are_refused(given: dict[str, str], complaint: str) -> None:

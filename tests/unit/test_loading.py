@@ -7,7 +7,8 @@ import pytest
 
 
 @pytest.mark.parametrize("service", ["standalone", "ingest", "resizer", "publisher", "migrator"])
-def test_the_libraries_of_brokers_and_stores_are_loaded_where_the_settings_name_one(service: str) -> None:
-    look = f"import sys, {service}.__main__; print({{'aio_pika', 'botocore', 'aiobotocore'}} & set(sys.modules))"
+def test_the_libraries_of_brokers_stores_and_collectors_are_loaded_where_the_settings_name_one(service: str) -> None:
+    libraries = {"aio_pika", "botocore", "aiobotocore", "opentelemetry"}
+    look = f"import sys, {service}.__main__; print({libraries} & set(sys.modules))"
     shown = subprocess.run([sys.executable, "-c", look], check=True, capture_output=True, text=True)
     assert shown.stdout == "set()\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 import structlog
 from aiohttp import web
 
+from common import tracing
 from common.backoff import pause
 from common.cancellation import is_cancelled
 from common.errors import BackgroundFault, BusFault, SettingsError, StorageFault
@@ -76,7 +77,16 @@ def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
 
 
 async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
-    """Run the service until SIGTERM or SIGINT, then drain it."""
+    """Run the service until SIGTERM or SIGINT, then drain it. Raises SettingsError for variables of OpenTelemetry."""
+    tracing.start(service.name, settings.traces_url)
+    try:
+        await _run(service, bus=bus, buckets=buckets, settings=settings)
+    finally:
+        await asyncio.to_thread(tracing.stop)
+    log.info("stopped")
+
+
+async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
     health = Health(buckets.check, bus.trouble, service.trouble, service.needs_broker)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -111,7 +121,6 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
         stopped.cancel()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-    log.info("stopped")
     if fault is not None:
         raise BackgroundFault(_reason(fault)) from fault
 

@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import structlog
 
+from common import tracing
+
 T = TypeVar("T", bound=StrEnum)
 
 
@@ -40,6 +42,7 @@ def configure_logs(service: str, environment: Mapping[str, str] = os.environ) ->
     for_person = _chosen(LogFormat, environment.get("LOG_FORMAT"), usual) is LogFormat.CONSOLE
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _add_trace_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -66,6 +69,13 @@ def configure_logs(service: str, environment: Mapping[str, str] = os.environ) ->
         # The link to the broker logs each loss of the connection itself, once.
         logging.getLogger(library).setLevel(logging.CRITICAL)
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _add_trace_id(
+    _: structlog.typing.WrappedLogger, __: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    trace_id = tracing.trace_id()
+    return event if trace_id is None else {**event, "trace_id": trace_id}
 
 
 _JSON: list[structlog.typing.Processor] = [

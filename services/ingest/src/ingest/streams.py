@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 
+from common import tracing
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.messaging.events import Event
@@ -118,7 +119,8 @@ class _FollowedImage:
         self._begun = 0
         self._woken = asyncio.Event()
         self._ended = asyncio.get_running_loop().create_future()
-        self._looking = asyncio.create_task(self._keep_looking())
+        with tracing.apart():  # it looks for all streams, and may go on when the request has ended that began it
+            self._looking = asyncio.create_task(self._keep_looking())
         # A fault of the store has no reader if every stream has ended: retrieve it, so that asyncio does not log it.
         self._looking.add_done_callback(lambda looking: looking.cancelled() or looking.exception())
 

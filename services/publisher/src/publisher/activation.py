@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
-from common import metrics
+from common import metrics, tracing
 from common.cancellation import together
 from common.errors import BusFault, NoSuchKey, StorageFault
 from common.images.names import ImageKey
@@ -56,7 +56,9 @@ async def activate(image: ImageKey, *, context: PublisherContext, crop: Crop | N
 
     Raises ImageUnknown, UploadExpired, ImageFailed, and Transient; with a crop that includes BusFault without a broker.
     """
-    state = await _wait_for_variants(image, context.buckets, wait)
+    with tracing.span("wait for variants"):
+        state = await _wait_for_variants(image, context.buckets, wait)
+    tracing.link(state.record.traceparent if state.record is not None else None)  # the upload's trace
     if state.deleted:
         await remove_if_deleted(image, context=context)
         raise ImageUnknown(f"{image} was deleted")

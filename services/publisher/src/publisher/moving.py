@@ -6,6 +6,7 @@ The original is copied first, then each stage's variants, then its record. Only 
 from collections.abc import Collection
 from typing import NamedTuple
 
+from common import tracing
 from common.cancellation import together
 from common.errors import NoSuchKey, StorageFault
 from common.images.names import ImageKey
@@ -27,7 +28,8 @@ async def copy_original(image: ImageKey, *, buckets: Buckets) -> None:
 
     docs/bucket-protocol.md#copy-before-delete. Raises NoSuchKey; StorageFault where both buckets are one.
     """
-    await buckets.active.copy_from(buckets.incoming, str(image))
+    with tracing.span("copy the original"):
+        await buckets.active.copy_from(buckets.incoming, str(image))
 
 
 class Moved(NamedTuple):
@@ -77,17 +79,19 @@ async def move_thumbnails(
         return Moved(others, cropped=True, fault=left)
     move = _Move(image, context)
     try:
-        pairs = zip(stages, found, strict=True)
-        copying = (move.copy_stage(stage, record, is_late=stage is late_stage) for stage, record in pairs)
-        public = public.union(*await together(*copying))
-        records_listed = {record_key(image, stage) for stage in stages} & others
-        public |= await move.copy_lacking(others - records_listed - public)
-        public |= await move.copy_lacking(records_listed - public)
+        with tracing.span("copy the variants"):
+            pairs = zip(stages, found, strict=True)
+            copying = (move.copy_stage(stage, record, is_late=stage is late_stage) for stage, record in pairs)
+            public = public.union(*await together(*copying))
+            records_listed = {record_key(image, stage) for stage in stages} & others
+            public |= await move.copy_lacking(others - records_listed - public)
+            public |= await move.copy_lacking(records_listed - public)
     except StorageFault as fault:
         cropped = await read_crop(buckets.active, image) is not None
         return Moved(move.tried, cropped, move.failed, fault)
     # Only what is public: something else may have been written since it was looked for.
-    left, crop = await together(_delete(public, buckets), read_crop(buckets.active, image))
+    with tracing.span("remove what was copied"):
+        left, crop = await together(_delete(public, buckets), read_crop(buckets.active, image))
     return Moved(move.tried, crop is not None, move.failed, left)
 
 

@@ -1,12 +1,12 @@
 """Rendering one stage of an original from a local file, and the stage's record."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from common import metrics
+from common import metrics, tracing
 from common.errors import Postponed
 from common.images.names import ImageKey
 from common.images.plan import Plan
@@ -46,13 +46,9 @@ class Renderer:
         outputs = self.plan.outputs(image, stage)
         job = RenderJob(limits=self.pool.limits, sizes=self.plan.sizes, outputs=outputs, crop=crop)
         count_cpu = metrics.RENDER_CPU.labels(image.format, stage).inc
-        unless_heavy, blobs = await self.pool.run(
-            render_unless_heavy, job, RenderedUnlessHeavy, path, count_cpu=count_cpu
-        )
-        rendered = unless_heavy.rendered
-        if rendered is None:
-            async with self._hold_turn(image):
-                rendered, blobs = await self.pool.run(render, job, Rendered, path, count_cpu=count_cpu)
+        with tracing.span(f"render {stage}"):
+            rendered, blobs = await self._run(job, path, image, count_cpu)
+            _record_steps(rendered)
         variants = tuple(
             Variant(
                 key=image.variant_key(made.suffix, made.format),
@@ -75,8 +71,20 @@ class Renderer:
             crop=None if crop is None else crop.geometry.text,
             thumbhash=rendered.thumbhash if base else None,
             colour=rendered.colour if base else None,
+            traceparent=tracing.traceparent(),
         )
         return record, blobs
+
+    async def _run(
+        self, job: RenderJob, path: Path, image: ImageKey, count_cpu: Callable[[float], None]
+    ) -> tuple[Rendered, list[bytes]]:
+        unless_heavy, blobs = await self.pool.run(
+            render_unless_heavy, job, RenderedUnlessHeavy, path, count_cpu=count_cpu
+        )
+        if unless_heavy.rendered is not None:
+            return unless_heavy.rendered, blobs
+        async with self._hold_turn(image):
+            return await self.pool.run(render, job, Rendered, path, count_cpu=count_cpu)
 
     def check_turn(self, image: ImageKey) -> None:
         """Raises Postponed for an image that would be postponed again, before its original is fetched in vain."""
@@ -99,3 +107,12 @@ class Renderer:
             yield
         finally:
             self.heavy_lock.release()
+
+
+def _record_steps(rendered: Rendered) -> None:
+    """Make spans of what the decoding process says of its steps. It has just ended, and its last step with it."""
+    steps = [("decode", period) for period in rendered.decodings]
+    steps += [(f"variant {made.suffix}.{made.format}", made.period) for made in rendered.variants]
+    last = max((period.end for _, period in steps), default=0.0)
+    for name, period in steps:
+        tracing.record(name, period.end - period.begin, until=last - period.end)

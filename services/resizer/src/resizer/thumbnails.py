@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from common import tracing
 from common.cancellation import together
 from common.errors import FailureClass, ImageError
 from common.images.names import ImageKey
@@ -171,7 +172,8 @@ async def _write_failure(target: Storage, image: ImageKey, failure: Record, cont
 def _failure_record(stage: Stage, crop: Crop | None, failure: Failure, context: ResizerContext) -> Record:
     configuration = context.renderer.plan.configuration(stage, crop)
     shown = None if crop is None else crop.geometry.text
-    return Record(stage=stage, configuration=configuration, crop=shown, failed=failure)
+    traceparent = tracing.traceparent()
+    return Record(stage=stage, configuration=configuration, crop=shown, failed=failure, traceparent=traceparent)
 
 
 async def _announce(image: ImageKey, record: Record, context: ResizerContext) -> None:

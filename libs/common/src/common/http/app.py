@@ -3,6 +3,7 @@
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from http import HTTPStatus
@@ -12,7 +13,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from common import metrics
+from common import metrics, tracing
 from common.errors import StorageFault, StorageFull, Transient
 from common.http.answers import RETRY_HEADERS, error_response
 from common.http.api import calls
@@ -30,6 +31,7 @@ from common.settings.base import HttpSettings, Settings
 log = structlog.get_logger()
 
 _EVERY_PATH = "/{path:(?s:.*)}"  # also one with a line break
+_UNTRACED = (*HEALTH, "/events/{key}")  # a stream of events lasts for an hour
 
 
 @dataclass
@@ -181,13 +183,21 @@ def _not_served(request: web.Request, error: web.HTTPException) -> web.Response:
 
 
 def _observe(service: str, health: Health) -> Middleware:
-    """The middleware that counts, measures and logs each request, and closes connections while the service stops."""
+    """The middleware that counts, measures, traces and logs each request, and closes connections while it stops."""
 
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
-        start = time.monotonic()
         found = request.match_info.route
         route = found.resource.canonical if found.resource and found.method != hdrs.METH_ANY else "unknown"
+        with _request_span(request, route) as span:
+            response = await answer(request, handler, route)
+            span.tell(**{"http.response.status_code": response.status})
+            if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+                span.fail(f"answered {response.status}")
+            return response
+
+    async def answer(request: web.Request, handler: Handler, route: str) -> web.StreamResponse:
+        start = time.monotonic()
         health.in_flight += 1
         try:
             response = await handler(request)
@@ -196,8 +206,7 @@ def _observe(service: str, health: Health) -> Middleware:
         if health.draining:
             response.force_close()
         seconds = time.monotonic() - start
-        method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
-        metrics.HTTP_REQUESTS.labels(service, method, route, response.status).inc()
+        metrics.HTTP_REQUESTS.labels(service, _method(request), route, response.status).inc()
         metrics.HTTP_SECONDS.labels(service, route).observe(seconds)
         details = {name: request[name] for name in ("image", "reason") if name in request}
         ms = round(seconds * 1000, 1)
@@ -206,3 +215,16 @@ def _observe(service: str, health: Health) -> Middleware:
         return response
 
     return observe
+
+
+def _request_span(request: web.Request, route: str) -> AbstractContextManager[tracing.Span]:
+    if route.endswith(_UNTRACED):
+        return nullcontext(tracing.NO_SPAN)
+    method, parent = _method(request), request.headers.get("traceparent")
+    attributes = {"http.request.method": method, "http.route": route, "url.path": request.path}
+    return tracing.entry(f"{method} {route}", tracing.Kind.SERVER, parent, **attributes)
+
+
+def _method(request: web.Request) -> str:
+    """The method as metrics and spans have it: clients can think up any."""
+    return request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"

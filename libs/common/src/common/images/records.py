@@ -63,7 +63,8 @@ class Record(_Model):
     `crop` is the part of the upright original that the variants show, as a geometry. `damaged` says that the original
     is damaged, and that the variants show it as far as it could be decoded. `thumbhash` is base64
     (https://evanw.github.io/thumbhash/), `colour` the average as `#rrggbb`. `replaced` are keys of variants that
-    earlier records listed and this one does not; some may be there still.
+    earlier records listed and this one does not; some may be there still. `traceparent` names the span of the
+    rendering, where that was traced.
     """
 
     version: int = 1
@@ -77,6 +78,7 @@ class Record(_Model):
     crop: str | None = None
     thumbhash: str | None = None
     colour: str | None = None
+    traceparent: str | None = None
 
     @property
     def is_final(self) -> bool:

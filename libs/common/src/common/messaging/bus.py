@@ -8,17 +8,18 @@ only a newer version may understand. Both implementations (`rabbit`, `embedded`)
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
 
-from common import metrics
+from common import metrics, tracing
 from common.cancellation import is_cancelled
 from common.errors import EventTooNew, Outage, Permanent, Postponed, Transient
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told
 from common.messaging.events import Event, decode
 from common.messaging.topology import WorkQueue
+from common.messaging.traces import NO_TRACE, MessageTrace, handling_span
 
 log = structlog.get_logger()
 
@@ -59,18 +60,23 @@ class Acknowledge:
 
 @dataclass(frozen=True)
 class Retry:
-    """Send a copy to the retry queue of `delay` seconds, to be handled as this `attempt`, then acknowledge."""
+    """Send a copy to the retry queue of `delay` seconds, to be handled as this `attempt`, then acknowledge.
+
+    `failed_attempt` is the `traceparent` of the span of the attempt that has failed.
+    """
 
     delay: float
     reason: str
     attempt: int
+    failed_attempt: str | None = None
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """Send a copy to the dead-letter queue, then acknowledge."""
+    """Send a copy to the dead-letter queue, then acknowledge. `failed_attempt` is as for `Retry`."""
 
     reason: str
+    failed_attempt: str | None = None
 
 
 Decision = Acknowledge | Retry | DeadLetter
@@ -132,7 +138,13 @@ class Bus(Protocol):
         """Why the bus cannot be used just now, or None."""
 
 
-async def dispatch(body: bytes, attempt: int, subscription: Subscription, delays: tuple[float, ...]) -> Decision:
+async def dispatch(
+    body: bytes,
+    attempt: int,
+    subscription: Subscription,
+    delays: tuple[float, ...],
+    trace: MessageTrace = NO_TRACE,
+) -> Decision:
     """Handle one message and decide what becomes of it. `attempt` counts from 0; raises only CancelledError."""
     queue = subscription.queue.name
     try:
@@ -141,8 +153,15 @@ async def dispatch(body: bytes, attempt: int, subscription: Subscription, delays
         decision: Decision = _not_understood(error, attempt, queue, delays)
         metrics.EVENTS.labels(queue, "unknown", _OUTCOMES[type(decision)]).inc()
         return decision
-    with structlog.contextvars.bound_contextvars(image=str(event.subject), event_id=event.id):
+    with (
+        handling_span(event, queue, attempt, trace) as span,
+        structlog.contextvars.bound_contextvars(image=str(event.subject), event_id=event.id),
+    ):
         decision = await _handle(event, attempt, subscription, delays)
+        span.tell(outcome=_OUTCOMES[type(decision)])
+        if not isinstance(decision, Acknowledge):
+            span.fail(decision.reason)
+            decision = replace(decision, failed_attempt=tracing.traceparent())
     metrics.EVENTS.labels(queue, event.type, _OUTCOMES[type(decision)]).inc()
     return decision
 

@@ -21,6 +21,7 @@ from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wante
 from common.messaging.events import Event, encode
 from common.messaging.kept_letters import KeptLetters, MemoryStore
 from common.messaging.topology import QUEUES, RETRY_DELAYS, WorkQueue, routing_key
+from common.messaging.traces import MessageTrace
 
 log = structlog.get_logger()
 
@@ -32,12 +33,16 @@ _REPLAY_INTERVAL = 10.0  # seconds between looks for dead letters that are to be
 
 @dataclass(frozen=True)
 class _Message:
-    """A message in memory. `first_failure` is when its first attempt failed; `letter` is the dead letter it was."""
+    """A message in memory. `first_failure` is when its first attempt failed; `letter` is the dead letter it was.
+
+    `failed_attempt` is the `traceparent` of the span of the last attempt that failed.
+    """
 
     body: bytes
     attempt: int = 0
     first_failure: datetime | None = None
     letter: DeadMessage | None = None
+    failed_attempt: str | None = None
 
 
 class EmbeddedBus:
@@ -163,13 +168,19 @@ class EmbeddedBus:
         slots.release()
 
     async def _dispatch(self, message: _Message, subscription: Subscription) -> None:
-        decision = await dispatch(message.body, message.attempt, subscription, self._delays)
+        trace = MessageTrace(failed_attempt=message.failed_attempt)
+        decision = await dispatch(message.body, message.attempt, subscription, self._delays, trace)
         queue = subscription.queue
         first_failure = message.first_failure
         if isinstance(decision, Retry):
             if decision.attempt > message.attempt:
                 first_failure = first_failure or datetime.now(UTC)
-            again = replace(message, attempt=decision.attempt, first_failure=first_failure)
+            again = replace(
+                message,
+                attempt=decision.attempt,
+                first_failure=first_failure,
+                failed_attempt=decision.failed_attempt,
+            )
             self._after(shortened(decision.delay), queue.name, again)
         elif isinstance(decision, DeadLetter):
             await self._dead_letter(queue, message, decision.reason)

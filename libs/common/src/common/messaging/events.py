@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from common.errors import EventTooNew, Permanent
 from common.images.names import ImageKey
 from common.images.records import Failure, Stage
+from common.tracing import trace_id_of, traceparent
 
 
 class Lane(StrEnum):
@@ -34,6 +35,10 @@ def _known_lane(value: object) -> object:
 def _media_type(value: object) -> object:
     """The media type without its parameters: a charset says nothing of data that are part of a JSON text."""
     return value.partition(";")[0].strip().lower() if isinstance(value, str) else value
+
+
+def _traceparent(value: object) -> object:
+    return value if isinstance(value, str) and trace_id_of(value) is not None else None
 
 
 class Data(BaseModel):
@@ -82,7 +87,10 @@ class ActivatedData(StageData):
 class _Event(BaseModel):
     """The CloudEvents attributes. `subject` is the image's key; `source` the service that emits.
 
-    Attributes: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes
+    `traceparent` names the span in which the event was made. One that is malformed is no error of the event.
+
+    Attributes: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/spec.md#context-attributes and
+    https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/distributed-tracing.md
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -93,6 +101,9 @@ class _Event(BaseModel):
     time: datetime = Field(default_factory=lambda: datetime.now(UTC))
     subject: ImageKey
     datacontenttype: Annotated[Literal["application/json"], BeforeValidator(_media_type)] = "application/json"
+    traceparent: Annotated[str | None, BeforeValidator(_traceparent)] = Field(
+        default_factory=traceparent, exclude_if=lambda value: value is None
+    )
 
     @property
     def age(self) -> float:

@@ -14,11 +14,12 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Generic, Self, TypeVar
 
 import structlog
 
-from common import metrics
+from common import metrics, tracing
 from common.errors import Defect, FailureClass, ImageError, SettingsError, Transient
 from common.sandbox.process import DecodingProcess, Died
 from common.sandbox.processes import Processes
@@ -154,7 +155,11 @@ class Pool:
         name = operation.__name__
         work = _Work(name, operation_name(operation), job, result, count_cpu or _uncounted)
         try:
-            with metrics.IMAGING_SECONDS.labels(name).time(), _opened(original) as descriptor:
+            with (
+                tracing.span(f"decoder {name}"),
+                metrics.IMAGING_SECONDS.labels(name).time(),
+                _opened(original) as descriptor,
+            ):
                 found = await self._attempts(work, descriptor)
         except ImageError as error:
             metrics.IMAGING_JOBS.labels(name, error.fault).inc()
@@ -190,7 +195,9 @@ class Pool:
             raise Transient("its file could not be read to the end; does its disk fail, or did it change?") from died
 
     async def _once(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
+        asked = perf_counter()
         process = await self._idle.get()
+        tracing.record("wait for a decoder", perf_counter() - asked)
         well = False
         self._busy.inc()
         try:

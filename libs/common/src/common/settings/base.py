@@ -34,6 +34,7 @@ from common.settings.values import (
     BrokerUrl,
     ChosenLogFormat,
     ChosenLogLevel,
+    CollectorUrl,
     HeaderValue,
     Origins,
     Port,
@@ -69,6 +70,12 @@ class Settings(BaseModel):
     log_level: ChosenLogLevel = Field(LogLevel.INFO, description="`debug`, `info`, `warning` or `error`")
     log_format: ChosenLogFormat | None = Field(None, description="`json` or `console`")
     shutdown_timeout: Seconds = Field(25.0, description="seconds to finish what is in hand after SIGTERM")
+    otel_exporter_otlp_endpoint: CollectorUrl | None = Field(
+        None, repr=False, description="URL of the collector of traces, without `/v1/traces`"
+    )
+    otel_exporter_otlp_traces_endpoint: CollectorUrl | None = Field(
+        None, repr=False, description="the same with the whole path"
+    )
 
     storage_backend: Backend = Field(description="`local` (folders) or `s3`")
     temp_folder: Path = Field(
@@ -98,6 +105,12 @@ class Settings(BaseModel):
     def storage(self) -> StorageSettings:
         """Where the buckets are, with their accounts."""
         return self._storage
+
+    @property
+    def traces_url(self) -> str | None:
+        """Where traces are sent; None where no collector is named."""
+        base = self.otel_exporter_otlp_endpoint
+        return self.otel_exporter_otlp_traces_endpoint or (f"{base.rstrip('/')}/v1/traces" if base else None)
 
     def contradictions(self) -> list[str]:
         """A line for each two settings that cannot both be followed."""

@@ -6,7 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-_SECRET = ("secret", "url", "v5_images")  # a setting whose name has one of these parts: its value is not shown
+# A setting whose name has one of these parts: its value is not shown.
+_SECRET = ("secret", "url", "v5_images", "endpoint")
 _MOST = 60  # characters of a value that are shown
 
 

@@ -69,6 +69,16 @@ def _path(value: str) -> str:
     return value
 
 
+def _collector(value: str) -> str:
+    try:
+        url = URL(value)
+    except ValueError:
+        url = URL()
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("expected http://HOST:PORT or https://HOST:PORT, with or without a path")
+    return value
+
+
 def _header(value: str) -> str:
     if not re.fullmatch(r"[ -~]*", value):
         raise ValueError("expected plain ASCII, as it stands in a header")
@@ -88,6 +98,7 @@ Boolean = Annotated[bool, BeforeValidator(_boolean)]
 BrokerUrl = Annotated[str, BeforeValidator(_broker)]
 ChosenLogFormat = Annotated[LogFormat, BeforeValidator(_lower_case)]  # in any case of letters
 ChosenLogLevel = Annotated[LogLevel, BeforeValidator(_lower_case)]
+CollectorUrl = Annotated[str, AfterValidator(_collector)]
 HeaderValue = Annotated[str, AfterValidator(_header)]
 Network = IPv4Network | IPv6Network
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_networks)]  # separated by commas

@@ -42,6 +42,9 @@ class LocalStorage:
         self._folder = folder
         self._temporary = folder / TEMPORARY
 
+    def __str__(self) -> str:
+        return self._folder.name
+
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The bucket in `folder`, which is made where it is missing. Raises StorageFault."""

@@ -1,14 +1,14 @@
-"""Measuring a bucket: how long each operation takes, and how it ends."""
+"""Measuring and tracing a bucket: how long each operation takes, and how it ends."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from functools import wraps
 from pathlib import Path
 from time import perf_counter
 from typing import Any, ParamSpec, TypeVar
 
-from common import metrics
+from common import metrics, tracing
 from common.errors import KeyTaken, NoSuchKey, StorageFault, StorageFull
 from common.storage.base import Entry
 
@@ -37,6 +37,7 @@ _OUTCOMES: tuple[tuple[type[BaseException], str], ...] = (
     (StorageFault, "fault"),
     (asyncio.CancelledError, "cancelled"),
 )
+_NO_FAILURES = ("ok", "absent", "taken")
 
 
 def measured(bucket: type[S]) -> type[S]:
@@ -50,10 +51,14 @@ def measured(bucket: type[S]) -> type[S]:
 
 
 class _Stopwatch:
-    """Observes the time of one operation. It is stopped while the caller has the turn."""
+    """Observes the time of one operation. It is stopped while the caller has the turn.
 
-    def __init__(self, operation: str) -> None:
+    `arguments` are the operation's: the bucket, and what it is done with.
+    """
+
+    def __init__(self, operation: str, arguments: tuple[object, ...]) -> None:
         self._operation = operation
+        self._arguments = arguments
         self._taken = 0.0
         self._start = perf_counter()
 
@@ -69,12 +74,30 @@ class _Stopwatch:
         if error is not None:
             outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "defect")
         metrics.STORE_SECONDS.labels(self._operation, outcome).observe(self._taken)
+        if tracing.traceparent() is None:
+            return
+        failure = None if outcome in _NO_FAILURES else str(error) or outcome
+        about = _about(self._operation, self._arguments) | {"outcome": outcome}
+        tracing.record(f"store {self._operation}", self._taken, about, failure=failure)
+
+
+def _about(operation: str, arguments: tuple[object, ...]) -> dict[str, tracing.Attribute]:
+    """What a span says of its operation: the bucket, and the key, or the number of keys."""
+    bucket, *others = arguments
+    about: dict[str, tracing.Attribute] = {"bucket": str(bucket)}
+    given = others[1:2] if operation == "copy" else others[:1]
+    for one in given:
+        if isinstance(one, str):
+            about["key"] = one
+        elif isinstance(one, Collection):
+            about["keys"] = len(one)
+    return about
 
 
 def _measured_call(operation: str, method: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
     @wraps(method)
     async def call(*arguments: P.args, **options: P.kwargs) -> T:
-        watch = _Stopwatch(operation)
+        watch = _Stopwatch(operation, arguments)
         try:
             found = await method(*arguments, **options)
         except BaseException as error:
@@ -94,7 +117,7 @@ def _measured_fetch(
     @wraps(method)
     @asynccontextmanager
     async def fetch(*arguments: P.args, **options: P.kwargs) -> AsyncIterator[Path]:
-        watch = _Stopwatch(_FETCH)
+        watch = _Stopwatch(_FETCH, arguments)
         context = method(*arguments, **options)
         fetched = False
         try:
@@ -117,7 +140,7 @@ def _measured_listing(
 
     @wraps(method)
     async def listing(*arguments: P.args, **options: P.kwargs) -> AsyncIterator[Entry]:
-        watch = _Stopwatch(operation)
+        watch = _Stopwatch(operation, arguments)
         async with aclosing(method(*arguments, **options)) as entries:
             while True:
                 try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from common import tracing
 from common.cancellation import in_thread
 from common.http import RequestRefused
 from common.http.bodies import BodyLimits, enforce_limits, multipart_parts, part_chunks
@@ -36,8 +37,9 @@ async def receive_file(
             share.take(size)
 
         try:
-            async with share.arriving(), enforce_limits(limits):
-                await _receive(request, limits, path, take)
+            with tracing.span("receive"):
+                async with share.arriving(), enforce_limits(limits):
+                    await _receive(request, limits, path, take)
             yield path
         finally:
             path.unlink(missing_ok=True)

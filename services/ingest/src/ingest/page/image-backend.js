@@ -34,6 +34,7 @@
  * @property {boolean} settled
  * @property {{base?: ImageRecord, modern?: ImageRecord}} records
  * @property {string} [reason]
+ * @property {string} [trace_id] of the rendering, where it was traced
  */
 
 /**

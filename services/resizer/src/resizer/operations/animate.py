@@ -1,5 +1,7 @@
 """Animated GIFs: every frame whole, its delay and the loop count kept, in the formats that have frames."""
 
+from functools import partial
+
 import pyvips
 
 from common.images.formats import Format, Output
@@ -9,6 +11,7 @@ from common.sandbox.protocol import Original
 from resizer.operations.encode import Encoded, encode, gif_options
 from resizer.operations.gif import without_metadata
 from resizer.operations.pixels import apply_steps, changes_nothing, fit, flatten, resamples
+from resizer.operations.timing import Timing
 
 _PREVIEW = 256  # pixels of the longer side of what the placeholder is made from
 
@@ -20,16 +23,22 @@ def animation_preview(data: Original, header: Header, *, strict: bool) -> pyvips
     return fit(opened, max(1, round(header.width * scale)), max(1, round(header.height * scale))).copy_memory()
 
 
-def animate(data: Original, header: Header, size: Size, outputs: list[Output], *, strict: bool) -> list[Encoded]:
+def animate(
+    data: Original, header: Header, size: Size, outputs: list[Output], timing: Timing, *, strict: bool
+) -> list[Encoded]:
     """The size in each of the outputs: animated in GIF and WebP, else the first frame. Raises pyvips.Error, Defect."""
-    return [_variant(data, header, size, output, _fail_on(strict=strict)) for output in outputs]
+    fail_on, made = _fail_on(strict=strict), []
+    for output in outputs:
+        variant, period = timing.timed(partial(_variant, data, header, size, output, fail_on))
+        made.append(Encoded(*variant, period))
+    return made
 
 
 def _fail_on(*, strict: bool) -> str:
     return "warning" if strict else "none"
 
 
-def _variant(data: Original, header: Header, size: Size, output: Output, fail_on: str) -> Encoded:
+def _variant(data: Original, header: Header, size: Size, output: Output, fail_on: str) -> tuple[int, int, bytes]:
     if output.format not in (Format.GIF, Format.WEBP):
         # A single picture: AVIF's encoder writes no more, and a GIF that is called .jpg or .png gets what it is called.
         still = apply_steps(load(data, Format.GIF, access="sequential", fail_on=fail_on), size.steps)

@@ -1,12 +1,22 @@
 """Encoding: from pixels to the bytes of a file without metadata."""
 
+from typing import NamedTuple
+
 import pyvips
 
 from common.errors import Defect
 from common.images.formats import Format, Output
 from common.images.sizes import Size
+from resizer.operations.timing import Period
 
-Encoded = tuple[int, int, bytes]  # width and height in pixels, and the file
+
+class Encoded(NamedTuple):
+    """A file, its width and height in pixels, and when it was made."""
+
+    width: int
+    height: int
+    data: bytes
+    period: Period
 
 
 # The most pixels a side that the encoders can hold: JPEG and WebP by definition, AVIF by libheif's default limit.

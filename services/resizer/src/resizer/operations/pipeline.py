@@ -29,6 +29,7 @@ from resizer.operations.pixels import (
 )
 from resizer.operations.png_colour import from_png_colour, png_colour
 from resizer.operations.shared_pixels import DecodedImage, SharedPixels, first_step_area
+from resizer.operations.timing import Period, Timing
 
 
 def decode(part: OriginalPart, width: int, height: int, *, strict: bool) -> DecodedImage:
@@ -48,25 +49,29 @@ def decode(part: OriginalPart, width: int, height: int, *, strict: bool) -> Deco
 
 
 def make_variants(
-    part: OriginalPart, sizes: tuple[Size, ...], outputs: Mapping[str, list[Output]], *, strict: bool
+    part: OriginalPart, sizes: tuple[Size, ...], outputs: Mapping[str, list[Output]], timing: Timing, *, strict: bool
 ) -> tuple[pyvips.Image, dict[str, list[Encoded]]]:
     """Pixels for the placeholder; and by suffix, each size in its outputs. Raises pyvips.Error, ImageError."""
-    pixels = SharedPixels(part, partial(decode, part, strict=strict))
-    made = {}
+
+    def timed_decode(width: int, height: int) -> DecodedImage:
+        decoded, period = timing.timed(lambda: decode(part, width, height, strict=strict))
+        timing.decodings.append(period)
+        return decoded
+
+    pixels = SharedPixels(part, timed_decode)
+    made: dict[str, list[Encoded]] = {}
     for size in sorted(sizes, key=partial(first_step_area, part=part), reverse=True):
         image, steps = pixels.apply_first_step(size.steps)
+        begin = timing.now()
         image = apply_steps(image, steps)
         if len(outputs[size.suffix]) > 1:
             image = image.copy_memory()
         exact = not resamples(size.steps, part.width, part.height)
-        made[size.suffix] = [
-            (
-                image.width,
-                image.height,
-                _unchanged_gif(pixels, size, output, strict=strict) or encode(image, output, size, exact=exact),
-            )
-            for output in outputs[size.suffix]
-        ]
+        made[size.suffix] = []
+        for output in outputs[size.suffix]:
+            data = _unchanged_gif(pixels, size, output, strict=strict) or encode(image, output, size, exact=exact)
+            made[size.suffix].append(Encoded(image.width, image.height, data, Period(begin, timing.now())))
+            begin = timing.now()
     return pixels.preview, made
 
 

@@ -2,7 +2,7 @@
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import pyvips
 
@@ -18,6 +18,7 @@ from resizer.operations.encode import MOST_A_SIDE
 from resizer.operations.original import OriginalPart
 from resizer.operations.pipeline import make_variants
 from resizer.operations.placeholder import average_colour, shrink_for_placeholder, thumbhash
+from resizer.operations.timing import UNTIMED, Period, Timing
 
 # Standard deviation, in levels of 255: what decoders fill in has one colour, except for a few pixels.
 _NOTHING_TO_SEE = 1.0
@@ -35,12 +36,13 @@ class RenderJob(Job):
 
 @dataclass(frozen=True)
 class RenderedVariant:
-    """One variant, in pixels."""
+    """One variant, in pixels. `period` is when it was made of the decoded image."""
 
     suffix: str
     format: Format
     width: int
     height: int
+    period: Period = UNTIMED
 
     def __post_init__(self) -> None:
         """Raises ValueError for a variant of no size."""
@@ -49,7 +51,10 @@ class RenderedVariant:
 
 @dataclass(frozen=True)
 class Rendered(Result):
-    """All variants, in the order of their blobs. `width` and `height` are the original's, in pixels, upright."""
+    """All variants, in the order of their blobs. `width` and `height` are the original's, in pixels, upright.
+
+    `decodings` are when it was decoded; an animation is decoded with each variant.
+    """
 
     width: int
     height: int
@@ -58,6 +63,7 @@ class Rendered(Result):
     damaged: bool
     thumbhash: str
     colour: str
+    decodings: list[Period] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Raises ValueError for an image of no size, and where a placeholder or a colour is something else."""
@@ -74,6 +80,8 @@ class Rendered(Result):
         wanted = iter([(size.suffix, output.format) for size in job.sizes for output in job.outputs])
         if not all((made.suffix, made.format) in wanted for made in self.variants):
             raise ValueError("variants that nobody asked for")
+        if len(self.decodings) > len(job.sizes) + 1:
+            raise ValueError("more decodings than there are sizes")
         return len(self.variants)
 
 
@@ -117,14 +125,15 @@ def _render(job: RenderJob, data: Original, found: Header) -> tuple[Rendered, li
     opaque = all(output.format is Format.JPG for output in job.outputs)
     box = Box(0, 0, width, height) if job.crop is None else job.crop.box(width, height)
     part = OriginalPart(data, found, box, opaque=opaque)
-    damaged = False
+    damaged, timing = False, Timing()
     try:
-        preview, variants = _variants(job, part, strict=True)
+        preview, variants = _variants(job, part, timing, strict=True)
     except pyvips.Error as error:
         if fault_of(error) is not FailureClass.BROKEN:
             raise
         # A damaged image is shown as far as it goes, as viewers do. If all of it has one colour, nothing is left of it.
-        preview, variants = _variants(job, part, strict=False)
+        timing.decodings.clear()
+        preview, variants = _variants(job, part, timing, strict=False)
         if preview.deviate() < _NOTHING_TO_SEE:
             raise ImageError(FailureClass.BROKEN, explain(error)) from error
         damaged = True
@@ -137,12 +146,13 @@ def _render(job: RenderJob, data: Original, found: Header) -> tuple[Rendered, li
         damaged=damaged,
         thumbhash=thumbhash(small),
         colour=average_colour(small),
+        decodings=timing.decodings,
     )
     return rendered, [blob for _, blob in variants]
 
 
 def _variants(
-    job: RenderJob, part: OriginalPart, *, strict: bool
+    job: RenderJob, part: OriginalPart, timing: Timing, *, strict: bool
 ) -> tuple[pyvips.Image, list[tuple[RenderedVariant, bytes]]]:
     """Pixels for the placeholder, and the variants: for each size each output, in their order."""
     wanted = {size.suffix: _fitting(size, part, job) for size in job.sizes}
@@ -151,13 +161,13 @@ def _variants(
         sizes = tuple(replace(size, steps=(*steps, *size.steps)) for size in job.sizes)
         data, found = part.data, part.header
         preview = animation_preview(data, found, strict=strict)
-        made = {size.suffix: animate(data, found, size, wanted[size.suffix], strict=strict) for size in sizes}
+        made = {size.suffix: animate(data, found, size, wanted[size.suffix], timing, strict=strict) for size in sizes}
     else:
-        preview, made = make_variants(part, job.sizes, wanted, strict=strict)
+        preview, made = make_variants(part, job.sizes, wanted, timing, strict=strict)
     return preview, [
-        (RenderedVariant(suffix=size.suffix, format=output.format, width=width, height=height), data)
+        (RenderedVariant(size.suffix, output.format, found.width, found.height, found.period), found.data)
         for size in job.sizes
-        for output, (width, height, data) in zip(wanted[size.suffix], made[size.suffix], strict=True)
+        for output, found in zip(wanted[size.suffix], made[size.suffix], strict=True)
     ]
 
 

@@ -22,10 +22,14 @@ class Answer(BaseModel):
 
 
 class ErrorAnswer(Answer):
-    """Every answer with a status of 400 or above, but for `/readyz`: what was wrong, and what was expected."""
+    """Every answer with a status of 400 or above, but for `/readyz`: what was wrong, and what was expected.
+
+    `trace_id` is the request's trace, where there is one.
+    """
 
     success: Literal[False]
     error: str = Field(examples=["expected the field 'filename', once, with the name of an upload"])
+    trace_id: str | None = None
 
 
 class DoneAnswer(Answer):

@@ -16,13 +16,13 @@ from common.cancellation import first_to_end
 from common.errors import BusFault, EventTooNew, Permanent
 from common.messaging.bus import Listener, Subscription
 from common.messaging.dead_letters import MOST_LETTERS, DeadMessage, Done, Wanted, every_letter, not_told, oldest_first
-from common.messaging.events import Event, decode, encode
+from common.messaging.events import Event, decode
 from common.messaging.rabbit.calls import BrokerTimeouts, call_broker
 from common.messaging.rabbit.consumer import Consumers
 from common.messaging.rabbit.dead_letters import DeadLetters, acknowledge, leave, message_count
 from common.messaging.rabbit.declare import declare
 from common.messaging.rabbit.link import Link
-from common.messaging.rabbit.message import new_message, without_our_headers
+from common.messaging.rabbit.message import event_message, new_message, without_our_headers
 from common.messaging.rabbit.sender import Sender
 from common.messaging.rabbit.session import Session
 from common.messaging.topology import EXCHANGE, RETRY_DELAYS, WorkQueue, has_work_queue, routing_key
@@ -76,8 +76,7 @@ class RabbitBus:
 
     async def publish(self, event: Event) -> None:
         """Send the event persistently and wait for the confirm. Raises BusFault."""
-        message = new_message(encode(event), event.id)
-        await self._send(EXCHANGE, routing_key(event), message, mandatory=has_work_queue(event))
+        await self._send(EXCHANGE, routing_key(event), event_message(event), mandatory=has_work_queue(event))
 
     async def consume(self, subscriptions: Sequence[Subscription], listener: Listener | None = None) -> None:
         """Handle the queues' messages, over every outage, until `drain`."""

@@ -16,7 +16,7 @@ from common.backoff import jittered, shortened
 from common.errors import BusFault
 from common.messaging.bus import Acknowledge, DeadLetter, Decision, Retry, Subscription, dispatch
 from common.messaging.rabbit.calls import BrokerTimeouts, call_broker
-from common.messaging.rabbit.message import attempt_of, copy_headers, new_message
+from common.messaging.rabbit.message import attempt_of, copy_headers, new_message, trace_of
 from common.messaging.rabbit.session import Session
 from common.messaging.topology import WorkQueue
 
@@ -139,7 +139,8 @@ class Consumers:
     async def _dispatch(self, consumer: Consumer, message: AbstractIncomingMessage) -> None:
         queue = consumer.subscription.queue
         attempt = attempt_of(message.headers)
-        decision = await dispatch(message.body, attempt, consumer.subscription, self._delays)
+        trace = trace_of(message.headers)
+        decision = await dispatch(message.body, attempt, consumer.subscription, self._delays, trace)
         # Before the acknowledgement frees a slot: a message that comes while there is trouble uses up an attempt, too.
         await self._adjust()
         while not await self._send_copy(decision, queue, message, attempt):
@@ -161,7 +162,7 @@ class Consumers:
             return True
         target = queue.dead if isinstance(decision, DeadLetter) else queue.retry(decision.delay)
         next_attempt = decision.attempt if isinstance(decision, Retry) else attempt + 1
-        headers = copy_headers(message.headers, next_attempt, decision.reason)
+        headers = copy_headers(message.headers, next_attempt, decision.reason, decision.failed_attempt)
         # The queue's own limit is the whole delay: what failed together comes back a little sooner, one by one.
         expires = shortened(decision.delay) if isinstance(decision, Retry) else None
         try:

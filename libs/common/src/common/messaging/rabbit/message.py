@@ -7,11 +7,14 @@ from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractIncomingMessage, HeadersType
 
 from common.messaging.dead_letters import DeadMessage
-from common.messaging.events import CONTENT_TYPE
+from common.messaging.events import CONTENT_TYPE, Event, encode
 from common.messaging.topology import DELIVERY_LIMIT, WorkQueue
+from common.messaging.traces import MessageTrace
 
 _ATTEMPT, _REASON = "x-attempt", "x-reason"
 _FIRST_FAILURE, _LAST_FAILURE = "x-first-failure", "x-last-failure"  # ISO 8601: AMQP's own type has no time zone
+_FAILED_ATTEMPT = "x-failed-attempt"  # the span of the attempt that has failed, as a traceparent
+_TRACEPARENT = "traceparent"
 _LONGEST_REASON = 1000  # characters
 
 
@@ -29,12 +32,23 @@ def new_message(
     )
 
 
-def copy_headers(before: HeadersType, attempt: int, reason: str) -> HeadersType:
+def event_message(event: Event) -> Message:
+    """The message that publishes the event."""
+    headers: HeadersType = {} if event.traceparent is None else {_TRACEPARENT: event.traceparent}
+    return new_message(encode(event), event.id, headers)
+
+
+def copy_headers(before: HeadersType, attempt: int, reason: str, failed_attempt: str | None = None) -> HeadersType:
     """The headers of a copy that is to be handled as this `attempt`, counted from 0, or that is a dead letter.
 
     `before` are the headers of the message whose attempt has just failed. If `attempt` is still the same, nothing has.
+    `failed_attempt` is the `traceparent` of that attempt's span.
     """
     headers: HeadersType = {_REASON: reason[:_LONGEST_REASON], _ATTEMPT: attempt}
+    if failed_attempt is not None:
+        headers[_FAILED_ATTEMPT] = failed_attempt
+    if _TRACEPARENT in before:
+        headers[_TRACEPARENT] = before[_TRACEPARENT]
     if attempt == attempt_of(before):
         return headers | {name: before[name] for name in (_FIRST_FAILURE, _LAST_FAILURE) if name in before}
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -45,6 +59,15 @@ def attempt_of(headers: HeadersType) -> int:
     """Which attempt at the event this is, counted from 0."""
     value = headers.get(_ATTEMPT)
     return value if isinstance(value, int) else 0
+
+
+def trace_of(headers: HeadersType) -> MessageTrace:
+    """What the message says of the trace that it belongs to."""
+    return MessageTrace(_text(headers.get(_TRACEPARENT)), _text(headers.get(_FAILED_ATTEMPT)))
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def dead_message(queue: WorkQueue, message: AbstractIncomingMessage) -> DeadMessage:

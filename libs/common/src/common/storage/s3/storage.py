@@ -41,13 +41,16 @@ class S3Storage:
         self._deletions = Deletions(client, self)
         self._temporary = temporary
 
+    def __str__(self) -> str:
+        return self.bucket
+
     async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         """Store `data` under `key`. With `exclusive`, raises KeyTaken where an object is there already."""
         await self._put(key, data, exclusive=exclusive)
 
     async def put_all(self, objects: Mapping[str, bytes]) -> None:
         """Store each object under its key, all at the same time."""
-        await together(*(self._writes.put(key, data) for key, data in objects.items()))
+        await together(*(self.put(key, data) for key, data in objects.items()))
 
     async def put_file(self, key: str, path: Path, *, exclusive: bool = False) -> None:
         """Store the file's content. With `exclusive`, raises KeyTaken where an object is there already."""
