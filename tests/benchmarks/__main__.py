@@ -20,6 +20,7 @@ from tests.benchmarks import (
     renderer,
     scale,
     stages,
+    traced,
     uploads,
     walls,
 )
@@ -53,6 +54,7 @@ def main() -> None:
         "walls": lambda: walls.report(folder),
         "memory": lambda: memory.large(folder),
         "pipeline": lambda: pipeline.rates(folder),
+        "traces": lambda: traced.overhead(folder),
         "capacity": lambda: capacity.report(folder),
         "distance": lambda: distance.report(folder),
         "migration": lambda: migration.report(folder),

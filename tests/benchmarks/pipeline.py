@@ -51,7 +51,7 @@ def rates(folder: Path) -> None:
     found: dict[str, list[Rate]] = {"embedded": [], "RabbitMQ": []}
     for _ in range(_ROUNDS):
         bare.append(asyncio.run(bare_rate(photo, workers, _IMAGES)))
-        found["embedded"].append(asyncio.run(_embedded(photo)))
+        found["embedded"].append(asyncio.run(embedded_rate(photo)))
         found["RabbitMQ"].append(asyncio.run(rabbit_rate(photo)))
     say()
     say(f"The pipeline, {_IMAGES} photos of 12 megapixels from the first event to the last ThumbnailsReady")
@@ -65,7 +65,8 @@ def rates(folder: Path) -> None:
         say(f"{name:12}{rate:9.1f}{rate / most:9.0%}{service * 1e3:9.1f}{others * 1e3:8.1f} {wanted}")
 
 
-async def _embedded(photo: Path) -> Rate:
+async def embedded_rate(photo: Path) -> Rate:
+    """A resizer within this process."""
     with tempfile.TemporaryDirectory(dir=photo.parent) as name:
         folder = Path(name)
         buckets = Buckets(LocalStorage.open(folder / "incoming"), LocalStorage.open(folder / "active"))
