@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from common.images.names import ImageKey
 from common.messaging.bus import Subscription
 from common.messaging.events import Event, ImageUploaded
 from common.messaging.rabbit import BrokerTimeouts, RabbitBus
-from common.messaging.topology import DELIVERY_LIMIT, QUEUES, RESIZER_LIVE
+from common.messaging.topology import DELIVERY_LIMIT, QUEUES, RESIZER_BULK, RESIZER_LIVE
 
 EVENT = ImageUploaded(source="/test", subject=ImageKey.parse("1475660224_0882910455.jpg"))
 
@@ -67,6 +68,34 @@ async def test_what_is_in_hand_when_the_connection_breaks_comes_again(vhost: Vir
         await eventually(lambda: count(3), "an event over the new connection")
         await bus.drain(1)
         await bus.close()
+
+
+async def test_a_drain_does_not_wait_for_a_broker_that_is_silent_beyond_its_grace(vhost: VirtualHost) -> None:
+    troubles: dict[str, str] = {}
+    in_hand, release = asyncio.Event(), asyncio.Event()
+
+    async def handler(_: Event) -> None:
+        in_hand.set()
+        await release.wait()
+
+    lanes = [
+        Subscription(queue, {ImageUploaded: handler}, slots=1, deadline=60, trouble=partial(troubles.get, queue.name))
+        for queue in (RESIZER_LIVE, RESIZER_BULK)
+    ]
+    timeouts = BrokerTimeouts(heartbeat=600, answer=600)
+    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), timeouts=timeouts) as bus:
+        troubles[RESIZER_BULK.name] = "until the broker is silent"
+        await bus.consume(lanes)
+        await bus.publish(EVENT)
+        await in_hand.wait()
+        await wait_for_broker(bus)
+        proxy.swallow()
+        # The end of the event has the other queue looked at, whose consumer can start now.
+        del troubles[RESIZER_BULK.name]
+        release.set()
+        await asyncio.sleep(0.2)
+        async with asyncio.timeout(30):
+            await bus.drain(1)
 
 
 async def test_looking_at_a_queue_costs_no_connection_to_a_broker_that_is_slow(vhost: VirtualHost) -> None:

@@ -105,15 +105,15 @@ class Consumers:
             await self._adjust()
 
     async def drain(self, deadline: float) -> None:
-        """Stop all consumers, and wait for the messages in hand until `deadline`, by the loop's clock."""
+        """Stop all consumers, and wait for that and for the messages in hand until `deadline`, by the loop's clock."""
         self.subscriptions = ()
-        await asyncio.gather(*(consumer.end() for consumer in self._consumers), return_exceptions=True)
-        if self._in_hand:
+        tasks = self._in_hand | {asyncio.create_task(consumer.end()) for consumer in self._consumers}
+        if tasks:
             left = max(0.0, deadline - asyncio.get_running_loop().time())
-            _, late = await asyncio.wait(self._in_hand, timeout=left)
+            _, late = await asyncio.wait(tasks, timeout=left)
             for task in late:
                 task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _adjust(self) -> None:
         for consumer in list(self._consumers):
