@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from common.sandbox import process
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Job, Limits
 from resizer.operations.render import Rendered, RenderJob, render
+from resizer.operations.timing import UNTIMED
 
 # `make fuzz` sets these, and compares all files instead of a sample.
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -41,7 +42,7 @@ Modern = tuple[Output, ...]
 
 
 async def made(pool: Pool, path: Path, modern: Modern) -> Found:
-    """What is made of the file: a hash of each variant, or the reason why there is none."""
+    """What is made of the file, without times: a hash of each variant, or the reason why there is none."""
     try:
         header, _ = await pool.run(probe, Job(limits=LIMITS), Header, path)
         output = Output(format=Format.JPG if header.format is Format.SVG else header.format)
@@ -53,7 +54,9 @@ async def made(pool: Pool, path: Path, modern: Modern) -> Found:
         if "beside other work" not in str(error):
             raise
         return FailureClass.TIMEOUT, [str(error)]  # the machine was busy with other things
-    return asdict(rendered), [sha256(blob).hexdigest() for blob in blobs]
+    untimed = [replace(variant, period=UNTIMED) for variant in rendered.variants]
+    found = replace(rendered, variants=untimed, decodings=[])
+    return asdict(found), [sha256(blob).hexdigest() for blob in blobs]
 
 
 async def compare(folder: Path, files: Iterator[tuple[str, bytes]], modern: Modern = ()) -> dict[str, Found]:

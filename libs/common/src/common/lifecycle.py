@@ -80,13 +80,16 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
     """Run the service until SIGTERM or SIGINT, then drain it. Raises SettingsError for variables of OpenTelemetry."""
     tracing.start(service.name, settings.traces_url)
     try:
-        await _run(service, bus=bus, buckets=buckets, settings=settings)
+        fault = await _run(service, bus=bus, buckets=buckets, settings=settings)
     finally:
         await asyncio.to_thread(tracing.stop)
     log.info("stopped")
+    if fault is not None:
+        raise BackgroundFault(_reason(fault)) from fault
 
 
-async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
+async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> BaseException | None:
+    """Run the service and drain it. Returns what has ended a background task, if one has ended."""
     health = Health(buckets.check, bus.trouble, service.trouble, service.needs_broker)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -121,8 +124,7 @@ async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settin
         stopped.cancel()
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)
-    if fault is not None:
-        raise BackgroundFault(_reason(fault)) from fault
+    return fault
 
 
 @asynccontextmanager
