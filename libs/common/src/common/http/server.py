@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+from heapq import nsmallest
 from http import HTTPStatus
 
 import structlog
@@ -25,6 +26,7 @@ _ACCEPTED_AT_ONCE = 64  # before any of them can be counted
 # in excess, and for logs, broker, store and decoding processes.
 _KEPT = 192
 _EACH = 2  # descriptors of a connection: its own, and the file that is sent or received
+_CLOSED_OF = 64  # connections, one is closed for room
 _IN_EXCESS = 16  # connections beyond the limit; each gets 503, or the answer to a health check
 
 
@@ -41,26 +43,35 @@ class Connections:
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: dict[Connection, None] = {}
+        self._in_excess: dict[Connection, None] = {}
 
     def opened(self, connection: "Connection") -> None:
-        """Count it. If there are too many, close the one that has been idle longest.
+        """Count it. If there are too many, close those that have been idle longest.
 
         What is still beyond the limit is in excess. Of too many in excess, the oldest is closed.
         """
         self._open[connection] = None
         if len(self._open) <= self._most:
             return
-        idle = [one for one in self._open if one.is_idle]
-        if idle:
-            # One in excess makes no room among those that are served, so it goes only where all of these are busy.
-            self._drop(min(idle, key=lambda one: (one.in_excess, one.closes_at)), "waited for")
-        connection.in_excess = sum(not one.in_excess for one in self._open) > self._most
-        if len(self._open) > self._most + _IN_EXCESS:
-            self._drop(next(one for one in self._open if one.in_excess), "in excess")
+        self._close_idle()
+        if len(self._open) - len(self._in_excess) > self._most:
+            connection.in_excess = True
+            self._in_excess[connection] = None
+        if len(self._in_excess) > _IN_EXCESS:
+            self._drop(next(iter(self._in_excess)), "in excess")
 
     def closed(self, connection: "Connection") -> None:
         """Stop counting it."""
         self._open.pop(connection, None)
+        self._in_excess.pop(connection, None)
+
+    def _close_idle(self) -> None:
+        """Close a few of many, so that not every new connection costs a look at all."""
+        idle = [one for one in self._open if one.is_idle]
+        # One in excess makes no room among those that are served, so it goes only where all of these are busy.
+        oldest = nsmallest(max(1, self._most // _CLOSED_OF), idle, key=lambda one: (one.in_excess, one.closes_at))
+        for connection in oldest:
+            self._drop(connection, "waited for")
 
     def _drop(self, connection: "Connection", which: str) -> None:
         metrics.HTTP_DROPPED.labels(which).inc()
