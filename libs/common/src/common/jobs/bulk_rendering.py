@@ -27,7 +27,7 @@ from common.storage.image_store import is_public, read_crop, read_record
 
 _LOOK_INTERVAL = 5.0  # seconds between looks at an image of which no event comes
 # Seconds after which a request is repeated if nothing waits for the resizers (twice as long each time), and after which
-# no answer is expected any more. A transient fault is retried for an hour and a quarter.
+# no answer is expected any more. A transient fault is retried for 71 minutes.
 _REPEAT_AFTER, _GIVE_UP_AFTER = 120.0, 7200.0
 
 

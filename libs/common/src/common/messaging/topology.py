@@ -14,7 +14,7 @@ from common.messaging.events import (
 
 EXCHANGE = "image-backend"
 
-# An hour and a quarter in all, for faults of an event: shorter than INCOMING_TTL. In an outage of the store or the
+# 71 minutes in all, for faults of an event: shorter than INCOMING_TTL. In an outage of the store or the
 # broker an event is retried for as long as that lasts, at most a minute apart.
 RETRY_DELAYS = (1.0, 10.0, 60.0, 600.0, 3600.0)
 
