@@ -4,6 +4,7 @@ import asyncio
 import resource
 from heapq import nsmallest
 from http import HTTPStatus
+from math import ceil
 
 import structlog
 from aiohttp import web
@@ -26,7 +27,7 @@ _ACCEPTED_AT_ONCE = 64  # before any of them can be counted
 # in excess, and for logs, broker, store and decoding processes.
 _KEPT = 192
 _EACH = 2  # descriptors of a connection: its own, and the file that is sent or received
-_CLOSED_OF = 64  # connections, one is closed for room
+_CLOSED_SHARE = 1 / 64  # of the idle connections, when there are too many: a look at all of them makes room for several
 _IN_EXCESS = 16  # connections beyond the limit; each gets 503, or the answer to a health check
 
 
@@ -46,7 +47,7 @@ class Connections:
         self._in_excess: dict[Connection, None] = {}
 
     def opened(self, connection: "Connection") -> None:
-        """Count it. If there are too many, close those that have been idle longest.
+        """Count it. If there are too many, close some of those that have been idle longest.
 
         What is still beyond the limit is in excess. Of too many in excess, the oldest is closed.
         """
@@ -66,11 +67,10 @@ class Connections:
         self._in_excess.pop(connection, None)
 
     def _close_idle(self) -> None:
-        """Close a few of many, so that not every new connection costs a look at all."""
         idle = [one for one in self._open if one.is_idle]
         # One in excess makes no room among those that are served, so it goes only where all of these are busy.
-        oldest = nsmallest(max(1, self._most // _CLOSED_OF), idle, key=lambda one: (one.in_excess, one.closes_at))
-        for connection in oldest:
+        longest = nsmallest(ceil(len(idle) * _CLOSED_SHARE), idle, key=lambda one: (one.in_excess, one.closes_at))
+        for connection in longest:
             self._drop(connection, "waited for")
 
     def _drop(self, connection: "Connection", which: str) -> None:
