@@ -9,8 +9,8 @@ from multidict import CIMultiDict
 from tests.unit.test_settings import GIVEN
 
 from common.errors import SettingsError
+from common.http.clients import client_of
 from common.settings.base import read_settings
-from ingest.http.clients import client_of
 from ingest.settings import IngestServiceSettings
 
 DEFAULT = read_settings(IngestServiceSettings, GIVEN).trusted_proxies

@@ -11,6 +11,7 @@ from common.cli.command_line import command_line
 from common.lifecycle import Service, run
 from common.messaging.embedded import EmbeddedBus
 from common.messaging.events import Event
+from common.settings.values import Network
 from common.wiring import open_buckets
 from ingest.bootstrap import ingest
 from publisher.bootstrap import publisher
@@ -49,10 +50,13 @@ async def start() -> None:
         async def watch_for_another() -> None:
             await warn_unless_alone(buckets.incoming, settings.temp_folder)
 
-        await run(_combined(services, watch_for_another), bus=bus, buckets=buckets, settings=settings)
+        service = _combined(services, watch_for_another, proxies=settings.trusted_proxies)
+        await run(service, bus=bus, buckets=buckets, settings=settings)
 
 
-def _combined(services: list[Service], *tasks: Callable[[], Coroutine[None, None, None]]) -> Service:
+def _combined(
+    services: list[Service], *tasks: Callable[[], Coroutine[None, None, None]], proxies: tuple[Network, ...]
+) -> Service:
     """All services as one, with more tasks in the background."""
 
     def on_event(event: Event) -> None:
@@ -75,6 +79,7 @@ def _combined(services: list[Service], *tasks: Callable[[], Coroutine[None, None
         listener=on_event,
         stopping=stopping,
         trouble=trouble,
+        proxies=proxies,
     )
 
 

@@ -17,10 +17,12 @@ from common.backoff import pause
 from common.cancellation import is_cancelled
 from common.errors import BackgroundFault, BusFault, SettingsError, StorageFault
 from common.http import BoundedSite, Health, Route, make_app, make_metrics_app, most_connections
+from common.http.clients import EVERYWHERE
 from common.logs import configure_logs
 from common.messaging.bus import Bus, Subscription, no_trouble
 from common.messaging.events import Event
 from common.settings.base import Settings
+from common.settings.values import Network
 from common.storage.base import Buckets
 from common.storage.temporary import remove_stale_files
 from common.version import VERSION
@@ -44,7 +46,7 @@ class Service:
 
     `listener` is called with every event, also with those that others handle; it may miss some. `stopping` is called
     first when the service stops. `trouble` says why the service is not ready, as no decoding process can be started, or
-    is None.
+    is None. `proxies` are the addresses behind which there are many clients.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Service:
     stopping: Callable[[], None] = _do_nothing
     trouble: Callable[[], str | None] = no_trouble
     needs_broker: bool = False
+    proxies: tuple[Network, ...] = EVERYWHERE
 
 
 def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -97,7 +100,8 @@ async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settin
     async with AsyncExitStack() as http:
         app = make_app(service.name, service.routes, health, settings)
         connections = most_connections()
-        runner = await http.enter_async_context(_serve(app, "SERVICE_PORT", settings.service_port, connections))
+        serving = _serve(app, "SERVICE_PORT", settings.service_port, connections, service.proxies)
+        runner = await http.enter_async_context(serving)
         if not settings.disable_prometheus_metrics:
             metrics_app = make_metrics_app(settings.metrics_path)
             await http.enter_async_context(_serve(metrics_app, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
@@ -128,13 +132,15 @@ async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settin
 
 
 @asynccontextmanager
-async def _serve(app: web.Application, setting: str, port: int, connections: int) -> AsyncIterator[web.AppRunner]:
+async def _serve(
+    app: web.Application, setting: str, port: int, connections: int, proxies: tuple[Network, ...] = EVERYWHERE
+) -> AsyncIterator[web.AppRunner]:
     """The application on the port of the setting. Raises OSError that names both, when it cannot be used."""
     runner = web.AppRunner(app, shutdown_timeout=0.5)
     await runner.setup()
     try:
         try:
-            await BoundedSite(runner, port, connections).start()
+            await BoundedSite(runner, port, connections, proxies).start()
         except OSError as error:
             why = os.strerror(error.errno).lower() if error.errno else str(error)
             raise OSError(f"{setting} {port} cannot be used: {why}; expected a port that is free") from error

@@ -106,4 +106,5 @@ async def ingest(settings: IngestSettings, *, bus: Bus, buckets: Buckets) -> Asy
             listener=heard,
             stopping=streams.close,
             trouble=trouble,
+            proxies=settings.trusted_proxies,
         )

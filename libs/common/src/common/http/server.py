@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+from collections.abc import Iterable
 from heapq import nsmallest
 from http import HTTPStatus
 from math import ceil
@@ -12,7 +13,10 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from common import metrics
+from common.http.accepting import Acceptor, AcceptQueue
 from common.http.answers import error_response
+from common.http.clients import EVERYWHERE
+from common.settings.values import Network
 
 log = structlog.get_logger()
 
@@ -22,11 +26,12 @@ HEALTH = ("/ping", "/livez", "/readyz")
 _HEAD_SECONDS = 10.0
 _MOST = 4096  # connections, also with more descriptors: each takes some memory
 _LEAST = 16
-_ACCEPTED_AT_ONCE = 64  # before any of them can be counted
-# Descriptors for the connections of one accept, for as many that are closed for them but not yet gone, for connections
-# in excess, and for logs, broker, store and decoding processes.
+# Descriptors for connections in excess, for those that are closed but not yet gone, for those that wait at both ports,
+# and for logs, broker, store and decoding processes.
 _KEPT = 192
-_EACH = 2  # descriptors of a connection: its own, and the file that is sent or received
+_EACH = 2.25  # descriptors: a connection's own, that of the file that is sent or received, and its share of the queues
+_QUEUE_SHARE = 1 / 8  # of the connections that can be served: room for those that are accepted and wait
+_SHORTEST_QUEUE = 16
 _CLOSED_SHARE = 1 / 64  # of the idle connections, when there are too many: a look at all of them makes room for several
 _IN_EXCESS = 16  # connections beyond the limit; each gets 503, or the answer to a health check
 
@@ -35,7 +40,7 @@ def most_connections() -> int:
     """How many connections the service can serve. Raises its limit on descriptors to what it is allowed."""
     _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
-    return _MOST if allowed == resource.RLIM_INFINITY else max(_LEAST, min(_MOST, (allowed - _KEPT) // _EACH))
+    return _MOST if allowed == resource.RLIM_INFINITY else max(_LEAST, min(_MOST, int((allowed - _KEPT) / _EACH)))
 
 
 class Connections:
@@ -150,12 +155,14 @@ class Connection(web.RequestHandler):
 class BoundedSite(web.BaseSite):
     """A port at which the runner's application takes at most so many connections."""
 
-    __slots__ = ("_most", "_port")
+    __slots__ = ("_acceptor", "_most", "_port", "_proxies")
 
-    def __init__(self, runner: web.BaseRunner, port: int, most: int) -> None:
+    def __init__(self, runner: web.BaseRunner, port: int, most: int, proxies: Iterable[Network] = EVERYWHERE) -> None:
         super().__init__(runner)
         self._port = port
         self._most = most
+        self._proxies = proxies
+        self._acceptor: Acceptor | None = None
 
     @property
     def name(self) -> str:
@@ -169,9 +176,18 @@ class BoundedSite(web.BaseSite):
         connections = Connections(self._most)
         server = self._runner.server
         assert server is not None
-        self._server = await loop.create_server(
-            lambda: Connection(server, connections, loop), port=self._port, backlog=_ACCEPTED_AT_ONCE
-        )
+        bound = await loop.create_server(asyncio.Protocol, port=self._port, start_serving=False)
+        sockets = [one.dup() for one in bound.sockets]
+        bound.close()
+        queue = AcceptQueue(max(_SHORTEST_QUEUE, int(self._most * _QUEUE_SHARE)), self._proxies)
+        self._acceptor = Acceptor(sockets, lambda: Connection(server, connections, loop), queue)
+        self._acceptor.listen()
+
+    async def stop(self) -> None:
+        """Accept no more. Connections that are served go on."""
+        await super().stop()
+        if self._acceptor is not None:
+            self._acceptor.close()
 
 
 @web.middleware

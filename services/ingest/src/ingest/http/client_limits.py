@@ -8,8 +8,8 @@ import structlog
 from aiohttp import web
 
 from common.http import RequestRefused
+from common.http.clients import client_of
 from common.settings.values import Network
-from ingest.http.clients import client_of
 
 log = structlog.get_logger()
 

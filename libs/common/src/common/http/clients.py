@@ -1,13 +1,14 @@
-"""Which client sends a request: who is connected, or who is connected to the proxies before the service."""
+"""Who the client is: who is connected, or who is connected to the proxies before the service."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from aiohttp import hdrs, web
 
 from common.settings.values import Network
 
+EVERYWHERE: tuple[Network, ...] = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0"))
 _IPV6_SITE = 64  # bits: whoever has one address of such a network has all of them
 
 
@@ -17,9 +18,19 @@ def client_of(request: web.Request, trusted: Iterable[Network]) -> str | None:
     X-Forwarded-For is read from the right, as far as trusted proxies have written it. A client can write the rest.
     """
     for address in _senders(request):
-        if not any(address in network for network in trusted):
+        if not _is_in(address, trusted):
             return _counted_as(address)
     return None
+
+
+def connected_client(address: str, trusted: Iterable[Network]) -> str | None:
+    """The client at the other end of a connection: its address, for IPv6 its network, or None for a trusted proxy."""
+    found = _address(address)
+    return None if _is_in(found, trusted) else _counted_as(found)
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Iterable[Network]) -> bool:
+    return any(address in network for network in networks)
 
 
 def _senders(request: web.Request) -> Iterator[IPv4Address | IPv6Address]:
