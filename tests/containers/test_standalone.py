@@ -121,12 +121,22 @@ async def test_the_client_suite_on_s3(on_s3: tuple[str, str, str]) -> None:
         assert (status, "Traceback" in said, "FAILED" in said) == (0, False, False), (words, said)
 
 
-async def test_no_upload_is_lost_when_the_container_is_killed(image: str, on_folders: tuple[str, str]) -> None:
+async def test_no_upload_is_lost_when_the_container_on_folders_is_killed(
+    image: str, on_folders: tuple[str, str]
+) -> None:
     container, url = on_folders
+    await loses_no_upload_when_killed(image, container, url, f"{url}/active")
+
+
+async def test_no_upload_is_lost_when_the_container_on_s3_is_killed(image: str, on_s3: tuple[str, str, str]) -> None:
+    container, url, public = on_s3
+    await loses_no_upload_when_killed(image, container, url, public)
+
+
+async def loses_no_upload_when_killed(image: str, container: str, url: str, public: str) -> None:
     await ready(url)
     async with aiohttp.ClientSession() as http:
-        site = Site(http, url, f"{url}/active", _SECRET)
-        async with uploading(site) as uploads:
+        async with uploading(Site(http, url, public, _SECRET)) as uploads:
             for _ in range(2):
                 before = len(uploads.names)
 
