@@ -10,10 +10,10 @@ export PYTHON ?= python3
 # What hundreds of processes load is compiled once.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help run demo unit check servers test explore containers bench fuzz soak lint format lock clean
+.PHONY: help run demo unit check servers test e2e explore containers bench fuzz soak lint format lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 run: $(RUN)/.ready ## run ingest, resizer and publisher in one process, on SERVICE_PORT (8080), with data in ./data
 	@exec $(RUN)/bin/python -m standalone
@@ -29,8 +29,11 @@ check: lint unit ## lint and unit
 servers: $(TEST)/.ready ## install the servers and tools of the tests (Debian, as root), where Docker and the environment have none
 	@$(TEST)/bin/python -m tests.support.install
 
-test: servers ## run all tests, after `servers`; ARGS='-k name' selects
-	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup $(ARGS)
+test: servers ## run the tests of parts, protocol and clients, after `servers`; ARGS='-k name' selects
+	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup $(addprefix tests/,unit contract integration simulation client) $(ARGS)
+
+e2e: servers ## run the tests of whole deployments, outages and kills, after `servers`; ARGS='-k name' selects
+	@$(TEST)/bin/python -m pytest -n 4 --dist loadgroup tests/e2e $(ARGS)
 
 explore: servers ## go further in the tests that search, after `servers`; EXPLORE_SEED=N repeats a run
 	@EXPLORE_SEED=$${EXPLORE_SEED:-$$RANDOM} bash -c 'echo "EXPLORE_SEED=$$EXPLORE_SEED"; \

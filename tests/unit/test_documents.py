@@ -1,6 +1,7 @@
 """The documents hold together: links lead somewhere, what they name exists, and the README stays short."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,14 +84,23 @@ def text(document: Path) -> str:
 
 
 def test_every_target_of_make_is_documented_and_no_other() -> None:
-    targets = set(re.findall(r"^([a-z-]+):.*##", Path("Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z0-9-]+):.*##", Path("Makefile").read_text(), re.MULTILINE))
     named = {
         target
         for document in DOCUMENTS
         for command in commands(document.read_text())
-        for target in re.findall(r"(?:^|\s)make ([a-z-]+)", command)
+        for target in re.findall(r"(?:^|\s)make ([a-z0-9-]+)", command)
     }
     assert named == targets
+
+
+def test_ci_runs_the_tests_of_every_folder() -> None:
+    ci = re.findall(r"^\s*make ([a-z0-9-]+)$", Path(".ci/run").read_text(), re.MULTILINE)
+    folders = {path.parent.name for path in Path("tests").glob("*/test_*.py")}
+    targets = "\n".join(
+        subprocess.run(["make", "-n", target], check=True, capture_output=True, text=True).stdout for target in ci
+    )
+    assert {folder for folder in folders if not re.search(rf"\b{folder}\b", targets)} == set()
 
 
 def test_the_services_of_compose_that_are_named_exist() -> None:
