@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PACKAGES := libs/common services/ingest services/resizer services/publisher services/migrator deploy/standalone
-COMPOSE := docker-compose.yml deploy/compose-s3.yml tests/containers/compose-ceph.yml
+COMPOSE := docker-compose.yml deploy/compose-s3.yml tests/containers/compose-ceph.yml tests/containers/compose-prometheus.yml
 RUN := .venv/run
 TEST := .venv/test
 export PYTHON ?= python3

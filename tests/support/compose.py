@@ -19,6 +19,7 @@ STORE = "ghcr.io/versity/versitygw:v1.8.0"
 STORE_BASE = "debian:bookworm-slim"  # of what stands in for it
 SERVICES = ("ingest", "resizer", "publisher")
 PROGRAMS = (*SERVICES, "migrator")
+PROMETHEUS = "prom/prometheus:v3.5.0"
 _HEALTHY_SECONDS = 180
 
 
@@ -145,7 +146,9 @@ class Project:
 
     def down(self) -> None:
         """Take everything down: nothing of it may stay."""
-        self.must("--profile", "migration", "--profile", "jobs", "down", "-v", "--remove-orphans")
+        self.must(
+            "--profile", "migration", "--profile", "jobs", "--profile", "monitoring", "down", "-v", "--remove-orphans"
+        )
         assert self.left() == []
 
     def forget_images(self) -> None:
