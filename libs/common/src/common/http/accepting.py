@@ -38,6 +38,8 @@ class AcceptQueue:
         self._proxies = tuple(proxies)
         self._queues: OrderedDict[_Client, deque[socket.socket]] = OrderedDict()
         self._count = 0
+        # By their number of connections, so that nobody has to be looked for at each connection of a crowd. No proxies.
+        self._clients_with: list[dict[_Client, None]] = [{}]
 
     def __len__(self) -> int:
         return self._count
@@ -49,27 +51,44 @@ class AcceptQueue:
 
     def add(self, connection: socket.socket, address: str) -> socket.socket | None:
         """Queue a connection from the address. Returns the one that was taken from the queue for it."""
-        client = connected_client(address, self._proxies)
-        self._queues.setdefault(_Client(client or address, client is None), deque()).append(connection)
-        self._count += 1
+        found = connected_client(address, self._proxies)
+        client = _Client(found or address, found is None)
+        self._queues.setdefault(client, deque()).append(connection)
+        self._changed(client, +1)
         loser = self._with_most() if self._count > self._most else None
         if loser is None:
             return None
-        self._count -= 1
-        return self._queues[loser].pop()
+        lost = self._queues[loser].pop()
+        self._changed(loser, -1)
+        return lost
 
     def take(self) -> socket.socket:
         """The connection whose turn it is. Raises KeyError when there is none."""
         client, queue = self._queues.popitem(last=False)
-        if len(queue) > 1:
+        taken = queue.popleft()
+        if queue:
             self._queues[client] = queue
-        self._count -= 1
-        return queue.popleft()
+        self._changed(client, -1)
+        return taken
 
     def _with_most(self) -> _Client | None:
         """The client with the most connections, if it can lose one."""
-        candidates = (client for client, queue in self._queues.items() if len(queue) > 1 and not client.is_proxy)
-        return max(candidates, key=lambda client: len(self._queues[client]), default=None)
+        longest = len(self._clients_with) - 1
+        return next(iter(self._clients_with[longest])) if longest > 1 else None
+
+    def _changed(self, client: _Client, by: int) -> None:
+        """Count one connection more of the client, or one less, after it was put in its queue or taken from it."""
+        self._count += by
+        if client.is_proxy:
+            return
+        number = len(self._queues.get(client, ()))
+        self._clients_with[number - by].pop(client, None)
+        if number == len(self._clients_with):
+            self._clients_with.append({})
+        if number > 0:
+            self._clients_with[number][client] = None
+        while len(self._clients_with) > 1 and not self._clients_with[-1]:
+            self._clients_with.pop()
 
 
 class Acceptor:
@@ -107,7 +126,7 @@ class Acceptor:
         if not (self._accepting or is_closed or self._loop.time() < self._rests_until):
             self._accepting = True
             for listening in self._sockets:
-                self._loop.add_reader(listening, self._accept, listening)
+                self._loop.add_reader(listening, self._accept)
 
     def _pause(self) -> None:
         if self._accepting:
@@ -115,29 +134,38 @@ class Acceptor:
             for listening in self._sockets:
                 self._loop.remove_reader(listening)
 
-    def _accept(self, listening: socket.socket) -> None:
-        """Called by the loop when connections wait in the kernel's queue."""
+    def _accept(self) -> None:
+        """Called by the loop when connections wait in the kernel's queue of a socket. Sockets take turns, too."""
+        waiting = deque(self._sockets)
         for _ in range(_ACCEPTED_AT_ONCE):
             if self._queue.is_full:
                 self._pause()
+            if not (waiting and self._accepting):
                 break
-            try:
-                connection, address = listening.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                break
-            except OSError as error:
-                log.error("no connection can be accepted for a second", reason=str(error))
-                self._pause()
-                self._rests_until = self._loop.time() + _PAUSE
-                self._loop.call_at(self._rests_until, self._resume)
-                break
-            connection.setblocking(False)
-            dropped = self._queue.add(connection, address[0])
-            if dropped is not None:
-                metrics.HTTP_DROPPED.labels("not served yet").inc()
-                dropped.close()
+            listening = waiting.popleft()
+            if self._accept_one(listening):
+                waiting.append(listening)
         if not self._serving:
             self._serve_next()
+
+    def _accept_one(self, listening: socket.socket) -> bool:
+        """Queue a connection. Returns whether there was one."""
+        try:
+            connection, address = listening.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return False
+        except OSError as error:
+            log.error("no connection can be accepted for a second", reason=str(error))
+            self._pause()
+            self._rests_until = self._loop.time() + _PAUSE
+            self._loop.call_at(self._rests_until, self._resume)
+            return False
+        connection.setblocking(False)
+        dropped = self._queue.add(connection, address[0])
+        if dropped is not None:
+            metrics.HTTP_DROPPED.labels("not served yet").inc()
+            dropped.close()
+        return True
 
     def _serve_next(self) -> None:
         """Begin to serve some of the queue, and the others at the next turns of the loop."""

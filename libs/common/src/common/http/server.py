@@ -144,7 +144,11 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         super().connection_made(transport)
-        self._connections.opened(self)
+        if transport.get_extra_info("peername") is None:
+            # Its client has reset it and has no address any more. Limits of one client would not count its requests.
+            self.force_close()
+        else:
+            self._connections.opened(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the loop."""
