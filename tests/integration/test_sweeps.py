@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from tests.support.commands import put
 from tests.support.deployment import keys
+from tests.support.eventually import eventually
 from tests.support.memory import MemoryStorage
 from tests.support.s3 import TestBuckets
 
@@ -105,7 +106,12 @@ async def test_a_lock_is_kept_while_it_is_held_and_left_to_whom_it_was_taken_by(
     async with Lock(bucket, "locks/x", tmp_path).hold() as held:
         assert held
         now = 100 * STALE
-        await asyncio.sleep(0.1)
+
+        async def refreshed() -> bool:
+            entry = await bucket.stat("locks/x")
+            return entry is not None and entry.age < STALE
+
+        await eventually(refreshed, "a lock that is as young as when it was taken")
         async with Lock(bucket, "locks/x", tmp_path).hold() as other:
             assert not other
         await bucket.put("locks/x", b"somebody else")
