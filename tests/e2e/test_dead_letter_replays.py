@@ -75,6 +75,7 @@ async def test_a_stopped_replay_says_how_to_go_on(deployment: Deployment) -> Non
     await all_queues(deployment)
     await put_dead(vhost, *range(1, 41))
     async with Proxy.to(*vhost.address) as proxy, replaying(deployment, proxy) as process:
+        proxy.slow(0.02)  # seconds for each piece of a call and of an answer, so that it is stopped before its end
         assert process.stdout is not None
         assert process.stderr is not None
         await process.stdout.readline()

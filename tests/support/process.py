@@ -72,11 +72,12 @@ class Process:
 
 
 def decoders_of(service: int) -> list[int]:
-    """The decoding processes of a process, oldest first."""
+    """The decoding processes of a process, oldest first, which their numbers do not tell: Linux begins them anew."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            parent, started = int(fields[1]), int(fields[19])
             if parent == service and b"common.sandbox.worker" in (folder / "cmdline").read_bytes():
-                found.append(int(folder.name))
-    return sorted(found)
+                found.append((started, int(folder.name)))
+    return [pid for _, pid in sorted(found)]
