@@ -16,7 +16,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from common import metrics, tracing
 from common.errors import StorageFault, StorageFull, Transient
 from common.http.answers import RETRY_HEADERS, error_response
-from common.http.api import calls
+from common.http.api import calls, common_calls
 from common.http.api.document import document
 from common.http.api.models import LiveAnswer, ReadyAnswer
 from common.http.api.operation import Route
@@ -84,7 +84,7 @@ def make_app(service: str, routes: Iterable[Route], health: Health, settings: Se
     middlewares = (_observe(service, health), refuse_excess, preflight, _answer_errors)
     app = web.Application(middlewares=middlewares, client_max_size=LIMITS.bytes)
     app.on_response_prepare.append(cors(origins))
-    described = document(calls.ALL if at_one_address else calls.OF_EVERY_SERVICE, prefix, at_one_address=at_one_address)
+    described = document(calls.ALL if at_one_address else common_calls.ALL, prefix, at_one_address=at_one_address)
     add_route = partial(app.router.add_route, expect_handler=answer_expectation)
     served: dict[str, set[str]] = defaultdict(set)
     for route in (*routes, *_common_routes(health), *_documents(described), *docs_routes()):
@@ -117,7 +117,7 @@ def _documents(described: dict[str, object]) -> list[Route]:
     async def events(_: web.Request) -> web.Response:
         return web.json_response(asyncapi.document())
 
-    return [Route(calls.OPENAPI, openapi), Route(calls.ASYNCAPI, events)]
+    return [Route(common_calls.OPENAPI, openapi), Route(common_calls.ASYNCAPI, events)]
 
 
 def _common_routes(health: Health) -> list[Route]:
@@ -133,7 +133,7 @@ def _common_routes(health: Health) -> list[Route]:
             return web.json_response(report.as_json())
         return web.json_response(report.as_json(), status=503, headers=RETRY_HEADERS)
 
-    return [Route(calls.PING, ping), Route(calls.LIVE, alive), Route(calls.READY, ready)]
+    return [Route(common_calls.PING, ping), Route(common_calls.LIVE, alive), Route(common_calls.READY, ready)]
 
 
 def _refuse_method(allowed: Collection[str]) -> Handler:

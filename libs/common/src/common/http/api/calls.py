@@ -2,17 +2,15 @@
 
 from typing import get_args
 
-from common.http.api import examples
+from common.http.api import common_calls, examples
 from common.http.api.models import (
     ActivityAnswer,
     CapabilitiesAnswer,
     DoneAnswer,
-    LiveAnswer,
     NewImageAnswer,
-    ReadyAnswer,
     UploadAnswer,
 )
-from common.http.api.operation import Body, Operation, Schema, Tag
+from common.http.api.operation import JSON, TEXT, Body, Operation, Schema, Tag
 from common.images.formats import Format
 from common.images.names import KEY_SCHEMA as KEY
 from common.images.names import content_type
@@ -22,9 +20,7 @@ from common.storage.status import Status
 
 MOST_NAMES = 1000  # in one call of `/delete`
 
-_TEXT: Schema = {"type": "string"}
 _BINARY: Schema = {"type": "string", "format": "binary"}
-_JSON = "application/json"
 _SECRET: Schema = {"type": "string", "minLength": 1, "description": "unless `Authorization: Bearer SECRET` carries it"}
 _CROP: Schema = {"type": "string", "description": "WxH+X+Y, in pixels, or with % for W and H", "examples": ["9x9+0+0"]}
 _TURN: Schema = {
@@ -49,7 +45,7 @@ UPLOAD = Operation(
     "POST",
     "/upload",
     "Store an image",
-    {_JSON: UploadAnswer},
+    {JSON: UploadAnswer},
     "The answer has the image's name, which every other call takes. Once the image is published, everybody can fetch "
     "the original as it was uploaded. Its EXIF may tell where it was taken, unless the service removes the location "
     "(STRIP_LOCATION). It shows the whole picture, also where the variants show a crop. With `Prefer: wait=N` the "
@@ -66,7 +62,7 @@ STATUS = Operation(
     "GET",
     "/status/{key}",
     "The state of an image, and its records",
-    {_JSON: Status},
+    {JSON: Status},
     examples={
         "processing": examples.PROCESSING,
         "ready": examples.READY,
@@ -87,7 +83,7 @@ EVENTS = Operation(
     "The data of each event are what `/status/{key}` answers. The stream ends when the status is settled.",
     examples={"a deleted image": examples.STREAM},
     parameters=_KEY,
-    headers={"Last-Event-ID": _TEXT},
+    headers={"Last-Event-ID": TEXT},
     answers={204: "the settled status was sent before", 400: _NO_NAME, 429: _TOO_MANY},
 )
 CAPABILITIES = Operation(
@@ -96,7 +92,7 @@ CAPABILITIES = Operation(
     "GET",
     "/capabilities",
     "What the service can do",
-    {_JSON: CapabilitiesAnswer},
+    {JSON: CapabilitiesAnswer},
     examples={"default settings": examples.CAPABILITIES},
 )
 PUBLISH = Operation(
@@ -105,7 +101,7 @@ PUBLISH = Operation(
     "POST",
     "/publish",
     "Make an image public",
-    {_JSON: DoneAnswer},
+    {JSON: DoneAnswer},
     "`crop` says which part of it its variants show. The original becomes public, too, with all of the picture and, "
     "unless it was removed at upload, the location where it was taken. With `Prefer: respond-async` the answer does "
     "not wait for variants.",
@@ -121,7 +117,7 @@ RECROP = Operation(
     "POST",
     "/recrop",
     "Make a public copy that shows another part of an image, or all of it",
-    {_JSON: NewImageAnswer},
+    {JSON: NewImageAnswer},
     "The copy has a new name. The old image stays.",
     examples={"done": examples.NEW_IMAGE},
     body=Body("Recrop", {"secret": _SECRET, "filename": KEY, "crop": _CROP}, ("filename",), examples.RECROP),
@@ -134,7 +130,7 @@ ROTATE = Operation(
     "POST",
     "/rotate",
     "Turn a public image clockwise",
-    {_JSON: NewImageAnswer},
+    {JSON: NewImageAnswer},
     "The turned image has a new name. The old one is deleted.",
     examples={"done": examples.NEW_IMAGE},
     body=Body("Rotation", {"secret": _SECRET, "filename": KEY, "rotation": _TURN}, ("filename",), examples.ROTATION),
@@ -147,7 +143,7 @@ DELETE = Operation(
     "POST",
     "/delete",
     "Remove images for good; unknown ones are fine",
-    {_JSON: DoneAnswer},
+    {JSON: DoneAnswer},
     examples={"done": examples.DONE},
     body=Body(
         "Deletion",
@@ -167,9 +163,9 @@ ACTIVE = Operation(
     "GET",
     "/active/{key}",
     "A public file: an original, a variant or a record",
-    {content_type(f".{kind}"): _BINARY for kind in Format} | {_JSON: Record, "text/plain": _TEXT},
+    {content_type(f".{kind}"): _BINARY for kind in Format} | {JSON: Record, "text/plain": TEXT},
     "Only where the public bucket is a folder. On S3, its server answers.",
-    parameters={"key": _TEXT},
+    parameters={"key": TEXT},
     answers={
         206: "a part of it",
         304: "not changed",
@@ -177,44 +173,14 @@ ACTIVE = Operation(
         416: "no such part",
     },
 )
-PING = Operation("ping", Tag.SERVICE, "GET", "/ping", "Whether the service answers", {"text/plain": {"const": "Pong!"}})
-LIVE = Operation(
-    "getLiveness",
-    Tag.SERVICE,
-    "GET",
-    "/livez",
-    "Whether the process is alive",
-    {_JSON: LiveAnswer},
-    examples={"alive": examples.LIVE},
-)
-READY = Operation(
-    "getReadiness",
-    Tag.SERVICE,
-    "GET",
-    "/readyz",
-    "Whether the service is ready, and the state of each dependency",
-    {_JSON: ReadyAnswer},
-    examples={"ready": examples.IS_READY},
-    answers={503: "the service cannot work"},
-    models={503: ReadyAnswer},
-)
-OPENAPI = Operation("getOpenApi", Tag.SERVICE, "GET", "/openapi.json", "This description", {_JSON: {"type": "object"}})
-ASYNCAPI = Operation(
-    "getAsyncApi",
-    Tag.SERVICE,
-    "GET",
-    "/asyncapi.json",
-    "The events and queues, as AsyncAPI",
-    {_JSON: {"type": "object"}},
-)
 PAGE = Operation(
     "getPage",
     Tag.PAGES,
     "GET",
     "/",
     "A page on which people watch photos go through",
-    {"text/html": _TEXT},
-    headers={"If-None-Match": _TEXT},
+    {"text/html": TEXT},
+    headers={"If-None-Match": TEXT},
     answers={304: _IS_CURRENT, 404: _NO_PAGE},
 )
 PAGE_ACTIVITY = Operation(
@@ -223,7 +189,7 @@ PAGE_ACTIVITY = Operation(
     "GET",
     "/page/activity",
     "What the machine is doing, for that page",
-    {_JSON: ActivityAnswer},
+    {JSON: ActivityAnswer},
     examples={"busy": examples.ACTIVITY},
     answers={404: _NO_PAGE},
 )
@@ -233,29 +199,12 @@ PAGE_FILE = Operation(
     "GET",
     "/page/{file}",
     "A file of that page, such as image-backend.js, the client that a site may take",
-    {"text/javascript": _TEXT, "text/css": _TEXT, "image/svg+xml": _TEXT},
-    parameters={"file": _TEXT},
-    headers={"If-None-Match": _TEXT},
+    {"text/javascript": TEXT, "text/css": TEXT, "image/svg+xml": TEXT},
+    parameters={"file": TEXT},
+    headers={"If-None-Match": TEXT},
     answers={304: _IS_CURRENT, 404: f"the page has no such file, or {_NO_PAGE}"},
 )
-DOCS = Operation(
-    "getDocs", Tag.PAGES, "GET", "/docs", "This description as a page, which can send requests", {"text/html": _TEXT}
-)
-DOCS_EVENTS = Operation(
-    "getDocsOfEvents", Tag.PAGES, "GET", "/docs/events", "The events and queues as a page", {"text/html": _TEXT}
-)
-DOCS_FILE = Operation(
-    "getDocsFile",
-    Tag.PAGES,
-    "GET",
-    "/docs/{file}",
-    "A file of these pages",
-    {"text/javascript": _TEXT, "text/css": _TEXT},
-    parameters={"file": _TEXT},
-    answers={404: "the pages have no such file"},
-)
 
-OF_EVERY_SERVICE = (PING, LIVE, READY, OPENAPI, ASYNCAPI, DOCS, DOCS_EVENTS, DOCS_FILE)
 ALL = (
     UPLOAD,
     STATUS,
@@ -266,7 +215,7 @@ ALL = (
     ROTATE,
     DELETE,
     ACTIVE,
-    *OF_EVERY_SERVICE,
+    *common_calls.ALL,
     PAGE,
     PAGE_ACTIVITY,
     PAGE_FILE,

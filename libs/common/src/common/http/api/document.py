@@ -8,11 +8,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from common.http.api.models import ErrorAnswer
-from common.http.api.operation import Body, Operation, Schema
+from common.http.api.operation import JSON, Body, Operation, Schema
 
 Description = dict[str, Any]
 
-_JSON = "application/json"
 _OF_BODIES = {400: "malformed", 408: "too slow", 413: "too large"}
 _ALWAYS = {500: "a defect of the service", 503: "the store or the broker is away: try again"}
 _HEADERS = {401: "WWW-Authenticate", 408: "Retry-After", 429: "Retry-After", 503: "Retry-After"}
@@ -87,7 +86,7 @@ def _others(operation: Operation) -> dict[str, Description]:
     for status, what in sorted(answers.items()):
         others[str(status)] = {"description": what}
         if status >= HTTPStatus.BAD_REQUEST:
-            others[str(status)]["content"] = {_JSON: _content(operation.models.get(status, ErrorAnswer), {})}
+            others[str(status)]["content"] = {JSON: _content(operation.models.get(status, ErrorAnswer), {})}
         if status in _HEADERS:
             others[str(status)]["headers"] = {_HEADERS[status]: {"schema": {"type": "string"}}}
     return others

@@ -11,6 +11,9 @@ from pydantic import BaseModel
 Schema = dict[str, Any]
 Example = dict[str, Any]
 
+JSON = "application/json"
+TEXT: Schema = {"type": "string"}
+
 
 class Tag(StrEnum):
     """What calls are about, as a description groups them."""
@@ -34,7 +37,7 @@ class Body:
     fields: Mapping[str, Schema]
     required: tuple[str, ...]
     example: Mapping[str, object]
-    media_type: str = "application/json"
+    media_type: str = JSON
 
 
 @dataclass(frozen=True)

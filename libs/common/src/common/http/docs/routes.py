@@ -8,7 +8,7 @@ from pathlib import Path
 from aiohttp import hdrs, web
 from swagger_ui_bundle import swagger_ui_path
 
-from common.http.api import calls
+from common.http.api.common_calls import DOCS, DOCS_EVENTS, DOCS_FILE
 from common.http.api.operation import Route
 from common.http.bodies import RequestRefused
 from common.http.docs.events_page import events_page
@@ -32,7 +32,7 @@ _HEADERS = {
 
 def docs_routes() -> list[Route]:
     """The pages and their files."""
-    return [Route(calls.DOCS, _docs), Route(calls.DOCS_EVENTS, _events), Route(calls.DOCS_FILE, _docs_file)]
+    return [Route(DOCS, _docs), Route(DOCS_EVENTS, _events), Route(DOCS_FILE, _docs_file)]
 
 
 async def _docs(_: web.Request) -> web.StreamResponse:
