@@ -12,22 +12,17 @@ import pickle
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Generic, Self, TypeVar
-
-import structlog
+from typing import Self, TypeVar
 
 from common import metrics, tracing
 from common.errors import Defect, FailureClass, ImageError, SettingsError, Transient
 from common.sandbox.process import DecodingProcess, Died
 from common.sandbox.processes import Processes
-from common.sandbox.protocol import Job, Limits, Original, Reply, Result, nonsense, operation_name
-from common.sandbox.replies import read_form
+from common.sandbox.protocol import Job, Limits, Original, Result, operation_name
 from common.sandbox.walls import Walls
-
-log = structlog.get_logger()
+from common.sandbox.work import Work
 
 J = TypeVar("J", bound=Job)
 R = TypeVar("R", bound=Result)
@@ -47,35 +42,6 @@ _SHARE_OF_CPU = 0.5
 
 def _uncounted(_: float) -> None:
     """For jobs whose CPU time is only counted by their operation."""
-
-
-@dataclass(frozen=True)
-class _Work(Generic[R]):
-    """A job: the operation's short name and its full one, what it takes, and the type of its result."""
-
-    name: str
-    operation: str
-    job: Job
-    result: type[R]
-    count_cpu: Callable[[float], None]
-
-    def result_of(self, reply: Reply) -> R:
-        """The result, which fits the job and the number of blobs. Raises ImageError, Transient or Defect otherwise."""
-        if reply.trace:
-            log.error("a decoding process met a defect", operation=self.name, trace=reply.trace)
-            raise Defect(f"a defect in {self.name}")
-        if reply.system_error:
-            raise Transient(f"its decoder cannot do its work: {reply.system_error}")
-        if reply.fault is not None:
-            raise ImageError(reply.fault, reply.reason)
-        try:
-            found = read_form(self.result, reply.result or "")
-            expected = found.blobs_for(self.job)
-        except ValueError as error:
-            raise nonsense() from error
-        if len(reply.blobs) != expected:
-            raise nonsense()
-        return found
 
 
 class Pool:
@@ -153,7 +119,7 @@ class Pool:
         used, the system killed the process twice, the file cannot be read. Raises Defect when the operation is wrong.
         """
         name = operation.__name__
-        work = _Work(name, operation_name(operation), job, result, count_cpu or _uncounted)
+        work = Work(name, operation_name(operation), job, result, count_cpu or _uncounted)
         try:
             with (
                 tracing.span(f"decoder {name}"),
@@ -170,14 +136,14 @@ class Pool:
         metrics.IMAGING_JOBS.labels(name, "ok").inc()
         return found
 
-    async def _attempts(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
+    async def _attempts(self, work: Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         try:
             return await self._once(work, descriptor)
         except Died as first:
             self._raise_what_lasts(first)
         return await self._again(work, descriptor)
 
-    async def _again(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
+    async def _again(self, work: Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         try:
             return await self._once(work, descriptor)
         except Died as second:
@@ -194,7 +160,7 @@ class Pool:
             # The file is read as memory, where this is the answer to a page that cannot be had.
             raise Transient("its file could not be read to the end; does its disk fail, or did it change?") from died
 
-    async def _once(self, work: _Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
+    async def _once(self, work: Work[R], descriptor: int | None) -> tuple[R, list[bytes]]:
         asked = perf_counter()
         process = await self._idle.get()
         tracing.record("wait for a decoder", perf_counter() - asked)
