@@ -24,7 +24,7 @@ from common.messaging.bus import Bus
 from common.messaging.outbox import Outbox
 from common.storage.base import Buckets
 from common.storage.check import missing_folders, removing_new_folders
-from common.storage.local import TEMPORARY
+from common.storage.folder import TEMPORARY
 from common.wiring import open_buckets, wait_for_broker
 from publisher.activation import read_pending_crop
 from publisher.audit.index import BucketIndex

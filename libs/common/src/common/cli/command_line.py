@@ -15,7 +15,7 @@ from common.sandbox.pool import Pool
 from common.sandbox.undumpable import become_undumpable
 from common.settings.base import BrokerSettings, ImagingSettings, Settings
 from common.storage.check import CheckResult, check_buckets, missing_folders, removing_new_folders, try_step
-from common.storage.local import TEMPORARY
+from common.storage.folder import TEMPORARY
 from common.storage.temporary import prepare_temporary_folder
 from common.wiring import open_buckets, open_bus, wait_for_broker
 

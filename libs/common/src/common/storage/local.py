@@ -1,35 +1,24 @@
-"""Buckets as local folders.
-
-An object is written under a temporary name in the same file system, synced and renamed, and then its folder is synced.
-So a crash or a full disk leaves no partial object under a key. Objects are never changed in place, so a file may have
-two names; copies are hard links where the file system has them.
-"""
+"""Buckets as local folders (folder.py), which are read and written in threads."""
 
 import asyncio
-import errno
-import re
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Self, TypeVar
-from uuid import uuid4
 
 from common.cancellation import in_thread
-from common.errors import KeyTaken, NoSuchKey, NotDeleted, StorageFault, StorageFull
+from common.errors import NoSuchKey, NotDeleted, StorageFault
 from common.images.names import image_name_of
 from common.storage.base import AnonymousAccess, Entry, Storage
-from common.storage.files import claim_name, link_or_copy, sync_file, sync_folder, write_synced
+from common.storage.files import link_or_copy, sync_file, write_synced
+from common.storage.folder import TEMPORARY, Folder
 from common.storage.measured import measured
 from common.storage.scan import scan_folder
 
-TEMPORARY = ".tmp"
-_STALE = 3600  # seconds; no write takes so long, so an older temporary file was left by a crash
-_SAFE_KEY = re.compile(r"([A-Za-z0-9_-][A-Za-z0-9._-]*/)?[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _BATCH = 1000
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 T = TypeVar("T")
 
@@ -39,25 +28,21 @@ class LocalStorage:
     """One bucket in one folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._temporary = folder / TEMPORARY
+        self._folder = Folder(folder)
 
     def __str__(self) -> str:
-        return self._folder.name
+        return self._folder.root.name
 
     @classmethod
     def open(cls, folder: Path) -> Self:
         """The bucket in `folder`, which is made where it is missing. Raises StorageFault."""
         bucket = cls(folder)
-        with bucket._translated(""):
-            bucket._temporary.mkdir(parents=True, exist_ok=True)
+        bucket._folder.make()
         return bucket
 
     def path(self, key: str) -> Path:
         """The object's path. Raises StorageFault for a key that is no name in this folder, such as `../key`."""
-        if not _SAFE_KEY.fullmatch(key):
-            raise StorageFault(f"{key!r} is not a key that a folder can hold")
-        return self._folder / key
+        return self._folder.path(key)
 
     async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         """Store `data` under `key`. With `exclusive`, raises KeyTaken where an object is there already."""
@@ -81,7 +66,7 @@ class LocalStorage:
 
         def store() -> None:
             nonlocal stored
-            self._store(writes, exclusive=exclusive)
+            self._folder.store(writes, exclusive=exclusive)
             stored = True
 
         try:
@@ -94,7 +79,7 @@ class LocalStorage:
     async def copy_from(self, source: Storage, key: str) -> None:
         """Store another bucket's object here under the same key. Raises NoSuchKey."""
         if await self.is_same_object(source, key):
-            raise StorageFault(f"folder {self._folder}: {key} cannot be copied onto itself")
+            raise StorageFault(f"folder {self._folder.root}: {key} cannot be copied onto itself")
         async with source.as_file(key) as path:
             await self.put_file(key, path)
 
@@ -105,7 +90,7 @@ class LocalStorage:
     @asynccontextmanager
     async def as_file(self, key: str) -> AsyncIterator[Path]:
         """A second name of the object's file. It stays readable when the object is deleted. Raises NoSuchKey."""
-        held = self._temporary / uuid4().hex
+        held = self._folder.unused_path()
         try:
             await self._run(key, lambda: link_or_copy(self.path(key), held))
             yield held
@@ -127,7 +112,7 @@ class LocalStorage:
 
     async def place(self) -> tuple[int, int]:
         """Device and number of the folder, which it has under all its names."""
-        found = await self._run("", self._folder.stat)
+        found = await self._run("", self._folder.root.stat)
         return found.st_dev, found.st_ino
 
     async def delete(self, key: str) -> None:
@@ -138,22 +123,8 @@ class LocalStorage:
         """Remove the objects, in one turn of a thread. Raises NotDeleted."""
         if not keys:
             return  # even while the folder is away: nothing is left that should be gone
-        left: dict[str, StorageFault] = {}
-
-        def remove() -> None:
-            changed = set()
-            for key in keys:
-                try:
-                    if self._unlink(self.path(key)):
-                        changed.add(self.path(key).parent)
-                except StorageFault as fault:
-                    left[key] = fault
-            self._temporary.stat()  # a key is absent only where the folder is there
-            for folder in changed:
-                sync_folder(folder)
-
         try:
-            await self._run("", remove)
+            left = await self._run("", lambda: self._folder.remove(keys))
         except StorageFault as fault:
             raise NotDeleted(keys, fault) from fault
         if left:
@@ -176,88 +147,26 @@ class LocalStorage:
 
     async def check(self) -> None:
         """Return if the folder can be written to."""
-
-        def touch() -> None:
-            probe = self._temporary / uuid4().hex
-            probe.touch()
-            probe.unlink()
-
-        await self._run("", touch)
+        await self._run("", self._folder.check)
 
     async def unfinished_writes(self) -> list[str]:
         """Temporary files that are too old to be in use."""
-        return [f"{TEMPORARY}/{left.name}" for left in await self._run("", self._stale)]
+        return [f"{TEMPORARY}/{left.name}" for left in await self._run("", self._folder.unfinished)]
 
     async def remove_unfinished_writes(self) -> None:
         """Remove them."""
-
-        def clear() -> None:
-            for left in self._stale():
-                left.unlink(missing_ok=True)
-
-        await self._run("", clear)
-
-    def _stale(self) -> list[Path]:
-        found = []
-        for left in self._temporary.iterdir():
-            with suppress(FileNotFoundError):
-                if time.time() - left.stat().st_ctime > _STALE:
-                    found.append(left)
-        return found
+        await self._run("", self._folder.remove_unfinished)
 
     async def _listed(self, prefix: str, wanted: Callable[[str], bool]) -> AsyncIterator[Entry]:
-        found = scan_folder(self._folder, prefix, wanted)
+        found = scan_folder(self._folder.root, prefix, wanted)
         while batch := await self._run(prefix, lambda: list(islice(found, _BATCH))):
             for entry in batch:
                 if entry is not None:
                     yield entry
 
-    def _store(self, writes: Mapping[str, Callable[[Path], None]], *, exclusive: bool) -> None:
-        """Store under each key what its function writes to a temporary name."""
-        finals = [self.path(key) for key in writes]
-        temporaries = [self._temporary / uuid4().hex for _ in writes]
-        try:
-            for temporary, write in zip(temporaries, writes.values(), strict=True):
-                write(temporary)
-            for temporary, final in zip(temporaries, finals, strict=True):
-                if final.parent != self._folder:
-                    final.parent.mkdir(exist_ok=True)
-                if exclusive:
-                    claim_name(temporary, final)
-                temporary.rename(final)
-            for folder in {final.parent for final in finals}:
-                sync_folder(folder)
-        except FileExistsError as error:
-            raise KeyTaken(", ".join(writes)) from error
-        finally:
-            # Also after a rename: one between two names of the same file does nothing, and leaves both.
-            for temporary in temporaries:
-                temporary.unlink(missing_ok=True)
-
-    def _unlink(self, path: Path) -> bool:
-        """Remove the file. Returns whether there was one."""
-        with self._translated(path.name):
-            try:
-                path.unlink()
-            except FileNotFoundError:
-                return False
-        return True
-
     async def _run(self, key: str, work: Callable[[], T]) -> T:
         def translated() -> T:
-            with self._translated(key):
+            with self._folder.translated(key):
                 return work()
 
         return await in_thread(translated)
-
-    @contextmanager
-    def _translated(self, key: str) -> Iterator[None]:
-        try:
-            yield
-        except FileNotFoundError as error:
-            if key and self._temporary.is_dir():
-                raise NoSuchKey(key) from error
-            raise StorageFault(f"the folder {self._folder} is missing") from error
-        except OSError as error:
-            fault = StorageFull if error.errno in _FULL else StorageFault
-            raise fault(f"folder {self._folder}: {error.strerror or error} ({key or 'itself'})") from error
