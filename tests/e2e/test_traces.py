@@ -1,28 +1,24 @@
 """One trace from a browser's request to the last object, through queues, faults and the end of a process."""
 
-import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
 import pytest
-from tests.support.collector import Collector, FoundSpan
-from tests.support.deployment import SECRET, Deployment
+from tests.support.collector import Collector
+from tests.support.deployment import Deployment
 from tests.support.eventually import eventually
-from tests.support.pictures import photo
+from tests.support.proxy import Proxy
 from tests.support.servers import free_port
 from tests.support.store_faults import proxy_to, refuses_the_key
+from tests.support.traces import SPAN, TRACE, TRACEPARENT, all_sent, publish, tree, upload
 
 from common.images.names import ImageKey
 from common.messaging.events import ActivationRequested
 from common.messaging.rabbit import RabbitBus
-
-TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
 
 
 @pytest.fixture
@@ -31,40 +27,19 @@ async def collector() -> AsyncIterator[Collector]:
         yield opened
 
 
-async def upload(deployment: Deployment, traceparent: str = TRACEPARENT) -> str:
-    """The name of an upload within the browser's trace."""
-    form = aiohttp.FormData()
-    form.add_field("file", photo(600, 400), filename="photo.jpg")
-    url, headers = f"{deployment.url('ingest')}/upload", {"traceparent": traceparent}
-    async with deployment.http.post(url, data=form, headers=headers) as answer:
-        assert answer.status == 200
-        filename: str = (await answer.json())["filename"]
-        return filename
+@asynccontextmanager
+async def deployed_before_a_proxy(folder: Path, collector: Collector) -> AsyncIterator[tuple[Deployment, Proxy]]:
+    """A deployment whose resizer reaches its store through the proxy."""
+    async with Deployment.prepared("rabbit-s3", folder, **collector.settings()) as deployment:
+        assert deployment.s3 is not None
+        async with proxy_to(deployment.s3) as proxy:
+            await deployment.start("ingest", "publisher")
+            await start_resizer(deployment, proxy)
+            yield deployment, proxy
 
 
-async def publish(deployment: Deployment, filename: str, traceparent: str) -> None:
-    body = {"secret": SECRET, "filename": filename}
-    url, headers = f"{deployment.url('publisher')}/publish", {"traceparent": traceparent}
-    async with deployment.http.post(url, json=body, headers=headers) as answer:
-        assert answer.status == 200
-
-
-async def all_sent(deployment: Deployment) -> None:
-    """End the services: what they have not sent yet is sent then."""
-    ended = await asyncio.gather(*(process.terminate() for process in deployment.processes.values() if process.running))
-    assert set(ended) == {0}
-
-
-def tree(spans: list[FoundSpan], trace: str = TRACE, root: str = SPAN) -> dict[str, set[str]]:
-    """By name, the names of the spans that spans of the trace are children of. All of them lead to `root`."""
-    of_trace = {span.span: span for span in spans if span.trace == trace}
-    for span in of_trace.values():
-        assert span.parent == root or span.parent in of_trace, f"{span} has no parent"
-    parents: dict[str, set[str]] = {}
-    for span in of_trace.values():
-        parent = "the browser" if span.parent == root else of_trace[span.parent].name
-        parents.setdefault(span.name, set()).add(parent)
-    return parents
+async def start_resizer(deployment: Deployment, proxy: Proxy) -> None:
+    await deployment.start("resizer", STORE_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
 
 
 @pytest.mark.parametrize("kind", ["rabbit-s3", "rabbit-local", "embedded"])
@@ -143,13 +118,7 @@ async def connected(bus: RabbitBus) -> bool:
 async def test_a_retry_is_in_the_same_trace_and_linked_to_what_failed(
     traceparent: str, tmp_path: Path, collector: Collector
 ) -> None:
-    async with AsyncExitStack() as stack:
-        deployment = await stack.enter_async_context(Deployment.prepared("rabbit-s3", tmp_path, **collector.settings()))
-        assert deployment.s3 is not None
-        proxy = await stack.enter_async_context(proxy_to(deployment.s3))
-        away = f"http://127.0.0.1:{proxy.port}"
-        await deployment.start("ingest", "publisher")
-        await deployment.start("resizer", STORE_ENDPOINT=away)
+    async with deployed_before_a_proxy(tmp_path, collector) as (deployment, proxy):
         await refuses_the_key(proxy)
         name = await upload(deployment, traceparent)
         await collector.wait_for("handle ImageUploaded")
@@ -171,19 +140,13 @@ async def test_a_retry_is_in_the_same_trace_and_linked_to_what_failed(
 
 
 async def test_a_trace_goes_on_after_a_service_was_killed(tmp_path: Path, collector: Collector) -> None:
-    async with AsyncExitStack() as stack:
-        deployment = await stack.enter_async_context(Deployment.prepared("rabbit-s3", tmp_path, **collector.settings()))
-        assert deployment.s3 is not None
-        proxy = await stack.enter_async_context(proxy_to(deployment.s3))
-        away = f"http://127.0.0.1:{proxy.port}"
-        await deployment.start("ingest", "publisher")
-        await deployment.start("resizer", STORE_ENDPOINT=away)
+    async with deployed_before_a_proxy(tmp_path, collector) as (deployment, proxy):
         proxy.stall()
         name = await upload(deployment)
         await collector.wait_for("wait in queue")  # it has the event in hand
         await deployment.processes["resizer"].kill()
         proxy.flow()
-        await deployment.start("resizer", STORE_ENDPOINT=away)
+        await start_resizer(deployment, proxy)
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
         await collector.wait_for("handle ThumbnailsReady")
         await all_sent(deployment)
