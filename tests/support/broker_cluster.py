@@ -8,8 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.support.debian_rabbitmq import as_user, node_name
 from tests.support.mortal import DebianBroker, debian_ports
-from tests.support.rabbitmq import as_user, node_name
 from tests.support.servers import RUN, Addresses, free_port, launch, stop
 
 _SIZE = 3

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support import browser, gateway, imagemagick, kubernetes, postgres, prometheus, rabbitmq, s3
+from tests.support import browser, debian_rabbitmq, gateway, imagemagick, kubernetes, postgres, prometheus, s3
 from tests.support.docker import can_get
 
 # For each server: the variable that names one, the image that runs it, whether Debian's is there, Debian's packages.
@@ -21,7 +21,7 @@ _SERVERS = (
 )
 # For each tool: the programs of which one is enough, and Debian's package.
 _TOOLS = (
-    ((str(rabbitmq.PROGRAM),), "rabbitmq-server"),  # wherever the run's broker is: the nodes of a cluster are Debian's
+    ((str(debian_rabbitmq.PROGRAM),), "rabbitmq-server"),  # for clusters, wherever the broker is
     (("curl",), "curl"),
     (imagemagick.PROGRAMS, "imagemagick"),
     ((gateway.PROGRAM, f"/usr/sbin/{gateway.PROGRAM}"), "nginx-light"),

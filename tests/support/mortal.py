@@ -11,9 +11,10 @@ from typing import Protocol
 from uuid import uuid4
 
 import aiohttp
+from tests.support.debian_rabbitmq import PORTS, PROGRAM, as_user, launch_debian, node_name, prepare
 from tests.support.docker import can_get
 from tests.support.eventually import eventually
-from tests.support.rabbitmq import IMAGE, PORTS, PROGRAM, as_user, launch_debian, node_name, prepare
+from tests.support.rabbitmq import IMAGE
 from tests.support.servers import RUN, free_port, stop
 
 _USER = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest"}
