@@ -3,23 +3,18 @@
 import asyncio
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 from tests.support.decoders import decoding_processes
 from tests.support.hostile import Act, Answer, act
-from tests.support.unprivileged import unprivileged
 from tests.support.walls import ABSTRACT, ATTEMPTS, short
 
 from common.errors import ImageError, SettingsError
 from common.sandbox import process, usage
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
-
-REPOSITORY = Path(__file__).parents[2]
 
 # What both walls hold back, each by itself, and what one of them does. seccomp does not know files by name, so that
 # reading is Landlock's alone; Landlock does not know new processes, modes of files and UDP, which are seccomp's alone.
@@ -202,56 +197,6 @@ async def test_memory_is_limited_with_each_wall_alone_and_without(target: Path) 
         assert await tried(["memory beyond its limit"], target, worker) == {
             "memory beyond its limit": "denied: no memory"
         }
-
-
-_NEIGHBOUR = """
-import asyncio, sys
-from pathlib import Path
-from tests.support.hostile import Act, Answer, act
-from common.sandbox import process
-from common.sandbox.pool import Pool
-from common.sandbox.protocol import Limits
-
-async def main():
-    process.WORKER = sys.argv[1]
-    async with Pool.open(1, Limits()) as pool:
-        answer, _ = await pool.run(act, Act(what="pid", limits=pool.limits), Answer, None)
-        for name in ("environ", "mem", "maps", "fd/0"):
-            try:
-                Path(f"/proc/{answer.text}/{name}").open("rb").close()
-            except PermissionError:
-                continue
-            raise AssertionError(f"{name} can be read")
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize("worker", [process.WORKER, _UNWALLED])
-def test_a_decoder_is_closed_to_other_processes_of_its_user(worker: str) -> None:
-    command = unprivileged(sys.executable, "-c", _NEIGHBOUR, worker)
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-_UNDUMPABLE = """
-import asyncio, sys
-from pathlib import Path
-from tests.integration.test_walls import tried
-from common.sandbox.undumpable import become_undumpable
-
-become_undumpable()
-names = ["its parent's environment", "its parent's memory"]
-said = asyncio.run(tried(names, Path(), sys.argv[1]))
-assert all(text.startswith("denied") for text in said.values()), said
-"""
-
-
-@pytest.mark.parametrize("worker", ["tests.support.seccomp_alone", _UNWALLED])
-def test_without_landlock_a_service_is_closed_to_its_decoders_all_the_same(worker: str) -> None:
-    command = unprivileged(sys.executable, "-c", _UNDUMPABLE, worker)
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 async def test_nothing_starts_where_a_wall_is_required_and_missing(monkeypatch: pytest.MonkeyPatch) -> None:
