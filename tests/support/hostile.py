@@ -1,24 +1,22 @@
 """An operation for decoding processes that does what an image that took one over could do."""
 
 import ctypes
-import inspect
-import json
 import mmap
 import os
 import signal
-import stat
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, make_dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
 import pyvips
+from tests.support import forged_answers
 from tests.support.walls import ATTEMPTS
 
 from common.errors import FailureClass, ImageError
-from common.sandbox.protocol import LENGTH, Job, Original, Reply, Result, operation, pack_answer
+from common.sandbox.protocol import Job, Original, Result, operation
 from resizer.operations.render import RenderJob
 
 _SET_NAME = 15  # prctl's
@@ -129,15 +127,6 @@ def _threads(number: int) -> str:
     return str(os.getpid())
 
 
-def _boast() -> str:
-    """An answer that claims to have taken all of the CPU's time."""
-    reply = asdict(Reply(result='{"text": "boast"}', token=_token())) | {"cpu_seconds": 1e300}
-    body = json.dumps(reply).encode()
-    os.write(_replies(), LENGTH.pack(len(body)) + body)
-    time.sleep(3600)
-    return ""
-
-
 def _deep_stack() -> str:
     """What lies a hundred megabytes below the top of the stack is written to."""
     top = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "__libc_stack_end").value
@@ -158,59 +147,6 @@ def _babble() -> str:
         except OSError:
             continue
     return ""
-
-
-def _answer_early() -> str:
-    """The answer to the next job, written in place of this one's."""
-    reply = Reply(result='{"text": "forged"}', token="0" * 32)
-    os.write(_replies(), pack_answer(reply))
-    time.sleep(3600)
-    return ""
-
-
-def _answer_twice() -> str:
-    """A true answer, and at once the one to the next job."""
-    true = Reply(result='{"text": "first"}', token=_token())
-    forged = Reply(result='{"text": "forged"}', token="0" * 32)
-    os.write(_replies(), pack_answer(true) + pack_answer(forged))
-    time.sleep(3600)
-    return ""
-
-
-def _answer_too_much() -> str:
-    """An answer that the service would run out of memory by reading."""
-    reply = Reply(result='{"text": "much", "blobs": 4}', token=_token(), blobs=[1 << 28] * 4)
-    os.write(_replies(), pack_answer(reply))
-    while True:
-        os.write(_replies(), bytes(1 << 20))
-
-
-def _answer_without_end() -> str:
-    """An answer that is longer than any, and is never over."""
-    os.write(_replies(), b"\xff" * 4)
-    while True:
-        os.write(_replies(), bytes(1 << 20))
-
-
-def _token() -> str:
-    """That of the call in hand, as code finds it that can read this process's memory."""
-    frame = inspect.currentframe()
-    while frame is not None and "call" not in frame.f_locals:
-        frame = frame.f_back
-    assert frame is not None
-    return str(frame.f_locals["call"].token)
-
-
-def _replies() -> int:
-    """The pipe that the answers go to."""
-    return next(number for number in range(3, 20) if _is_pipe(number))
-
-
-def _is_pipe(descriptor: int) -> bool:
-    try:
-        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
-    except OSError:
-        return False
 
 
 def _refuse() -> str:
@@ -245,7 +181,7 @@ _ACTS: dict[str, Callable[[], str]] = {
     "leave some threads": lambda: _threads(3),
     "leave many threads": lambda: _threads(40),
     "start threads": lambda: _threads(200) + _hang(),
-    "boast": _boast,
+    "boast": forged_answers.boast,
     "deep stack": _deep_stack,
     "many addresses": _many_addresses,
     "babble": _babble,
@@ -257,8 +193,8 @@ _ACTS: dict[str, Callable[[], str]] = {
     "no such operation": lambda: str(pyvips.Operation.call("sharpener", pyvips.Image.black(4, 4))),
     "environment": lambda: repr(dict(os.environ)),
     "pid": _pid,
-    "answer early": _answer_early,
-    "answer twice": _answer_twice,
-    "answer too much": _answer_too_much,
-    "answer without end": _answer_without_end,
+    "answer early": forged_answers.answer_early,
+    "answer twice": forged_answers.answer_twice,
+    "answer too much": forged_answers.answer_too_much,
+    "answer without end": forged_answers.answer_without_end,
 }
