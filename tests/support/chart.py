@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ruamel.yaml import YAML
 from tests.support.kubernetes import helm
 
@@ -16,6 +17,7 @@ VALUE_SETS = {
     "standalone": ("standalone",),
     "migration": ("s3", "migration"),
 }
+for_each_set = pytest.mark.parametrize("name", list(VALUE_SETS))
 
 CHART = Path("deploy/kubernetes")
 
