@@ -1,6 +1,6 @@
 """The scenarios of the exhaustive search: what meets on one image."""
 
-from tests.support.explored import Fault
+from tests.support.chosen_steps import Fault
 from tests.support.small_world import BOTH_STAGES, Scenario
 from tests.support.world import OTHERS, PLAN
 

@@ -7,29 +7,18 @@ ends where another one has been before.
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator
-from enum import StrEnum
 from typing import NamedTuple
 
+from tests.support.chosen_steps import BUCKETS, ChosenScheduler, Fault, parts
 from tests.support.instant_loop import InstantLoop
 from tests.support.processes import Handler, Work
-from tests.support.scheduler import CURRENT_PROCESS, Scheduler, SimulatedProcess
+from tests.support.scheduler import SimulatedProcess
 from tests.support.schedules import Option, Schedule
 from tests.support.world import World
 
-from common.errors import BusFault
 from common.images.names import ImageKey
 from common.images.plan import Plan
 from common.images.records import record_key
-
-
-class Fault(StrEnum):
-    """What may go wrong."""
-
-    KILL = "killed"
-    STOP_ALL = "everything is killed, and all events are lost"
-    REFUSE = "refused: the broker is away"
-    NOT_DONE = "the store fails"
-    ANSWER_LOST = "its answer is lost"
 
 
 class _Move(NamedTuple):
@@ -44,16 +33,6 @@ class _Move(NamedTuple):
         return f"{self.process.number} {self.process.name}: {happened}"
 
 
-_BUCKETS = ("incoming", "active")
-
-
-def parts(what: str) -> tuple[str, str, str]:
-    """The place of a step, what is done there, and the key."""
-    place, _, rest = what.partition(" ")
-    operation, _, key = rest.partition(" ")
-    return place, operation, key.removeprefix("file ")
-
-
 def keys_of(image: ImageKey, plan: Plan) -> set[str]:
     """The original, the variants and the records."""
     rendered = {key for stage in plan.stages for key in (record_key(image, stage), *plan.variant_keys(image, stage))}
@@ -62,46 +41,6 @@ def keys_of(image: ImageKey, plan: Plan) -> set[str]:
 
 class NewlyWritten(Exception):
     """An object was written that nobody was known to write."""
-
-
-class ChosenScheduler(Scheduler):
-    """Steps that the world chooses. An object whose key is not in `keys` is never written: to ask for it is no step."""
-
-    def __init__(self, keys: set[str]) -> None:
-        super().__init__(0, 0.0)
-        self.fault_of_step: Fault | None = None
-        self._keys = keys
-
-    async def step(self, what: str) -> None:
-        if CURRENT_PROCESS.get().dead:
-            raise asyncio.CancelledError
-        place, operation, key = parts(what)
-        if place in _BUCKETS and operation != "list" and key not in self._keys:
-            assert operation in {"get", "stat", "delete"}, f"{key} is not known to the search"
-            return
-        await super().step(what)
-        if place == "publish" and self.fault("") is not None:
-            raise BusFault("the broker is away")
-
-    def fault(self, _: str) -> str | None:
-        fault, self.fault_of_step = self.fault_of_step, None
-        return fault and ("after" if fault is Fault.ANSWER_LOST else "before")
-
-    def end(self, process: SimulatedProcess) -> None:
-        """It takes no further step, also where it would not be interrupted."""
-        process.dead = True
-        for parked in self._parked:
-            if parked.process is process:
-                parked.turn.cancel()
-
-    def waiting(self, process: SimulatedProcess) -> list[str]:
-        """The steps that the process can take, in the order of their names."""
-        return sorted({parked.what for parked in self._parked if parked.process is process})
-
-    def take(self, process: SimulatedProcess, what: str) -> None:
-        parked = next(parked for parked in self._parked if parked.process is process and parked.what == what)
-        self._parked.remove(parked)
-        parked.turn.set_result(None)
 
 
 class ExploredWorld(World):
@@ -215,7 +154,7 @@ class ExploredWorld(World):
         return True
 
     def _faults_of(self, what: str) -> list[Fault]:
-        if parts(what)[0] not in _BUCKETS:
+        if parts(what)[0] not in BUCKETS:
             return sorted(self._faults & {Fault.REFUSE})
         faults = self._faults & {Fault.NOT_DONE, Fault.ANSWER_LOST}
         return sorted(faults if parts(what)[1] in {"put", "delete"} else faults - {Fault.ANSWER_LOST})

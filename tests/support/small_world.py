@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tests.support.explored import ExploredWorld, Fault
+from tests.support.chosen_steps import Fault
+from tests.support.explored import ExploredWorld
 from tests.support.scheduler import CURRENT_PROCESS
 from tests.support.small_pool import ORIGINAL, SmallPool
 from tests.support.world import CROPS, GRACE, IMAGE, PLAN, TTL
