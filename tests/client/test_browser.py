@@ -11,7 +11,7 @@ from tests.support.browser import page
 from tests.support.pictures import photo
 
 _FOLDER = Path(__file__).parent
-_START_SECONDS = 60.0  # a browser takes some to start
+_START_SECONDS = 120.0  # a browser takes some to start, and the machine may be busy
 
 
 async def told(name: str, site: Site, tmp_path: Path, *routes: web.RouteDef) -> dict[str, Any]:

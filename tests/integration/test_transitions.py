@@ -176,7 +176,7 @@ async def an_edit_that_is_given_up(site: Backend) -> None:
         there = [entry.key async for entry in site.active.entries() if entry.key.endswith(".jpg")]
         return next((key for key in there if "I." not in key and key != name), None)
 
-    stream = await site.follow(str(await eventually(new, "the new key", 20)))
+    stream = await site.follow(str(await eventually(new, "the new key")))
     await rotating
     await told(stream, BARE, GONE)
 
@@ -191,14 +191,15 @@ async def expired(site: Backend) -> None:
 
 @pytest.fixture(params=["embedded", "rabbitmq"])
 async def site(
-    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    request: pytest.FixtureRequest, walk: Transition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Backend]:
     async with AsyncExitStack() as stack:
         bus: Bus = EmbeddedBus(DELAYS)
         if request.param == "rabbitmq":
             vhost = await stack.enter_async_context(VirtualHost.fresh())
             bus = await stack.enter_async_context(opened(vhost.url, DELAYS))
-        yield await stack.enter_async_context(never_looking(bus, tmp_path, monkeypatch))
+        edit_wait = 5 if walk is an_edit_that_is_given_up else 60
+        yield await stack.enter_async_context(never_looking(bus, tmp_path, monkeypatch, edit_wait))
 
 
 @pytest.mark.parametrize("walk", TRANSITIONS.values(), ids=TRANSITIONS)

@@ -84,7 +84,7 @@ class Stream:
 class Backend:
     """All services on one bus, as a client sees them, with steered buckets."""
 
-    def __init__(self, stack: AsyncExitStack, bus: Bus, folder: Path) -> None:
+    def __init__(self, stack: AsyncExitStack, bus: Bus, folder: Path, edit_wait: float) -> None:
         self.incoming, self.active = SteeredStorage.open(folder / "incoming"), SteeredStorage.open(folder / "active")
         self.buckets = Buckets(self.incoming, self.active)
         (folder / "temp").mkdir()
@@ -99,7 +99,7 @@ class Backend:
                 "ACTIVE_FOLDER": str(folder / "active"),
                 "GENERATE_WEBP": "1",
                 "RESIZER_WORKERS": "1",
-                "EDIT_WAIT": "3",
+                "EDIT_WAIT": str(edit_wait),
                 "ACTIVATION_WAIT": "0",
             },
         )
@@ -155,11 +155,11 @@ class Backend:
                         stream.hear(json.loads(line[6:]))
 
         self._streams.append(asyncio.create_task(listen()))
-        await eventually(lambda: answer(bool(stream.told)), "a first status", 20)
+        await eventually(lambda: answer(bool(stream.told)), "a first status")
         return stream
 
     async def has(self, bucket: LocalStorage, key: str) -> None:
-        await eventually(lambda: bucket.stat(key), f"{key} in its bucket", 20)
+        await eventually(lambda: bucket.stat(key), f"{key} in its bucket")
 
     @property
     def publisher_context(self) -> PublisherContext:
@@ -179,7 +179,7 @@ async def answer(value: bool) -> bool:  # noqa: FBT001 - for `eventually`
 async def told(stream: Stream, *expected: tuple[str, str, bool]) -> None:
     """Wait until the stream has told this last, and hold all of it against what was to be told."""
     try:
-        await eventually(lambda: answer(stream.told[-1:] == [expected[-1]]), f"{expected[-1]}", 20)
+        await eventually(lambda: answer(stream.told[-1:] == [expected[-1]]), f"{expected[-1]}")
     except AssertionError as error:
         raise AssertionError(f"{error}; what was told: {stream.told}") from error
     # Between two steps of a handler, a look that other news has brought about may see more than is listed here.
@@ -195,11 +195,16 @@ async def sweep(site: Backend) -> None:
 
 
 @asynccontextmanager
-async def never_looking(bus: Bus, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Backend]:
-    """A backend whose streams never look by themselves: only an event makes them tell something."""
+async def never_looking(
+    bus: Bus, folder: Path, monkeypatch: pytest.MonkeyPatch, edit_wait: float = 60
+) -> AsyncIterator[Backend]:
+    """A backend whose streams never look by themselves: only an event makes them tell something.
+
+    An edit whose variants do not come is given up after `edit_wait` seconds.
+    """
     monkeypatch.setattr("ingest.streams.PAUSES", (math.inf,))
     async with AsyncExitStack() as stack:
-        backend = Backend(stack, bus, folder)
+        backend = Backend(stack, bus, folder, edit_wait)
         await backend.start()
         stack.push_async_callback(backend.stop)
         yield backend
