@@ -1,7 +1,7 @@
 """Notices a second process of the embedded default on the same buckets.
 
-Both lose nothing: the buckets are the truth. But each hears only its own events, so that clients of the one learn later
-what the other has done, and each repairs what the other has in hand.
+Two processes lose nothing, because the buckets are the truth. But each receives only its own events. So clients of one
+process see later what the other has done, and each may do again what the other has in hand.
 """
 
 import asyncio

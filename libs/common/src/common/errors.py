@@ -29,7 +29,7 @@ class StorageFault(Outage):
 
 
 class StorageFull(StorageFault):
-    """There is no room left: to wait will not help, somebody has to make some."""
+    """There is no room left. Waiting does not help: somebody has to make room."""
 
 
 class NotDeleted(StorageFault):

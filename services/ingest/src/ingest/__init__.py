@@ -1,1 +1,1 @@
-"""Accepts uploads: checks, names and stores the original, and publishes ImageUploaded. Tells the status of images."""
+"""Accepts uploads: checks, names and stores the original, and publishes ImageUploaded. Answers the status of images."""

@@ -21,7 +21,7 @@ _RENDERING = ("live", "background")  # the resizer's pools of decoders
 
 
 class Activity:
-    """Hears of each photo that is rendered, and asks the bus for what waits."""
+    """Counts photos that are rendered, by their events, and asks the bus how many renderings wait."""
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus

@@ -1,4 +1,4 @@
-"""The streams of `GET /events/KEY`: who follows an image is sent its status whenever it changes.
+"""The streams of `GET /events/KEY`: each one gets the status of its image whenever that changes.
 
 An event only says when to look. The status is read from the buckets, once for all streams of an image.
 """

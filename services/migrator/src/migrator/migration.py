@@ -112,7 +112,7 @@ async def raise_if_deleted(image: ImageKey, buckets: Buckets) -> None:
 
 
 def raise_if_vanished(archived: ArchivedImage) -> None:
-    """Raises ImageGone when an earlier run made the original public, which is not public any more.
+    """Raises ImageGone when an earlier run made the original public, and it is not public any more.
 
     It was deleted: the checkpoint tells so without a tombstone, too.
     """

@@ -40,7 +40,7 @@ class _State(NamedTuple):
     def variants_expected_for(self, seconds: float) -> float:
         """For how many seconds variants may still come: until the upload is `seconds` old.
 
-        An original's age may be negative: its server's clock is not that of whoever tells the age.
+        An original's age may be negative: the clocks of the store's servers may differ.
         """
         if self.deleted or self.private is None or self.record is not None:
             return 0.0

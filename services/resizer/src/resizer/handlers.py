@@ -21,6 +21,6 @@ async def thumbnails_requested(event: ThumbnailsRequested, *, context: ResizerCo
 async def retries_exhausted(
     event: ImageUploaded | ThumbnailsRequested, error: Exception, *, context: ResizerContext
 ) -> None:
-    """The last retry of the event failed with this error: record that for whoever waits for the image."""
+    """The last retry of the event failed with this error: write a record that says so, which ends every wait for it."""
     stage = event.data.stage if isinstance(event, ThumbnailsRequested) else Stage.BASE
     await write_gave_up_record(event.subject, stage, error, context=context)

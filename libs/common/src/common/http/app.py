@@ -226,5 +226,5 @@ def _request_span(request: web.Request, route: str) -> AbstractContextManager[tr
 
 
 def _method(request: web.Request) -> str:
-    """The method as metrics and spans have it: clients can think up any."""
+    """The method as metrics and spans have it. Clients can send any method, so unknown ones get one name."""
     return request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"

@@ -1,4 +1,4 @@
-"""Who the client is: who is connected, or who is connected to the proxies before the service."""
+"""Which client a request is of: the connection's other end, or what trusted proxies say in X-Forwarded-For."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress

@@ -102,9 +102,9 @@ class Record(_Model):
         return _variants_of(image, self.replaced)
 
     def written_over(self, there: "Record", image: ImageKey) -> Self:
-        """The same record, which also names what the one that is `there` names (`replaced`).
+        """The same record, with the variants of the record that is `there`, which it replaces, in `replaced`.
 
-        What is there of another original of the same name stays its own.
+        Those that `there` has in `replaced` are added, too. A record of another original of the same name adds none.
         """
         if there.original is not None and there.original.key != image:
             return self

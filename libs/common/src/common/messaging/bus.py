@@ -95,7 +95,7 @@ class Bus(Protocol):
     """Events between services: at least once, confirmed, in no particular order."""
 
     async def publish(self, event: Event) -> None:
-        """Send the event and wait until the broker has it. Raises BusFault when that is not known."""
+        """Send the event and wait until the broker has it. Raises BusFault when the broker may not have it."""
 
     async def consume(self, subscriptions: Sequence[Subscription], listener: Listener | None = None) -> None:
         """Start to handle the queues' messages, over every outage, until `drain`. Called once.

@@ -27,12 +27,12 @@ class DeadMessage:
 
     @property
     def id(self) -> str:
-        """The event's id; of what has none, something that tells it from others."""
+        """The event's id, or a hash of the message where it has none."""
         return self.message_id or self._text("id") or hashlib.sha256(self.body.encode()).hexdigest()[:16]
 
     @property
     def key(self) -> str:
-        """What tells it from all others, as the name of an object. An event that fails anew has another one."""
+        """The name of its object, which no other dead letter has. An event that fails anew gets another name."""
         failed = 0 if self.last_failure is None else round(self.last_failure.timestamp() * 1000)
         return f"{self.queue}.{re.sub(r'[^A-Za-z0-9-]', '-', self.id)[:100]}.{failed}"
 

@@ -107,7 +107,7 @@ class _Event(BaseModel):
 
     @property
     def age(self) -> float:
-        """Seconds since it was made; 0 where the clock of who made it is ahead. A time without a zone is in UTC."""
+        """Seconds since it was made; 0 where its maker's clock is ahead. A time without a zone is in UTC."""
         made = self.time if self.time.tzinfo is not None else self.time.replace(tzinfo=UTC)
         return max(0.0, (datetime.now(UTC) - made).total_seconds())
 

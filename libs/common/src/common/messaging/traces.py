@@ -1,4 +1,4 @@
-"""The spans of a message: its wait in a queue, and each attempt to handle it, in the trace of who sent it."""
+"""The spans of a message: its wait in a queue, and each attempt to handle it, in the trace of its sender."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

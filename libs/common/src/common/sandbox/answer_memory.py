@@ -48,7 +48,7 @@ class AnswerMemory:
         return blobs
 
     def clear(self) -> None:
-        """Give back whatever a process has written, also what no answer told of."""
+        """Give back the memory that a process has written to, also where no answer named it."""
         self._memory.madvise(mmap.MADV_REMOVE)
 
 

@@ -1,4 +1,4 @@
-"""What a decoding process says, as the service hears it."""
+"""The messages of a decoding process, as the service reads them."""
 
 import asyncio
 import os
@@ -52,5 +52,5 @@ class Replies:
         return await self._reader.readexactly(length)
 
     def close(self) -> None:
-        """Hear no more; whoever waits for the next message finds that they have ended."""
+        """Read no more. A caller that waits for the next message is told that there are no more."""
         self._transport.close()

@@ -22,7 +22,7 @@ class Walls:
         return [name for name, stands in (("Landlock", self.landlock > 0), ("seccomp", self.seccomp)) if not stands]
 
     def complaint(self) -> str | None:
-        """The same as a sentence, or None where all stand."""
+        """A sentence that says which walls are missing, or None where none is."""
         missing = self.missing()
         return f"this system has no {' and no '.join(missing)}" if missing else None
 

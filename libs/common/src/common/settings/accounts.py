@@ -51,7 +51,7 @@ def account_errors(given: Mapping[str, str], unread: Collection[str]) -> list[st
     """What is wrong with the variables that begin with the prefixes, a line each.
 
     A prefix without variables is an error: AWS' own defaults would then choose another account. `unread` are variables
-    whose file cannot be used: of those, another line tells.
+    whose file cannot be used: they are reported elsewhere.
     """
     lines: list[str] = []
     for name, prefix in used_prefixes(given).items():

@@ -102,7 +102,7 @@ class StoredRecord(NamedTuple):
 
 
 async def read_stored_record(bucket: Storage, image: ImageKey, stage: Stage) -> StoredRecord | None:
-    """The same as `read_record`, with the content."""
+    """The stage's record with the object's content, or None as for `read_record`. Raises StorageFault."""
     key = record_key(image, stage)
     try:
         content = await bucket.get(key)
@@ -115,11 +115,11 @@ async def read_stored_record(bucket: Storage, image: ImageKey, stage: Stage) -> 
 
 
 async def write_failure(bucket: Storage, image: ImageKey, record: Record, *, over_other_settings: bool) -> Record:
-    """Store the record of a failure, unless there is one that counts more. Returns the one that stays.
+    """Store the record of a failure, unless a record that is there has to stay. Returns the one that stays.
 
-    A success that shows the same counts more, of any settings or, if this may go `over_other_settings`, of the same
-    configuration; and so does a failure of the same configuration, unless it is less final
-    (`docs/bucket-protocol.md#good-records-stay`). Raises StorageFault.
+    The record of a success stays if it is of the same original and crop. With `over_other_settings` it also has to be
+    of the same configuration. The record of a failure stays if it is of the same configuration, and not less final.
+    docs/bucket-protocol.md#good-records-stay. Raises StorageFault.
     """
     key = record_key(image, record.stage)
     try:
@@ -144,7 +144,7 @@ class WrittenRecord(NamedTuple):
 
 
 async def write_record(bucket: Storage, image: ImageKey, new: StoredRecord) -> WrittenRecord:
-    """Store the record of one stage. It also names what the one names that it replaces. Raises StorageFault.
+    """Store the record of one stage, with the variants of the one that it replaces in `replaced`. Raises StorageFault.
 
     docs/bucket-protocol.md#replaced-variants-go
     """

@@ -136,7 +136,7 @@ def _measured_fetch(
 def _measured_listing(
     operation: str, method: Callable[P, AsyncGenerator[Entry, None]]
 ) -> Callable[P, AsyncIterator[Entry]]:
-    """The time that the store takes, without that of who reads. What is not read to its end does not count."""
+    """The time that the store takes, without the reader's own. A listing that is not read to its end does not count."""
 
     @wraps(method)
     async def listing(*arguments: P.args, **options: P.kwargs) -> AsyncIterator[Entry]:

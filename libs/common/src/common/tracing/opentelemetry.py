@@ -1,6 +1,7 @@
 """The spans as OpenTelemetry makes them, sent in batches over HTTP (OTLP) by a thread of its own.
 
-A collector that is away costs nothing but spans: the queue is bounded, and who makes a span never waits.
+While a collector is away, only spans are lost: the queue is bounded, and the code that makes a span
+never waits.
 """
 
 import logging

@@ -27,7 +27,7 @@ class _Held:
 class ClientLimits:
     """At most so many uploads, bytes of uploads and event streams of one client at once.
 
-    Who comes through `trusted` proxies that do not tell the client's address has no limit of its own.
+    Clients behind `trusted` proxies that do not name the client's address have no limits of their own.
     """
 
     def __init__(self, *, trusted: tuple[Network, ...], uploads: int, upload_bytes: int, streams: int) -> None:

@@ -30,7 +30,7 @@ class CountedUpload:
 
 @contextmanager
 def counted_upload() -> Iterator[CountedUpload]:
-    """Around an upload, which tells what it learns, with all that it raises."""
+    """Count an upload when it has ended, by what the block has set and by what it raises."""
     upload, outcome = CountedUpload(), "failed"
     try:
         yield upload

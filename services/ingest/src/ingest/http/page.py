@@ -108,7 +108,7 @@ def page_file_route(page: Mapping[str, PageFile], policy: str) -> Handler:
 
 
 def _send(request: web.Request, file: PageFile, policy: str) -> web.Response:
-    """The file, or 304 for a browser that has it already. It is asked for each time, so that no old file stays."""
+    """The file, or 304 for a browser that has it already. Browsers ask each time, so that none shows an old one."""
     headers = {
         hdrs.CACHE_CONTROL: "no-cache",
         "Content-Security-Policy": policy,

@@ -75,7 +75,7 @@ async def _announce_all_thumbnails(image: ImageKey, context: PublisherContext) -
 
 
 async def remove_private_orphans(name: str, listed: set[str], *, buckets: Buckets, plan: Plan) -> None:
-    """The same as `remove_without_original`, counted as a repair."""
+    """Do `remove_without_original`, and count that as a repair."""
     await remove_without_original(name, listed, buckets=buckets, plan=plan)
     _count("leftovers")
 

@@ -67,8 +67,8 @@ class QueueState(BaseModel):
 class KnownEvents(BaseModel):
     """What is known of the image's events.
 
-    `replays` are dead letters that somebody has asked to be handled again, where that can be seen. `unknown` says what
-    cannot be known, and why, a sentence each.
+    `replays` are dead letters that somebody has asked to be handled again, where that can be seen. `unknown` has a
+    sentence for each thing that cannot be known, and says why.
     """
 
     dead_letters: list[DeadEvent] = []

@@ -24,7 +24,7 @@ def describe(trace: Trace) -> str:
 
 
 def _printable(line: str) -> str:
-    """The line without what would command a terminal: whoever can send an event chooses its type and identity."""
+    """The line with control characters escaped: whoever sends an event chooses its type and its id."""
     return "".join(one if one.isprintable() else repr(one)[1:-1] for one in line)
 
 

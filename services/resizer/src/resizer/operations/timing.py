@@ -1,4 +1,4 @@
-"""When the steps of a rendering began and ended. A decoding process only tells it; the service makes spans of it."""
+"""When the steps of a rendering began and ended. A decoding process sends them, and the service makes spans."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -112,7 +112,7 @@ class RabbitBus:
         return sum(counts)
 
     async def dead_letter_count(self, queue: WorkQueue) -> int:
-        """How many dead letters of the queue there are, without those that somebody looks at. Raises BusFault."""
+        """How many dead letters the queue has, without those that a command looks at. Raises BusFault."""
         async with self._side_channel() as channel:
             return await message_count(channel, queue.dead, self._timeouts)
 

@@ -71,7 +71,7 @@ def _text(value: object) -> str | None:
 
 
 def dead_message(queue: WorkQueue, message: AbstractIncomingMessage) -> DeadMessage:
-    """What an operator is told of a message in the queue's dead-letter queue."""
+    """A message of the queue's dead-letter queue, as commands show it to an operator."""
     headers = message.headers
     reason = headers.get(_REASON)
     letter = DeadMessage(

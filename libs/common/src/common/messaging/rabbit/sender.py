@@ -22,7 +22,7 @@ _MOST = 1000  # messages of about 1 KB that may wait for their confirms, in memo
 
 
 class _Copy(NamedTuple):
-    """What tells that two messages are copies of one."""
+    """What two messages have in common if one is a copy of the other."""
 
     exchange: str
     key: str

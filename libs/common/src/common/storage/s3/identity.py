@@ -1,4 +1,4 @@
-"""What tells one object on an S3 server from all others."""
+"""The identity of an object on an S3 server, which no other object has."""
 
 from dataclasses import dataclass
 from datetime import datetime
