@@ -28,6 +28,8 @@ class Clients:
 
     def __init__(self, deployment: Deployment, account: Account, seed: int) -> None:
         self.account = account
+        self.may_upload = asyncio.Event()
+        self.may_upload.set()
         self._deployment = deployment
         self._random = random.Random(seed)
         self._pictures: list[Callable[[], bytes]] = [
@@ -38,6 +40,7 @@ class Clients:
     async def work(self, stop: asyncio.Event) -> None:
         """One image's life after another, until told to stop."""
         while not stop.is_set():
+            await self.may_upload.wait()
             image = await self._upload()
             if image is None:
                 await self._pause_longer()

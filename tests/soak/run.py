@@ -4,10 +4,11 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 from tests.soak import faults
 from tests.soak.account import Account
 from tests.soak.audit import Audit, audit_contents, audit_keys
@@ -29,6 +30,8 @@ from common.messaging.topology import QUEUES
 _CLIENTS = 8
 # Seconds in which the buckets have to become what was answered, and queues empty.
 _QUIET = 120
+# Clients upload no more while so many renderings wait: what is tried is not for how long a backlog is worked off.
+_BACKLOG = 200
 _SETTINGS = {
     "GENERATE_WEBP": "1",
     # Maintenance as often as the run is short.
@@ -59,7 +62,7 @@ async def soak(minutes: float, seed: int, store: str, folder: Path) -> Outcome:
         await deployment.start()
         chaos = Chaos([*disks, *networks, *_of_processes(deployment, cluster)], seed)
         clients = Clients(deployment, account, seed + 1)
-        await _load(clients, chaos, minutes)
+        await _load(clients, chaos, deployment, minutes)
         await asyncio.gather(*(deployment.wait_ready(process) for process in deployment.processes.values()))
         await clients.finish()
         last = time.monotonic()
@@ -105,14 +108,28 @@ def _of_processes(deployment: Deployment, cluster: BrokerCluster) -> list[Fault]
     return of_services + [fault for node in cluster.nodes.values() for fault in faults.of_node(node)]
 
 
-async def _load(clients: Clients, chaos: Chaos, minutes: float) -> None:
+async def _load(clients: Clients, chaos: Chaos, deployment: Deployment, minutes: float) -> None:
     """Make calls and inject faults for so long."""
     stop = asyncio.Event()
     asyncio.get_running_loop().call_later(minutes * 60, stop.set)
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(chaos.run(stop))
+        tasks.create_task(_hold_back(clients, deployment, stop))
         for _ in range(_CLIENTS):
             tasks.create_task(clients.work(stop))
+
+
+async def _hold_back(clients: Clients, deployment: Deployment, stop: asyncio.Event) -> None:
+    """Let clients upload as fast as images are rendered."""
+    while not stop.is_set():
+        with suppress(aiohttp.ClientError):  # a node that was killed does not say how long its queues are
+            waiting = sum(int(queue.get("messages", 0)) for queue in (await _queues(deployment)).values())
+            if waiting < _BACKLOG:
+                clients.may_upload.set()
+            else:
+                clients.may_upload.clear()
+        await asyncio.sleep(2)
+    clients.may_upload.set()
 
 
 async def _equal(account: Account, deployment: Deployment, deadline: float) -> Audit:
