@@ -1,7 +1,7 @@
 """Receiving the body of `POST /upload` into a temporary file."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -17,7 +17,7 @@ from ingest.http.upload_budget import UploadBudget
 
 _CHUNK = 256 * 1024
 
-Take = Callable[[int], None]  # counts so many bytes before they are written; raises RequestRefused
+Take = Callable[[int], AbstractAsyncContextManager[None]]  # surrounds the writing of so many bytes
 
 
 @asynccontextmanager
@@ -30,11 +30,16 @@ async def receive_file(
             400, f"a body of type {request.content_type}: expected multipart/form-data with a file part 'file'"
         )
     path = temporary_path(budget.folder)
+    announced = request.content_length or limits.bytes
     with clients.upload(request) as of_client, budget.share() as share:
 
-        def take(size: int) -> None:
+        @asynccontextmanager
+        async def take(size: int) -> AsyncIterator[None]:
+            """Count the bytes before they are written, and wait for their turn. Raises RequestRefused."""
             of_client.take(size)
             share.take(size)
+            async with budget.turns.turn(announced - share.taken):
+                yield
 
         try:
             with tracing.span("receive"):
@@ -66,8 +71,8 @@ async def _write(part: FormPart, limits: BodyLimits, path: Path, take: Take) -> 
         with path.open("wb") as file:
             async for chunk in part_chunks(part, limits, _CHUNK):
                 empty = False
-                take(len(chunk))
-                await in_thread(file.write, chunk)
+                async with take(len(chunk)):
+                    await in_thread(file.write, chunk)
     except ConnectionError:
         raise
     except OSError as error:

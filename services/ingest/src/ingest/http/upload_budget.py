@@ -12,6 +12,7 @@ from os import statvfs
 from pathlib import Path
 
 from common.http import RequestRefused
+from ingest.http.turns import Turns
 
 _ENDED = "this upload was ended because others need its room: try again"
 _NONE_LEFT = "other uploads have taken all the room: try again"
@@ -25,6 +26,7 @@ class UploadBudget:
 
     def __init__(self, folder: Path, largest: int) -> None:
         self.folder = folder
+        self.turns = Turns()
         self._largest = largest
         self._shares: set[UploadShare] = set()
 
