@@ -119,8 +119,13 @@ async def test_more_requests_than_can_be_served_are_told_so_and_health_is_still_
     async with connections(port(process), 300, SLOW_UPLOAD) as streams:
         # What the kernel still holds back of the crowd may come late, and push one of these out.
         async def too_many() -> bool:
+            # A connection of its own each time: one that was served before the others came would be served again.
+            connector = aiohttp.TCPConnector(force_close=True)
             with suppress(aiohttp.ClientError):
-                async with deployment.http.post(f"{process.url}/publish", json={}) as answer:
+                async with (
+                    aiohttp.ClientSession(connector=connector) as http,
+                    http.post(f"{process.url}/publish", json={}) as answer,
+                ):
                     if answer.status == 503:
                         assert int(answer.headers["Retry-After"]) > 0
                         assert "too many connections" in (await answer.json())["error"]
