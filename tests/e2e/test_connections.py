@@ -156,6 +156,21 @@ async def test_crowds_at_the_metrics_keep_neither_them_nor_the_service_away(depl
         await served(deployment)
 
 
+@pytest.mark.parametrize("proxies", ["192.0.2.1", "127.0.0.0/8"], ids=["clients", "proxy"])
+async def test_a_crowd_that_comes_at_once_loses_connections_unless_it_is_a_proxy(tmp_path: Path, proxies: str) -> None:
+    async with Deployment.prepared("embedded", tmp_path, TRUSTED_PROXIES=proxies) as prepared:
+        process = await prepared.launch("standalone", through=("prlimit", f"--nofile={DESCRIPTORS}:{DESCRIPTORS}"))
+        await prepared.wait_ready(process)
+        process.suspend()  # so that all of them wait
+        async with connections(port(process), 300, b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"):
+            process.resume()
+            await served(prepared)
+            metrics = f"http://127.0.0.1:{process.metrics_port}/metrics"
+            async with prepared.http.get(metrics) as answer:
+                lost = 'image_backend_http_dropped_total{which="not served yet"}' in await answer.text()
+        assert lost == (proxies == "192.0.2.1")
+
+
 async def test_a_service_takes_as_many_descriptors_as_it_may(tmp_path: Path) -> None:
     async with Deployment.prepared("embedded", tmp_path) as prepared:
         process = await prepared.launch("standalone", through=("prlimit", "--nofile=256:3000"))

@@ -60,7 +60,9 @@ class _LimitedStream:
         self._stream = stream
         self._limits = limits
         self._left = limits.bytes + _OVERHEAD
-        self._late = self._now() + _GRACE  # each byte moves it; no burst moves it further than the grace
+        self._patience = (
+            _GRACE  # seconds of waiting for the client; each byte adds some, and no burst more than the grace
+        )
 
     async def read(self, size: int = -1) -> bytes:
         return self._counted(await self._timed(self._stream.read(size)))
@@ -76,20 +78,23 @@ class _LimitedStream:
         self._stream.unread_data(data)
 
     async def _timed(self, reading: Awaitable[bytes]) -> bytes:
-        idle, slow = self._limits.idle_seconds, self._late - self._now()
+        """Only what is waited for here counts: the service takes its own time to store what has come."""
+        idle, began = self._limits.idle_seconds, self._now()
         try:
-            async with asyncio.timeout(min(idle, slow)):
+            async with asyncio.timeout(min(idle, self._patience)):
                 return await reading
         except TimeoutError as error:
-            why = f"nothing was sent for {idle:g} s" if idle <= slow else f"slower than {_SLOWEST} bytes a second"
+            is_idle = idle <= self._patience
+            why = f"nothing was sent for {idle:g} s" if is_idle else f"slower than {_SLOWEST} bytes a second"
             raise RequestRefused(408, why) from error
+        finally:
+            self._patience -= self._now() - began
 
     def _counted(self, data: bytes) -> bytes:
         self._left -= len(data)
         if self._left < 0:
             raise self._limits.too_large()
-        now = self._now()
-        self._late = min(max(self._late, now) + len(data) / _SLOWEST, now + _GRACE)
+        self._patience = min(max(self._patience, 0.0) + len(data) / _SLOWEST, _GRACE)
         return data
 
     def _now(self) -> float:
