@@ -10,6 +10,7 @@ from tests.support.deployment import PYTHON, Deployment
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 from tests.support.servers import free_port
+from tests.support.store_faults import fails, proxy_to
 
 
 async def outcome(name: str, environment: dict[str, str]) -> tuple[int | None, str]:
@@ -137,3 +138,21 @@ async def test_why_an_upload_was_refused_is_in_the_log(tmp_path: Path) -> None:
         assert "not a JPEG" in str(answered[0]["reason"])
         assert answered[1]["image"] == "1475660224_1.jpg"
         assert "is not known" in str(answered[1]["reason"])
+
+
+async def test_a_service_is_ready_only_when_it_takes_events(tmp_path: Path) -> None:
+    async with Deployment.prepared("rabbit-s3", tmp_path) as deployment:
+        assert deployment.s3 is not None
+        async with proxy_to(deployment.s3) as proxy:
+            await fails(proxy)
+            resizer = await deployment.launch("resizer", STORE_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+
+            async def waits() -> bool:
+                return any(line["event"] == "waiting for the store" for line in resizer.lines())
+
+            await eventually(waits, "a service that waits for its store")
+            await asyncio.sleep(4)  # until it looks at the store rarely
+            proxy.leave()
+            await deployment.wait_ready(resizer)
+            connections = [line["connection"] for line in resizer.lines() if line["event"] == "connected to the broker"]
+            assert sorted(connections) == ["resizer-consume", "resizer-publish"]
