@@ -155,4 +155,4 @@ async def test_a_service_is_ready_only_when_it_takes_events(tmp_path: Path) -> N
             proxy.leave()
             await deployment.wait_ready(resizer)
             connections = [line["connection"] for line in resizer.lines() if line["event"] == "connected to the broker"]
-            assert sorted(connections) == ["resizer-consume", "resizer-publish"]
+            assert set(connections) == {"resizer-consume", "resizer-publish"}
