@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 _KNOWN_BY = 4096  # bytes that a client says first, by which a connection can be chosen
+_TURNS_TO_ACCEPT = 5  # of the loop, from a connection that can be accepted to the start of its task
 _METHODS = (b"PUT ", b"GET ", b"HEAD ", b"DELETE ", b"POST ")
 _LISTING = b"list-type=2"
 
@@ -65,6 +66,11 @@ class Proxy:
     async def cut(self) -> None:
         """Break all connections, and refuse new ones."""
         if self._server is not None:
+            for listening in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listening)
+            # asyncio would leave a connection open that it is accepting when the server is closed.
+            for _ in range(_TURNS_TO_ACCEPT):
+                await asyncio.sleep(0)
             self._server.close()
             self._server = None
         tasks = list(self._connections)
