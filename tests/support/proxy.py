@@ -22,6 +22,7 @@ class _Connection:
     loses_requests: bool = False
     loses_answers: bool = False
     is_answered: bool = False  # by the proxy: the rest of the request goes nowhere
+    replaced: tuple[re.Pattern[bytes], bytes] | None = None
     passed: int = 0  # bytes since the last request, in the direction that is to be broken
 
     def loses(self, *, answers: bool) -> bool:
@@ -106,6 +107,11 @@ class Proxy:
         """Change what the server answers, on every connection, wherever it matches the regular expression."""
         self._replaced = re.compile(pattern, re.DOTALL), by
 
+    def replace_over_these(self, pattern: bytes, by: bytes) -> None:
+        """Change what the server answers, for good, on the connections of this moment."""
+        for connection in self._connections.values():
+            connection.replaced = re.compile(pattern, re.DOTALL), by
+
     def leave(self) -> None:
         """Pass answers on as they are again."""
         self._replaced = self._answer = None
@@ -169,7 +175,7 @@ class Proxy:
             if connection.is_answered:
                 continue
             self._note(data, connection, answers=answers)
-            writer.write(self._changed(data) if answers else data)
+            writer.write(self._changed(data, connection) if answers else data)
             await writer.drain()
             self._break(len(data), connection, answers=answers)
         if not connection.loses(answers=answers):
@@ -202,10 +208,11 @@ class Proxy:
                 self._breaks -= 1
                 raise ConnectionAbortedError
 
-    def _changed(self, answer: bytes) -> bytes:
-        if self._replaced is None:
+    def _changed(self, answer: bytes, connection: _Connection) -> bytes:
+        replaced = connection.replaced or self._replaced
+        if replaced is None:
             return answer
-        pattern, by = self._replaced
+        pattern, by = replaced
         return pattern.sub(by, answer)
 
     def _is_lost(self, answer: bytes, asked: list[bytes]) -> bool:

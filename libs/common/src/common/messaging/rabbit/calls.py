@@ -21,7 +21,8 @@ class BrokerTimeouts:
     The library gives a silent connection up after three times (`heartbeat` + 1). `connect` includes the declarations,
     `reach` is for a connection to one of several nodes, `answer` for one call, `close` for a connection or a consumer.
     After `confirm` a publish that is not confirmed is a fault to its caller, and after `unconfirmed` its channel is
-    given up, unless the broker blocks publishers.
+    given up, unless the broker blocks publishers. So is a channel over which a queue has refused all messages for
+    `refused`.
     """
 
     heartbeat: int = 10
@@ -31,6 +32,7 @@ class BrokerTimeouts:
     close: float = 2.0
     confirm: float = 10.0
     unconfirmed: float = 60.0
+    refused: float = 10.0
 
 
 async def call_broker(what: str, call: Awaitable[T], seconds: float) -> T:

@@ -3,6 +3,11 @@
 A broker with an alarm (memory, disk) stops reading and refuses nothing: every copy that was written meanwhile arrives
 in the end. So a message that waits for its confirm is never sent again over the same channel. A caller that sends it
 again waits for the confirm of the first copy, or returns at once if that has come.
+
+A channel that first publishes to a quorum queue after the node of its leader died, and before another node leads it,
+keeps asking the dead node: RabbitMQ 3.10 then refuses (`basic.nack`) all that this channel ever sends to the queue.
+Another channel asks the new leader. So a channel that only meets refusals is given up. See
+https://github.com/rabbitmq/rabbitmq-server/pull/9241.
 """
 
 import asyncio
@@ -12,7 +17,7 @@ from typing import NamedTuple
 
 from aio_pika import Message
 from aio_pika.abc import AbstractChannel
-from aio_pika.exceptions import PublishError
+from aio_pika.exceptions import DeliveryError, PublishError
 
 from common.errors import BusFault
 from common.messaging.rabbit.calls import BrokerTimeouts, call_broker, task_result
@@ -45,6 +50,8 @@ class Sender:
         self._timeouts = timeouts
         self._unconfirmed: dict[_Copy, _Sending] = {}  # oldest first
         self._confirmed_late: dict[_Copy, None] = {}  # after its caller had gone; oldest first
+        self._taken: set[str] = set()  # routing keys and queues for which the broker has taken a message
+        self._refused: dict[str, float] = {}  # since when, of others than those
         self._blocked = 0.0  # when the broker was last seen to block publishers
 
     @property
@@ -91,6 +98,10 @@ class Sender:
         error = task.exception()
         if isinstance(error, PublishError):
             self._session.lose(f"no queue takes messages for {copy.key}: a queue is missing")
+        elif isinstance(error, DeliveryError):
+            self._lose_session_if_always_refused(copy.key)
+        elif error is None:
+            self._taken.add(copy.key)
         # An event is published once, and again only where that is not known to have succeeded. What goes straight to
         # a queue may have to go there again later.
         if error is None and not sending.waiting and copy.exchange:
@@ -114,6 +125,14 @@ class Sender:
         oldest = self._oldest()
         if oldest is not None and _now() - max(oldest, self._blocked) >= self._timeouts.unconfirmed:
             self._session.lose("the broker does not confirm what is published")
+
+    def _lose_session_if_always_refused(self, key: str) -> None:
+        """Lose the session when the broker has taken nothing for the key over it.
+
+        A queue that is full refuses, too. It has mostly taken something before.
+        """
+        if key not in self._taken and _now() - self._refused.setdefault(key, _now()) >= self._timeouts.refused:
+            self._session.lose(f"the broker has refused all messages for {key}")
 
     async def _is_blocked(self) -> bool:
         transport = self._session.connection.transport
