@@ -140,7 +140,7 @@ async def test_why_an_upload_was_refused_is_in_the_log(tmp_path: Path) -> None:
         assert "is not known" in str(answered[1]["reason"])
 
 
-async def test_a_service_is_ready_only_when_it_takes_events(tmp_path: Path) -> None:
+async def test_a_resizer_is_ready_only_when_it_takes_events(tmp_path: Path) -> None:
     async with Deployment.prepared("rabbit-s3", tmp_path) as deployment:
         assert deployment.s3 is not None
         async with proxy_to(deployment.s3) as proxy:

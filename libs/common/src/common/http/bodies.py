@@ -60,9 +60,8 @@ class _LimitedStream:
         self._stream = stream
         self._limits = limits
         self._left = limits.bytes + _OVERHEAD
-        self._patience = (
-            _GRACE  # seconds of waiting for the client; each byte adds some, and no burst more than the grace
-        )
+        # Seconds for which the client is still waited for. Each byte adds some; the grace is the most.
+        self._patience = _GRACE
 
     async def read(self, size: int = -1) -> bytes:
         return self._counted(await self._timed(self._stream.read(size)))

@@ -129,7 +129,7 @@ class Sender:
     def _lose_session_if_always_refused(self, key: str) -> None:
         """Lose the session when the broker has taken nothing for the key over it.
 
-        A queue that is full refuses, too. It has mostly taken something before.
+        A queue that is full refuses, too. If it has taken nothing over this session, the session is lost in vain.
         """
         if key not in self._taken and _now() - self._refused.setdefault(key, _now()) >= self._timeouts.refused:
             self._session.lose(f"the broker has refused all messages for {key}")
