@@ -83,8 +83,11 @@ async def test_there_and_back_every_image_is_found(deployment: Deployment) -> No
     published, left = waiting
 
     await deployment.start()
-    for key in (kept, *old_keys(kept)):
-        assert await deployment.public(key) == (200, await buckets.active.get(key))
+    assert await deployment.public(kept) == (200, picture)
+    for key, size in old_keys(kept).items():
+        status, body = await deployment.public(key)
+        # Not compared with the object: a start renders young images without a record anew, perhaps right now.
+        assert (status, dimensions(body)) == (200, size)
     assert (await deployment.publish(published))[0] == 200
     turned = await command(deployment, "/rotate", filename=rotated, rotation=180)
     await command(deployment, "/delete", filenames=deleted)
