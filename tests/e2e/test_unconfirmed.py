@@ -200,3 +200,26 @@ async def test_when_all_is_refused_over_one_connection_another_one_is_used(vhost
             return False
 
         await eventually(taken, "a connection over which messages are taken")
+
+
+async def test_a_queue_that_refuses_over_another_connection_too_does_not_cost_that_one(vhost: VirtualHost) -> None:
+    timeouts = BrokerTimeouts(refused=0.2)
+    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), DELAYS, timeouts) as bus:
+        proxy.replace(*REFUSAL)
+
+        async def refusal() -> str:
+            with pytest.raises(BusFault) as caught:
+                await bus.publish(uploaded(0))
+            return str(caught.value)
+
+        async def lost() -> bool:
+            return "has refused all" in await refusal()
+
+        async def refused() -> bool:
+            return "Nack" in await refusal()
+
+        await eventually(lost, "a connection that is given up")
+        await eventually(refused, "another connection")
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            assert "Nack" in await refusal()

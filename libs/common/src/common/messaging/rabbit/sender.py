@@ -7,7 +7,8 @@ again waits for the confirm of the first copy, or returns at once if that has co
 A channel that first publishes to a quorum queue after the node of its leader died, and before another node leads it,
 keeps asking the dead node: RabbitMQ 3.10 then refuses (`basic.nack`) all that this channel ever sends to the queue.
 Another channel asks the new leader. So a channel that only meets refusals is given up. See
-https://github.com/rabbitmq/rabbitmq-server/pull/9241.
+https://github.com/rabbitmq/rabbitmq-server/pull/9241. A queue that is full refuses over the other channel, too; that
+one is kept for longer.
 """
 
 import asyncio
@@ -42,12 +43,19 @@ class _Sending:
 
 
 class Sender:
-    """Sends over the channel that it was made with; a new channel needs a new sender."""
+    """Sends over the channel that it was made with; a new channel needs a new sender.
 
-    def __init__(self, session: Session, channel: AbstractChannel, timeouts: BrokerTimeouts) -> None:
+    `refusing` are the keys for which earlier channels were given up, and nothing was taken since. It is kept up to
+    date here.
+    """
+
+    def __init__(
+        self, session: Session, channel: AbstractChannel, timeouts: BrokerTimeouts, refusing: set[str]
+    ) -> None:
         self._session = session
         self._channel = channel
         self._timeouts = timeouts
+        self._refusing = refusing
         self._unconfirmed: dict[_Copy, _Sending] = {}  # oldest first
         self._confirmed_late: dict[_Copy, None] = {}  # after its caller had gone; oldest first
         self._taken: set[str] = set()  # routing keys and queues for which the broker has taken a message
@@ -102,6 +110,7 @@ class Sender:
             self._lose_session_if_always_refused(copy.key)
         elif error is None:
             self._taken.add(copy.key)
+            self._refusing.discard(copy.key)
         # An event is published once, and again only where that is not known to have succeeded. What goes straight to
         # a queue may have to go there again later.
         if error is None and not sending.waiting and copy.exchange:
@@ -131,7 +140,9 @@ class Sender:
 
         A queue that is full refuses, too. If it has taken nothing over this session, the session is lost in vain.
         """
-        if key not in self._taken and _now() - self._refused.setdefault(key, _now()) >= self._timeouts.refused:
+        limit = self._timeouts.refused_again if key in self._refusing else self._timeouts.refused
+        if key not in self._taken and _now() - self._refused.setdefault(key, _now()) >= limit:
+            self._refusing.add(key)
             self._session.lose(f"the broker has refused all messages for {key}")
 
     async def _is_blocked(self) -> bool:
