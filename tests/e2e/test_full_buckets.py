@@ -1,7 +1,10 @@
 """The disk of a bucket is full: what was answered 200 is whole, and the rest is done when there is room."""
 
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
+from tests.support.commands import DAY, age, run
 from tests.support.deployment import Deployment, complete, keys
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
@@ -56,3 +59,32 @@ async def test_an_activation_while_active_is_full(tmp_path: Path) -> None:
             assert (await deployment.publish(name))[0] == 200
             await eventually(lambda: complete(deployment, name), "all of the image, public")
             assert await deployment.buckets.active.get(name) == PHOTO
+
+
+@pytest.mark.parametrize("command", [(), ("clean",)], ids=["sweep", "clean"])
+async def test_expired_uploads_are_removed_from_a_full_disk(tmp_path: Path, command: tuple[str, ...]) -> None:
+    folder = tmp_path / "incoming"
+    with small_disk(folder, KILOBYTES):
+        async with Deployment.prepared("rabbit-local", tmp_path) as deployment:
+            for name in ("1475660224_1.jpg", "1475660224_2.jpg"):
+                await deployment.buckets.incoming.put(name, PHOTO)
+            age(deployment, 3 * DAY, "incoming/1475660224_1.jpg")
+            fill(folder)
+            if command:
+                assert (await run(deployment, "publisher", *command)).status == 0
+            else:
+                await deployment.start("publisher")
+
+            async def is_swept() -> bool:
+                return "1475660224_1.jpg" not in await keys(deployment.buckets.incoming)
+
+            await eventually(is_swept, "the end of the expired upload")
+            assert "1475660224_2.jpg" in await keys(deployment.buckets.incoming)
+
+
+def fill(folder: Path) -> None:
+    """Leave no room for another byte."""
+    leave_no_room(folder)
+    with suppress(OSError), (folder / "filler").open("wb", buffering=0) as filler:
+        while filler.write(bytes(1024)):
+            pass

@@ -17,8 +17,8 @@ _FOR_EACH_DECODER = 3
 class OriginalsInHand:
     """Gives each image a place from before its original is fetched until its variants are stored.
 
-    There is a place for as many images as there are decoders, however large they are, and beyond that for three times
-    as many, if their originals have 64 MiB together at most. First come, first served. `fetch_wait` is how many seconds
+    There is a place for as many images as there are decoders, however large they are, and for three times as many in
+    all, if their originals have 64 MiB together at most. First come, first served. `fetch_wait` is how many seconds
     an image waits for its place.
     """
 

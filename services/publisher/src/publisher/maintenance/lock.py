@@ -16,7 +16,7 @@ import structlog
 from common.cancellation import in_thread, to_the_end
 from common.errors import KeyTaken, NoSuchKey, StorageFault
 from common.storage.base import Storage
-from common.storage.temporary import temporary_path
+from common.storage.temporary import temporary_fault, temporary_path
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class Lock:
 
     @asynccontextmanager
     async def hold(self) -> AsyncIterator[bool]:
-        """Take the lock for the length of the block. Yields whether it was free. Raises StorageFault."""
+        """Take the lock for the length of the block. Yields whether it was free. Raises StorageFull, StorageFault."""
         if not await self._acquire():
             yield False
             return
@@ -63,7 +63,7 @@ class Lock:
         except KeyTaken:
             return False
         except OSError as error:
-            raise StorageFault(f"TEMP_FOLDER {self.temporary}: {error.strerror or error}") from error
+            raise temporary_fault(self.temporary, error) from error
         finally:
             path.unlink(missing_ok=True)
         return True

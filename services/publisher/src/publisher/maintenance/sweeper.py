@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 
 from common import metrics
-from common.errors import Transient
+from common.errors import StorageFull, Transient
 from publisher.context import PublisherContext
 from publisher.maintenance.lock import Lock
 from publisher.maintenance.sweep import Sweep
@@ -29,12 +29,19 @@ class Sweeper:
         """Sweep for ever."""
         while True:
             try:
-                async with self._lock.hold() as held:
-                    if held:
-                        await self._once()
+                await self._unless_another_sweeps()
             except Transient as fault:
                 log.warning("the buckets cannot be swept now", reason=str(fault))
             await asyncio.sleep(self._interval)
+
+    async def _unless_another_sweeps(self) -> None:
+        try:
+            async with self._lock.hold() as held:
+                if held:
+                    await self._once()
+        except StorageFull as fault:
+            log.warning("there is no room for the lock of the sweep: sweeping without it", reason=str(fault))
+            await self._once()
 
     async def _once(self) -> None:
         swept = True
