@@ -3,7 +3,6 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import pytest
 from tests.support.bus import opened, wait_for_broker
@@ -22,8 +21,6 @@ from common.messaging.topology import RESIZER_LIVE
 
 DELAYS = (0.2, 0.4)
 CONFIRM = rb"\x01\x00.\x00\x00\x00\x0d\x00\x3c\x00\x50.{9}\xce"  # a frame: basic.ack, of any tag, on any channel
-# What makes it a refusal: basic.nack has fields of the same length.
-REFUSAL = rb"(\x01\x00.\x00\x00\x00\x0d\x00\x3c\x00)\x50(.{9}\xce)", rb"\g<1>" + b"\x78" + rb"\g<2>"
 CONSUMER_TIMEOUT = 2  # seconds
 
 
@@ -184,42 +181,3 @@ async def test_beyond_a_thousand_unconfirmed_messages_a_publish_is_refused_at_on
         await asyncio.gather(*waiting)
         await bus.publish(uploaded(1000))
         assert await bus.depth(RESIZER_LIVE) == 1001
-
-
-async def test_when_all_is_refused_over_one_connection_another_one_is_used(vhost: VirtualHost) -> None:
-    timeouts = BrokerTimeouts(refused=1.0)
-    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), DELAYS, timeouts) as bus:
-        proxy.replace_over_these(*REFUSAL)
-        with pytest.raises(BusFault, match="Nack"):
-            await bus.publish(uploaded(0))
-
-        async def taken() -> bool:
-            with suppress(BusFault):
-                await bus.publish(uploaded(0))
-                return True
-            return False
-
-        await eventually(taken, "a connection over which messages are taken")
-
-
-async def test_a_queue_that_refuses_over_another_connection_too_does_not_cost_that_one(vhost: VirtualHost) -> None:
-    timeouts = BrokerTimeouts(refused=0.2)
-    async with Proxy.to(*vhost.address) as proxy, opened(vhost.url_through(proxy.port), DELAYS, timeouts) as bus:
-        proxy.replace(*REFUSAL)
-
-        async def refusal() -> str:
-            with pytest.raises(BusFault) as caught:
-                await bus.publish(uploaded(0))
-            return str(caught.value)
-
-        async def lost() -> bool:
-            return "has refused all" in await refusal()
-
-        async def refused() -> bool:
-            return "Nack" in await refusal()
-
-        await eventually(lost, "a connection that is given up")
-        await eventually(refused, "another connection")
-        for _ in range(20):
-            await asyncio.sleep(0.1)
-            assert "Nack" in await refusal()

@@ -30,8 +30,9 @@ class LateStream(PiecewiseStream):
         await super()._wait(what)
 
 
-def upload(*pieces: bytes, announced: int) -> web.Request:
-    headers = {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": str(announced)}
+def upload(*pieces: bytes, announced: int | None) -> web.Request:
+    length = {"Transfer-Encoding": "chunked"} if announced is None else {"Content-Length": str(announced)}
+    headers = {"Content-Type": "multipart/form-data; boundary=x"} | length
     return make_mocked_request("POST", "/", headers=headers, payload=LateStream([HEAD, *pieces, END]))
 
 
@@ -52,8 +53,8 @@ async def while_none_has_its_turn(budget: UploadBudget, *receiving: Awaitable[No
     await asyncio.gather(*tasks)
 
 
-def run(folder: Path, requests: Iterable[tuple[int, list[bytes]]]) -> list[int]:
-    """The sizes of the uploads in the order in which they were received. Each announces so many bytes."""
+def run(folder: Path, requests: Iterable[tuple[int | None, list[bytes]]]) -> list[int]:
+    """The sizes of the uploads in the order in which they were received. Each announces so many bytes, or does not."""
     received: list[int] = []
 
     async def all_of_them() -> None:
@@ -70,6 +71,11 @@ def run(folder: Path, requests: Iterable[tuple[int, list[bytes]]]) -> list[int]:
 def test_a_photo_does_not_wait_for_the_large_uploads_that_began_before_it(tmp_path: Path) -> None:
     large = [(90_000_000, [b"a large one"])] * 4
     assert run(tmp_path, [*large, (3_000_000, [b"photo"])]) == [len(b"photo"), *[len(b"a large one")] * 4]
+
+
+def test_nor_does_one_that_does_not_announce_its_length(tmp_path: Path) -> None:
+    large: list[tuple[int | None, list[bytes]]] = [(90_000_000, [b"a large one"])] * 4
+    assert run(tmp_path, [*large, (None, [b"photo"])]) == [len(b"photo"), *[len(b"a large one")] * 4]
 
 
 def test_a_client_whose_upload_waited_long_is_not_too_slow(tmp_path: Path) -> None:

@@ -211,7 +211,8 @@ class ExploredWorld(World):
             for work in self._running.values()
         )
         promised = frozenset(self.promised | self.answered | {str(self.published)} | self.announced)
-        waiting = tuple(event.type for event in self.outbox._waiting.values())  # noqa: SLF001 - it is state, too
+        outbox = self.outbox._waiting  # noqa: SLF001 - it is state, too
+        waiting = tuple((key, len(events)) for key, events in sorted(outbox.items()) if events)
         contents = _content(self.incoming), _content(self.active)
         return hash((contents, tuple(processes), promised, waiting, self.scheduler.now))
 

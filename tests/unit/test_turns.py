@@ -22,6 +22,20 @@ async def test_those_of_which_the_least_is_still_to_come_go_first() -> None:
     assert done == [80 * MEGABYTE, 90 * MEGABYTE, 3 * MEGABYTE, 20 * MEGABYTE, 70 * MEGABYTE]
 
 
+async def test_a_large_one_does_not_wait_for_ever_more_small_ones() -> None:
+    turns, done = Turns(), list[int]()
+
+    async def small_ones() -> None:
+        while 80 * MEGABYTE not in done:
+            await finished(turns, MEGABYTE, done)
+
+    crowd = [asyncio.ensure_future(small_ones()) for _ in range(8)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await finished(turns, 80 * MEGABYTE, done)
+    await asyncio.gather(*crowd)
+
+
 async def test_those_that_are_alike_take_turns_as_they_come() -> None:
     turns, order = Turns(), list[str]()
 

@@ -6,6 +6,7 @@ then is sent again, under the same id, until it is. A crash loses it; the reconc
 """
 
 import asyncio
+from collections import defaultdict
 from contextlib import suppress
 
 import structlog
@@ -15,6 +16,7 @@ from common.backoff import jittered
 from common.errors import BusFault
 from common.messaging.bus import Bus
 from common.messaging.events import Event
+from common.messaging.topology import routing_key
 
 log = structlog.get_logger()
 
@@ -28,7 +30,8 @@ class Outbox:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._waiting: dict[str, Event] = {}
+        self._count = 0
+        self._waiting: defaultdict[str, dict[str, Event]] = defaultdict(dict)  # by routing key, then by identifier
 
     async def send(self, event: Event) -> None:
         """Publish the event, or keep it to be published later; returns within about a second."""
@@ -37,16 +40,17 @@ class Outbox:
                 await self._bus.publish(event)
         except (BusFault, TimeoutError) as error:
             reason = str(error) or "the broker did not confirm in time"
-            if len(self._waiting) >= _MOST:
+            if self._count >= _MOST:
                 log.error("event dropped: too many wait for the broker already", reason=reason, **_about(event))
                 return
             log.warning("event waits for the broker", reason=reason, **_about(event))
-            self._waiting[event.id] = event
+            self._waiting[routing_key(event)][event.id] = event
+            self._count += 1
             metrics.OUTBOX.inc()
 
     def is_behind(self) -> bool:
         """Whether events wait for the broker."""
-        return bool(self._waiting)
+        return self._count > 0
 
     async def run(self) -> None:
         """Send what waits, again and again, until cancelled; then try once more."""
@@ -60,14 +64,22 @@ class Outbox:
                     await self.flush()
 
     async def flush(self) -> None:
-        """Send what waits, oldest first, until the broker fails once more."""
-        for event in list(self._waiting.values()):
+        """Send what waits, oldest first.
+
+        After a fault, what has the same routing key goes on waiting: its queue may be full. The rest is tried.
+        """
+        for events in list(self._waiting.values()):
+            await self._flush_until_fault(events)
+
+    async def _flush_until_fault(self, events: dict[str, Event]) -> None:
+        for event in list(events.values()):
             try:
                 await self._bus.publish(event)
             except BusFault:
                 return
             log.info("event sent late", **_about(event))
-            del self._waiting[event.id]
+            del events[event.id]
+            self._count -= 1
             metrics.OUTBOX.dec()
 
 

@@ -30,7 +30,6 @@ async def receive_file(
             400, f"a body of type {request.content_type}: expected multipart/form-data with a file part 'file'"
         )
     path = temporary_path(budget.folder)
-    announced = request.content_length or limits.bytes
     with clients.upload(request) as of_client, budget.share() as share:
 
         @asynccontextmanager
@@ -38,7 +37,9 @@ async def receive_file(
             """Count the bytes before they are written, and wait for their turn. Raises RequestRefused."""
             of_client.take(size)
             share.take(size)
-            async with budget.turns.turn(announced - share.taken):
+            # What does not announce its length is expected to be as much again as what has come.
+            to_come = share.taken if request.content_length is None else request.content_length - share.taken
+            async with budget.turns.turn(to_come):
                 yield
 
         try:

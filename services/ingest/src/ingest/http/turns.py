@@ -1,15 +1,15 @@
 """Whose body is received next, when many are received at once: that of which the least is still to come.
 
-So a photo does not wait for the bodies of many large uploads.
+So a photo does not wait for the bodies of many large uploads. Every fourth turn is that of who has waited longest, so
+that a large upload does not wait for the bodies of ever more photos.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from heapq import heappop, heappush
-from itertools import count
 
 _AT_ONCE = 2
+_LONGEST_WAITING = 4
 
 
 class Turns:
@@ -17,8 +17,8 @@ class Turns:
 
     def __init__(self) -> None:
         self._free = _AT_ONCE
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._number = count()
+        self._passed_on = 0
+        self._waiting: dict[asyncio.Future[None], int] = {}  # the bytes that are still to come; oldest first
 
     @asynccontextmanager
     async def turn(self, to_come: int) -> AsyncIterator[None]:
@@ -34,19 +34,23 @@ class Turns:
             self._free -= 1
             return
         turn = asyncio.get_running_loop().create_future()
-        heappush(self._waiting, (to_come, next(self._number), turn))
+        self._waiting[turn] = to_come
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if self._waiting.pop(turn, None) is None:  # it was passed on to this one already
                 self._end()
             raise
 
     def _end(self) -> None:
-        """Pass the turn on. Whoever was cancelled has none."""
-        while self._waiting:
-            _, _, turn = heappop(self._waiting)
-            if not turn.done():
-                turn.set_result(None)
-                return
-        self._free += 1
+        """Pass the turn on."""
+        if not self._waiting:
+            self._free += 1
+            return
+        self._passed_on += 1
+        if self._passed_on % _LONGEST_WAITING == 0:
+            following = next(iter(self._waiting))
+        else:
+            following = min(self._waiting, key=self._waiting.__getitem__)
+        del self._waiting[following]
+        following.set_result(None)

@@ -52,7 +52,7 @@ class RabbitBus:
         self._consumers = Consumers(retry_delays, timeouts, self._send_to_queue)
         self._trouble_follower: asyncio.Task[None] | None = None
         self._sender: Sender | None = None
-        self._refusing: set[str] = set()
+        self._patience: dict[str, float] = {}
         nodes = broker_addresses(url)
         self._publishing = Link(nodes, f"{service}-publish", self._open_publishing, timeouts)
         self._consuming = Link(nodes, f"{service}-consume", self._open_consuming, timeouts)
@@ -153,7 +153,7 @@ class RabbitBus:
     async def _open_publishing(self, session: Session) -> None:
         channel = await session.channel(on_return_raises=True)
         await declare(channel, self._delays)
-        self._sender = Sender(session, channel, self._timeouts, self._refusing)
+        self._sender = Sender(session, channel, self._timeouts, self._patience)
 
     async def _open_consuming(self, session: Session) -> None:
         await declare(await session.channel(), self._delays)

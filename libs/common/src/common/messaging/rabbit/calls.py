@@ -22,7 +22,7 @@ class BrokerTimeouts:
     `reach` is for a connection to one of several nodes, `answer` for one call, `close` for a connection or a consumer.
     After `confirm` a publish that is not confirmed is a fault to its caller, and after `unconfirmed` its channel is
     given up, unless the broker blocks publishers. So is a channel over which a queue has refused all messages for
-    `refused`; for `refused_again`, if the queue did so over the channel before.
+    `refused`, and for longer if it did so over the channels before.
     """
 
     heartbeat: int = 10
@@ -33,7 +33,6 @@ class BrokerTimeouts:
     confirm: float = 10.0
     unconfirmed: float = 60.0
     refused: float = 10.0
-    refused_again: float = 600.0
 
 
 async def call_broker(what: str, call: Awaitable[T], seconds: float) -> T:

@@ -7,8 +7,8 @@ again waits for the confirm of the first copy, or returns at once if that has co
 A channel that first publishes to a quorum queue after the node of its leader died, and before another node leads it,
 keeps asking the dead node: RabbitMQ 3.10 then refuses (`basic.nack`) all that this channel ever sends to the queue.
 Another channel asks the new leader. So a channel that only meets refusals is given up. See
-https://github.com/rabbitmq/rabbitmq-server/pull/9241. A queue that is full refuses over the other channel, too; that
-one is kept for longer.
+https://github.com/rabbitmq/rabbitmq-server/pull/9241. A queue that is full refuses over all channels. So each further
+one is kept four times as long as the one before.
 """
 
 import asyncio
@@ -25,6 +25,8 @@ from common.messaging.rabbit.calls import BrokerTimeouts, call_broker, task_resu
 from common.messaging.rabbit.session import Session
 
 _MOST = 1000  # messages of about 1 KB that may wait for their confirms, in memory
+_PATIENCE_GROWTH = 4
+_MOST_PATIENCE = 600.0  # seconds
 
 
 class _Copy(NamedTuple):
@@ -45,17 +47,17 @@ class _Sending:
 class Sender:
     """Sends over the channel that it was made with; a new channel needs a new sender.
 
-    `refusing` are the keys for which earlier channels were given up, and nothing was taken since. It is kept up to
-    date here.
+    `patience` has the keys for which earlier channels were given up and nothing was taken since, and for how many
+    seconds their refusals are borne over this one. It is kept up to date here.
     """
 
     def __init__(
-        self, session: Session, channel: AbstractChannel, timeouts: BrokerTimeouts, refusing: set[str]
+        self, session: Session, channel: AbstractChannel, timeouts: BrokerTimeouts, patience: dict[str, float]
     ) -> None:
         self._session = session
         self._channel = channel
         self._timeouts = timeouts
-        self._refusing = refusing
+        self._patience = patience
         self._unconfirmed: dict[_Copy, _Sending] = {}  # oldest first
         self._confirmed_late: dict[_Copy, None] = {}  # after its caller had gone; oldest first
         self._taken: set[str] = set()  # routing keys and queues for which the broker has taken a message
@@ -110,7 +112,7 @@ class Sender:
             self._lose_session_if_always_refused(copy.key)
         elif error is None:
             self._taken.add(copy.key)
-            self._refusing.discard(copy.key)
+            self._patience.pop(copy.key, None)
         # An event is published once, and again only where that is not known to have succeeded. What goes straight to
         # a queue may have to go there again later.
         if error is None and not sending.waiting and copy.exchange:
@@ -140,9 +142,9 @@ class Sender:
 
         A queue that is full refuses, too. If it has taken nothing over this session, the session is lost in vain.
         """
-        limit = self._timeouts.refused_again if key in self._refusing else self._timeouts.refused
-        if key not in self._taken and _now() - self._refused.setdefault(key, _now()) >= limit:
-            self._refusing.add(key)
+        patience = self._patience.get(key, self._timeouts.refused)
+        if key not in self._taken and _now() - self._refused.setdefault(key, _now()) >= patience:
+            self._patience[key] = min(patience * _PATIENCE_GROWTH, _MOST_PATIENCE)
             self._session.lose(f"the broker has refused all messages for {key}")
 
     async def _is_blocked(self) -> bool:
