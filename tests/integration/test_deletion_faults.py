@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,12 @@ from tests.support.pictures import photo
 from common.errors import StorageFault
 from common.images.names import ImageKey, is_original
 from common.images.records import Record, Stage, encode_record, record_key
+from common.images.sizes import Crop
 from common.messaging.events import Event, ImageDeleted
 from common.sandbox.pool import Pool
 from common.sandbox.protocol import Limits
 from publisher.context import EditContext
-from publisher.edits import rotate_image
+from publisher.edits import recrop_image, rotate_image
 
 
 @pytest.mark.parametrize("place", ["incoming", "active"])
@@ -156,3 +158,22 @@ async def test_a_rotation_that_cannot_mark_the_old_image_as_deleted_keeps_both(t
     originals = {key for key in site.active.objects if is_original(key)}
     assert str(IMAGE) in originals
     assert len(originals) == 2
+
+
+@pytest.mark.parametrize("edit", ["rotate", "recrop"])
+@pytest.mark.parametrize(("place", "ending"), [("incoming", ".crop"), ("active", ".jpg"), ("active", ".crop")])
+async def test_an_edit_one_of_whose_writes_is_done_and_not_answered_leaves_no_second_photo(
+    edit: str, place: str, ending: str, tmp_path: Path
+) -> None:
+    site, crop = ClockedSite(), Crop.parse("10x10+1+1")
+    await site.active.put(IMAGE.crop_key, crop.geometry.text.encode())
+    async with editing(site, tmp_path) as context:
+        bucket: FaultyBucket = getattr(site, place)
+        bucket.unanswered = (ending,)
+        rotating, recropping = partial(rotate_image, IMAGE, 90), partial(recrop_image, IMAGE, crop)
+        with pytest.raises(StorageFault, match="was not answered"):
+            await (rotating if edit == "rotate" else recropping)(context=context)
+    assert set(site.active.objects) == {str(IMAGE), IMAGE.crop_key}
+    (tombstone,) = site.incoming.objects
+    assert tombstone.startswith("tombstones/"), "what of it reaches the store later is removed, too"
+    assert tombstone != IMAGE.tombstone_key

@@ -117,7 +117,8 @@ def no_sweep_looks_at_tombstones(patch: Patch) -> None:
 
 
 def a_rotation_keeps_the_name(patch: Patch) -> None:
-    async def store(_: Format, path: Path, __: bytes, buckets: Buckets) -> ImageKey:
+    async def store(_: Format, path: Path, __: bytes, buckets: Buckets, made: list[ImageKey]) -> ImageKey:
+        made.append(IMAGE)
         await buckets.active.put_file(str(IMAGE), path)
         return IMAGE
 

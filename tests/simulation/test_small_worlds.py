@@ -76,8 +76,11 @@ def test_every_rule_has_a_mutant_and_the_documents_tell_which() -> None:
 async def test_the_search_notices_an_edit_that_is_not_pending(edit: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """If its process is killed, nothing in *incoming* tells of the copy."""
 
-    async def store_in_active_alone(_: Format, path: Path, __: bytes, buckets: Buckets) -> ImageKey:
+    async def store_in_active_alone(
+        _: Format, path: Path, __: bytes, buckets: Buckets, made: list[ImageKey]
+    ) -> ImageKey:
         new = ImageKey.new(Format.JPG)
+        made.append(new)
         await buckets.active.put_file(str(new), path)
         return new
 

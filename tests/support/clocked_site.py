@@ -25,7 +25,10 @@ DAY = 86400.0  # seconds
 
 
 class FaultyBucket(MemoryStorage):
-    """Counts its listings, and refuses to remove, read or write some keys."""
+    """Counts its listings, and refuses to remove, read or write some keys.
+
+    A key that ends as one of `unanswered` is written, and the answer is lost.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__(clock)
@@ -33,11 +36,14 @@ class FaultyBucket(MemoryStorage):
         self.stuck: set[str] = set()
         self.unreadable: set[str] = set()
         self.unwritable: set[str] = set()
+        self.unanswered: tuple[str, ...] = ()
 
     async def put(self, key: str, data: bytes, *, exclusive: bool = False) -> None:
         if key in self.unwritable:
             raise StorageFault(f"{key} cannot be written")
         await super().put(key, data, exclusive=exclusive)
+        if key.endswith(self.unanswered):
+            raise StorageFault(f"{key} was not answered")
 
     async def get(self, key: str) -> bytes:
         if key in self.unreadable:

@@ -6,7 +6,7 @@ The result has a new key. The old original is never written to. A command is ans
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -128,7 +128,7 @@ async def _open_original(image: ImageKey, context: EditContext) -> AsyncIterator
 async def _all_or_nothing(context: EditContext) -> AsyncIterator[list[ImageKey]]:
     """Delete the images that were put into the list, unless the block ends well.
 
-    They are also deleted when the service stops and the block is cancelled.
+    They are also deleted when the service stops and the block is cancelled. Nothing need be stored of them.
     """
     made: list[ImageKey] = []
     try:
@@ -141,11 +141,10 @@ async def _all_or_nothing(context: EditContext) -> AsyncIterator[list[ImageKey]]
 async def _publish_copy(
     image: ImageKey, path: Path, crop: Crop | None, context: EditContext, made: list[ImageKey]
 ) -> ImageKey:
-    """Store the file under a new key, add that to `made`, and wait for its variants."""
+    """Store the file under a new key, which is added to `made`, and wait for its variants."""
     incoming, active = context.buckets.incoming, context.buckets.active
     text = b"" if crop is None else crop.geometry.text.encode()
-    new = await _store_original(image.format, path, text, context.buckets)
-    made.append(new)
+    new = await _store_original(image.format, path, text, context.buckets, made)
     try:
         if crop is not None:
             await active.put(new.crop_key, text)
@@ -158,13 +157,22 @@ async def _publish_copy(
     return new
 
 
-async def _store_original(image_format: Format, path: Path, pending_crop: bytes, buckets: Buckets) -> ImageKey:
-    """Store the file in *active*, after what has the reconciler request its variants if this process is killed."""
+async def _store_original(
+    image_format: Format, path: Path, pending_crop: bytes, buckets: Buckets, made: list[ImageKey]
+) -> ImageKey:
+    """Store the file in *active*, after what has the reconciler request its variants if this process is killed.
+
+    The key is added to `made` first: a write that raises or is cancelled may have happened all the same.
+    """
     while True:
         new = ImageKey.new(image_format)
+        made.append(new)
         await buckets.incoming.put(new.crop_key, pending_crop)
-        with suppress(KeyTaken):  # by another image of this very second that drew the same ten digits
+        try:
             await buckets.active.put_file(str(new), path, exclusive=True)
+        except KeyTaken:  # by another image of this very second that drew the same ten digits
+            made.remove(new)
+        else:
             return new
 
 
