@@ -140,6 +140,39 @@ async def test_why_an_upload_was_refused_is_in_the_log(tmp_path: Path) -> None:
         assert "is not known" in str(answered[1]["reason"])
 
 
+@pytest.mark.parametrize(("kind", "service"), [("rabbit-s3", "resizer"), ("embedded-s3", "standalone")])
+async def test_while_its_store_is_away_a_service_blames_nothing_else(kind: str, service: str, tmp_path: Path) -> None:
+    async with Deployment.prepared(kind, tmp_path) as deployment:
+        assert deployment.s3 is not None
+        async with proxy_to(deployment.s3) as proxy:
+            await fails(proxy)
+            process = await deployment.launch(service, STORE_ENDPOINT=f"http://127.0.0.1:{proxy.port}")
+
+            async def waits() -> bool:
+                events = [line["event"] for line in process.lines()]
+                return "waiting for the store" in events and (
+                    deployment.in_one_process or "connected to the broker" in events
+                )
+
+            await eventually(waits, "a service that waits for its store, and for nothing else")
+            async with deployment.http.get(f"{process.url}/readyz") as answer:
+                assert answer.status == 503
+                said = await answer.json()
+            assert "storage cannot be used" in said.pop("storage")
+            events = "the service does not take events yet"
+            assert said == {"ready": False, "broker": "ok", "decoders": "ok", "events": events}
+            blamed = [line["dependency"] for line in process.lines() if line["event"] == "dependency cannot be used"]
+            assert blamed == ["storage"]
+            proxy.leave()
+            await deployment.wait_ready(process)
+
+            async def takes_events() -> bool:
+                async with deployment.http.get(f"{process.url}/readyz") as answer:
+                    return bool((await answer.json())["events"] == "ok")
+
+            await eventually(takes_events, "a service that takes events")
+
+
 async def test_a_resizer_is_ready_only_when_it_takes_events(tmp_path: Path) -> None:
     async with Deployment.prepared("rabbit-s3", tmp_path) as deployment:
         assert deployment.s3 is not None

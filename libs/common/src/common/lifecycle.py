@@ -93,12 +93,8 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
 
 async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> BaseException | None:
     """Run the service and drain it. Returns what has ended a background task, if one has ended."""
-    consumes, stop = asyncio.Event(), asyncio.Event()
-
-    def trouble_of_bus() -> str | None:
-        return bus.trouble() or (None if consumes.is_set() else "the service does not take events yet")
-
-    health = Health(buckets.check, trouble_of_bus, service.trouble, service.needs_broker)
+    health = Health(buckets.check, bus.trouble, service.trouble, service.needs_broker)
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as http:
@@ -116,7 +112,7 @@ async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settin
             temp_folder=str(settings.temp_folder),
             most_connections=connections,
         )
-        work = asyncio.create_task(_run_tasks(service, bus, buckets, settings.temp_folder, consumes))
+        work = asyncio.create_task(_run_tasks(service, bus, buckets, settings.temp_folder, health))
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait((work, stopped), return_when=asyncio.FIRST_COMPLETED)
         fault = work.exception() if work.done() else None
@@ -153,11 +149,11 @@ async def _serve(
         await runner.cleanup()
 
 
-async def _run_tasks(service: Service, bus: Bus, buckets: Buckets, temporary: Path, consumes: asyncio.Event) -> None:
-    """Run all that a service does beside answering requests. Sets `consumes` once events are consumed."""
+async def _run_tasks(service: Service, bus: Bus, buckets: Buckets, temporary: Path, health: Health) -> None:
+    """Run all that a service does beside answering requests. Tells `health` once it takes events."""
     await _wait_for_storage(buckets)
     await bus.consume(service.subscriptions, service.listener)
-    consumes.set()
+    health.takes_events = True
     async with asyncio.TaskGroup() as tasks:
         for task in (bus.run, *service.background):
             tasks.create_task(_run_endlessly(task.__qualname__, task()))

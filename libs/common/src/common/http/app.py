@@ -39,32 +39,36 @@ class Health:
     """The state that `/readyz` reports.
 
     `storage` raises StorageFault when the store does not answer. `broker` and `decoders` return what is wrong, or None.
-    The endpoint is public, and reasons name addresses: only the log has the reasons.
+    The endpoint is public, and reasons name addresses: only the log has the reasons. A service with `needs_broker` does
+    nothing but handle events: it is ready only with the broker, and once it takes them.
     """
 
     storage: Callable[[], Awaitable[None]]
     broker: Callable[[], str | None]
     decoders: Callable[[], str | None]
     needs_broker: bool = False
+    takes_events: bool = False
     draining: bool = False
     in_flight: int = 0
     logged: dict[str, str | None] = field(default_factory=dict)
 
     async def report(self) -> ReadyAnswer:
-        """Whether the service is ready, and the state of each dependency."""
+        """Whether the service is ready, the state of each dependency, and whether it takes events."""
         storage = None
         try:
             await self.storage()
         except StorageFault as fault:
             storage = str(fault)
         broker, decoders = self.broker(), self.decoders()
-        able = storage is None and decoders is None and (broker is None or not self.needs_broker)
+        handles_events = broker is None and self.takes_events
+        able = storage is None and decoders is None and (handles_events or not self.needs_broker)
         ready = able and not self.draining
         return ReadyAnswer(
             ready=ready,
             storage=self._public_state("storage", storage),
             broker=self._public_state("broker", broker),
             decoders=self._public_state("decoders", decoders),
+            events="ok" if self.takes_events else "the service does not take events yet",
             stopping=True if self.draining else None,
         )
 

@@ -19,7 +19,7 @@ READY = Operation(
     Tag.SERVICE,
     "GET",
     "/readyz",
-    "Whether the service is ready, and the state of each dependency",
+    "Whether the service is ready, the state of each dependency, and whether it takes events",
     {JSON: ReadyAnswer},
     examples={"ready": examples.IS_READY},
     answers={503: "the service cannot work"},

@@ -78,7 +78,7 @@ DONE: Example = {"success": True}
 NEW_IMAGE: Example = {"success": True, "filename": _NEW}
 ACTIVITY: Example = {"renderings_waiting": 5, "decoders_busy": 2, "decoders": 4, "photos_per_second": 1.4}
 LIVE: Example = {"alive": True}
-IS_READY: Example = {"ready": True, "storage": "ok", "broker": "ok", "decoders": "ok"}
+IS_READY: Example = {"ready": True, "storage": "ok", "broker": "ok", "decoders": "ok", "events": "ok"}
 
 # What clients send.
 PUBLICATION: Example = {"secret": _SECRET, "filename": _KEY, "crop": "50%x50%+300+200"}

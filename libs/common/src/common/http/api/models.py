@@ -97,10 +97,14 @@ class LiveAnswer(Answer):
 
 
 class ReadyAnswer(Answer):
-    """Whether the service can work, and the state of what it needs: `ok`, or a sentence. `stopping`: it ends."""
+    """Whether the service can work, and the state of what it needs: `ok`, or a sentence.
+
+    `events`: whether it takes events. When it starts, it takes none before the store has answered. `stopping`: it ends.
+    """
 
     ready: bool
     storage: str
     broker: str
     decoders: str
+    events: str
     stopping: Literal[True] | None = None
