@@ -16,6 +16,7 @@ from common import metrics
 from common.http.accepting import Acceptor, AcceptQueue
 from common.http.answers import error_response
 from common.http.clients import EVERYWHERE
+from common.http.untaken import GRACE, SendWatch
 from common.settings.values import Network
 
 log = structlog.get_logger()
@@ -87,9 +88,11 @@ class Connections:
 class Connection(web.RequestHandler):
     """One connection. aiohttp closes it when it has waited `keepalive_timeout` for a whole head, the first included."""
 
-    __slots__ = ("_connections", "in_excess")
+    __slots__ = ("_connections", "_watch", "in_excess")
 
-    def __init__(self, server: web.Server, connections: Connections, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, server: web.Server, connections: Connections, watch: SendWatch, loop: asyncio.AbstractEventLoop
+    ) -> None:
         # No client compresses what it sends, and what a body inflates to would escape every limit.
         super().__init__(
             server,
@@ -99,6 +102,7 @@ class Connection(web.RequestHandler):
             access_log=None,  # type: ignore[arg-type]
         )
         self._connections = connections
+        self._watch = watch
         self.in_excess = False
 
     @property
@@ -144,6 +148,8 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         super().connection_made(transport)
+        assert isinstance(transport, asyncio.Transport)
+        self._watch.add(transport)
         if transport.get_extra_info("peername") is None:
             # Its client has reset it and has no address any more. Limits of one client would not count its requests.
             self.force_close()
@@ -152,21 +158,35 @@ class Connection(web.RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the loop."""
+        if self.transport is not None:
+            self._watch.remove(self.transport)
         super().connection_lost(exc)
         self._connections.closed(self)
 
 
 class BoundedSite(web.BaseSite):
-    """A port at which the runner's application takes at most so many connections."""
+    """A port at which the runner's application takes at most so many connections.
 
-    __slots__ = ("_acceptor", "_most", "_port", "_proxies")
+    A connection whose client lags by `untaken_seconds` behind the slowest rate of taking an answer is closed.
+    """
 
-    def __init__(self, runner: web.BaseRunner, port: int, most: int, proxies: Iterable[Network] = EVERYWHERE) -> None:
+    __slots__ = ("_acceptor", "_most", "_port", "_proxies", "_untaken_seconds", "_watching")
+
+    def __init__(
+        self,
+        runner: web.BaseRunner,
+        port: int,
+        most: int,
+        proxies: Iterable[Network] = EVERYWHERE,
+        untaken_seconds: float = GRACE,
+    ) -> None:
         super().__init__(runner)
         self._port = port
         self._most = most
         self._proxies = proxies
+        self._untaken_seconds = untaken_seconds
         self._acceptor: Acceptor | None = None
+        self._watching: asyncio.Task[None] | None = None
 
     @property
     def name(self) -> str:
@@ -177,21 +197,24 @@ class BoundedSite(web.BaseSite):
         """Listen. Raises OSError for a port that cannot be had."""
         await super().start()
         loop = asyncio.get_running_loop()
-        connections = Connections(self._most)
+        connections, watch = Connections(self._most), SendWatch(self._untaken_seconds)
         server = self._runner.server
         assert server is not None
         bound = await loop.create_server(asyncio.Protocol, port=self._port, start_serving=False)
         sockets = [one.dup() for one in bound.sockets]
         bound.close()
         queue = AcceptQueue(max(_SHORTEST_QUEUE, int(self._most * _QUEUE_SHARE)), self._proxies)
-        self._acceptor = Acceptor(sockets, lambda: Connection(server, connections, loop), queue)
+        self._acceptor = Acceptor(sockets, lambda: Connection(server, connections, watch, loop), queue)
         self._acceptor.listen()
+        self._watching = loop.create_task(watch.run())
 
     async def stop(self) -> None:
         """Accept no more. Connections that are served go on."""
         await super().stop()
         if self._acceptor is not None:
             self._acceptor.close()
+        if self._watching is not None:
+            self._watching.cancel()
 
 
 @web.middleware
