@@ -53,7 +53,7 @@ async def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         return SimpleNamespace(f_frsize=1, f_bavail=ROOM - found.in_hand())
 
     monkeypatch.setattr("ingest.http.upload_budget.statvfs", statvfs)
-    monkeypatch.setattr("common.http.bodies._GRACE", 1.5)
+    monkeypatch.setattr("common.http.bodies.GRACE", 1.5)
     given = {"TEMP_FOLDER": str(temporary), "MAX_UPLOAD_BYTES": str(LARGEST), "UPLOAD_TIMEOUT": "30"}
     given |= {"INCOMING_FOLDER": str(tmp_path / "in"), "ACTIVE_FOLDER": str(tmp_path / "out")}
     settings, bus = read_settings(StandaloneSettings, DEFAULTS | given), EmbeddedBus()
@@ -195,7 +195,7 @@ async def test_those_who_hold_room_do_not_keep_out_those_who_need_it(
 async def test_who_holds_most_for_longest_is_ended_and_told_to_try_again(
     service: Ingest, monkeypatch: pytest.MonkeyPatch, *, chunked: bool
 ) -> None:
-    monkeypatch.setattr("common.http.bodies._GRACE", 60)  # the rate is no matter here
+    monkeypatch.setattr("common.http.bodies.GRACE", 60)  # the rate is no matter here
     large = await Upload(service, chunked=chunked).begin(b"\xff\xd8\xff" + bytes(LARGEST - 50_000))
     await asyncio.sleep(0.3)
     await large.send(b"x")

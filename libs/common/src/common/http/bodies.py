@@ -13,8 +13,8 @@ from common.http.answers import error_response
 from common.http.form_part import FormPart
 
 MAX_PARTS = 16
-_SLOWEST = 1024  # bytes a second; a poor mobile connection still reaches four times as many
-_GRACE = 30.0  # seconds that a body may lag behind the slowest rate
+SLOWEST = 1024  # bytes a second; a poor mobile connection still reaches four times as many
+GRACE = 30.0  # seconds that a body may lag behind the slowest rate
 _OVERHEAD = 64 * 1024  # bytes around the values: part headers and boundaries
 _CONTINUE = "100-continue"
 
@@ -61,7 +61,7 @@ class _LimitedStream:
         self._limits = limits
         self._left = limits.bytes + _OVERHEAD
         # Seconds for which the client is still waited for. Each byte adds some; the grace is the most.
-        self._patience = _GRACE
+        self._patience = GRACE
 
     async def read(self, size: int = -1) -> bytes:
         return self._counted(await self._timed(self._stream.read(size)))
@@ -84,7 +84,7 @@ class _LimitedStream:
                 return await reading
         except TimeoutError as error:
             is_idle = idle <= self._patience
-            why = f"nothing was sent for {idle:g} s" if is_idle else f"slower than {_SLOWEST} bytes a second"
+            why = f"nothing was sent for {idle:g} s" if is_idle else f"slower than {SLOWEST} bytes a second"
             raise RequestRefused(408, why) from error
         finally:
             self._patience -= self._now() - began
@@ -93,7 +93,7 @@ class _LimitedStream:
         self._left -= len(data)
         if self._left < 0:
             raise self._limits.too_large()
-        self._patience = min(max(self._patience, 0.0) + len(data) / _SLOWEST, _GRACE)
+        self._patience = min(max(self._patience, 0.0) + len(data) / SLOWEST, GRACE)
         return data
 
     def _now(self) -> float:

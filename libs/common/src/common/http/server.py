@@ -15,8 +15,9 @@ from aiohttp.typedefs import Handler
 from common import metrics
 from common.http.accepting import Acceptor, AcceptQueue
 from common.http.answers import error_response
+from common.http.bodies import GRACE
 from common.http.clients import EVERYWHERE
-from common.http.untaken import GRACE, SendWatch
+from common.http.untaken import SendWatch
 from common.settings.values import Network
 
 log = structlog.get_logger()

@@ -3,12 +3,12 @@
 import asyncio
 import socket
 import struct
-from contextlib import suppress
 from fcntl import ioctl
 from termios import TIOCOUTQ
 
-SLOWEST = 1024  # bytes a second, as for bodies
-GRACE = 30.0  # seconds that a client may lag behind the slowest rate
+from common import metrics
+from common.http.bodies import SLOWEST
+
 _LOOKS = 15  # in the time of the grace
 _ACKNOWLEDGED = 120  # where Linux's tcp_info has tcpi_bytes_acked
 _TCP_INFO_BYTES = 128
@@ -18,7 +18,7 @@ _NO_LINGER = struct.pack("ii", 1, 0)
 class SendWatch:
     """Ends connections over which an answer is taken more slowly than `SLOWEST`, when they lag by `grace` seconds."""
 
-    def __init__(self, grace: float = GRACE) -> None:
+    def __init__(self, grace: float) -> None:
         self._grace = grace
         self._patience: dict[asyncio.Transport, tuple[float, int]] = {}  # seconds left, and bytes acknowledged so far
 
@@ -36,7 +36,10 @@ class SendWatch:
         while True:
             await asyncio.sleep(pause)
             for transport in tuple(self._patience):
-                self._look(transport, pause)
+                try:
+                    self._look(transport, pause)
+                except OSError:  # it has just been closed
+                    self.remove(transport)
 
     def _look(self, transport: asyncio.Transport, passed: float) -> None:
         connection = transport.get_extra_info("socket")
@@ -50,10 +53,11 @@ class SendWatch:
         left = min(left - passed + (acknowledged - before) / SLOWEST, self._grace) if waiting else self._grace
         self._patience[transport] = (left, acknowledged)
         if left <= 0:
+            metrics.HTTP_DROPPED.labels("takes no answer").inc()
+            self.remove(transport)
             # Not transport.abort(): who waits there to send a file would never hear of it.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            with suppress(OSError):  # the client has just reset it
-                connection.shutdown(socket.SHUT_RDWR)
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 def _unacknowledged(connection: socket.socket) -> int:
