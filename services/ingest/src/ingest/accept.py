@@ -44,7 +44,7 @@ async def accept_upload(path: Path, *, context: UploadContext) -> ImageKey:
 
     The order is that of docs/bucket-protocol.md#store-before-publish.
     Raises ImageError when the file is not an image that is accepted, and StorageFault. Nothing stays stored after an
-    exception or a cancellation.
+    exception or a cancellation, except an original that was written although the store's answer was lost: it expires.
     """
     # What no decoder would take costs none: each fault ends a decoding process.
     announced = sniff(_read_head(path))
