@@ -109,7 +109,7 @@ def test_what_is_not_up_yet_is_waited_for_and_named(
 ) -> None:
     container = docker("run", "-d", *CONFINED, *settings, project.image(service))
     try:
-        said = _unready(container)
+        said = _unready(container, what)
         assert said["ready"] is False
         assert said[what] == f"the {what} cannot be used just now; the log says why"
         assert inspected(container)["State"]["Running"], "it waits"
@@ -117,15 +117,15 @@ def test_what_is_not_up_yet_is_waited_for_and_named(
         docker("rm", "-f", "-v", container)
 
 
-def _unready(container: str) -> dict[str, Any]:
-    """What the image's own check printed when it first got an answer."""
+def _unready(container: str, what: str) -> dict[str, Any]:
+    """What the image's own check printed when it first knew of `what`."""
     deadline = time.monotonic() + 60
     while True:
         checks = inspected(container)["State"]["Health"]["Log"]
-        answers = [check["Output"] for check in checks if check["Output"].startswith("{")]
-        if answers and "yet" not in answers[-1]:
+        answers = [json.loads(check["Output"]) for check in checks if check["Output"].startswith("{")]
+        if answers and "yet" not in answers[-1][what]:
             assert all(check["ExitCode"] for check in checks)
-            found: dict[str, Any] = json.loads(answers[-1])
+            found: dict[str, Any] = answers[-1]
             return found
         assert time.monotonic() < deadline, checks
         time.sleep(0.5)
