@@ -59,7 +59,8 @@ async def test_who_goes_away_while_it_waits_holds_nobody_up() -> None:
     await finished(turns, 0, done)
 
 
-async def test_who_goes_away_just_as_its_turn_comes_passes_it_on() -> None:
+@pytest.mark.parametrize("cancelled_first", [True, False])
+async def test_who_goes_away_just_as_its_turn_comes_passes_it_on(*, cancelled_first: bool) -> None:
     turns, done = Turns(), list[int]()
     first, second = turns.turn(0), turns.turn(0)
     await first.__aenter__()
@@ -67,6 +68,8 @@ async def test_who_goes_away_just_as_its_turn_comes_passes_it_on() -> None:
     leaving = asyncio.ensure_future(finished(turns, 0, done))
     staying = asyncio.ensure_future(finished(turns, 0, done))
     await asyncio.sleep(0)
+    if cancelled_first:
+        leaving.cancel()
     await first.__aexit__(None, None, None)
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -38,19 +38,24 @@ class Turns:
         try:
             await turn
         except asyncio.CancelledError:
-            if self._waiting.pop(turn, None) is None:  # it was passed on to this one already
+            if turn.done() and not turn.cancelled():
                 self._end()
             raise
 
     def _end(self) -> None:
-        """Pass the turn on."""
-        if not self._waiting:
-            self._free += 1
-            return
+        """Pass the turn on. Whoever was cancelled has none."""
+        while self._waiting:
+            following = self._pop()
+            if not following.done():
+                following.set_result(None)
+                return
+        self._free += 1
+
+    def _pop(self) -> asyncio.Future[None]:
         self._passed_on += 1
         if self._passed_on % _LONGEST_WAITING == 0:
             following = next(iter(self._waiting))
         else:
             following = min(self._waiting, key=self._waiting.__getitem__)
         del self._waiting[following]
-        following.set_result(None)
+        return following
