@@ -133,7 +133,7 @@ async def test_an_image_that_is_half_published(deployment: Deployment) -> None:
 
 async def test_an_upload_that_was_not_published_in_time(deployment: Deployment) -> None:
     await deployment.buckets.incoming.put("1475660224_1.jpg", PHOTO)
-    age(deployment, DAY + 60, "incoming/1475660224_1.jpg")
+    age(deployment, DAY + 90, "incoming/1475660224_1.jpg")
     found = await traced(deployment, "1475660224_1.jpg")
     assert kinds(found)[0] == "expired"
     assert found["pending"][0]["next"].startswith("a sweep removes it, in 58 min")
