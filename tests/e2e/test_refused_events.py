@@ -28,14 +28,7 @@ async def test_when_all_is_refused_over_one_connection_another_one_is_used(vhost
         proxy.replace_over_these(*REFUSAL)
         with pytest.raises(BusFault, match="Nack"):
             await bus.publish(uploaded(0))
-
-        async def taken() -> bool:
-            with suppress(BusFault):
-                await bus.publish(uploaded(0))
-                return True
-            return False
-
-        await eventually(taken, "a connection over which messages are taken")
+        await _until_taken(bus)
 
 
 async def test_a_connection_over_which_a_queue_goes_on_to_refuse_is_kept_for_longer(
@@ -63,14 +56,7 @@ async def test_when_all_is_refused_over_the_second_connection_for_good_too_a_thi
             proxy.replace_over_these(*REFUSAL)
             proxy.leave()
             await _until_fault(bus, "has refused all")
-
-            async def taken() -> bool:
-                with suppress(BusFault):
-                    await bus.publish(uploaded(0))
-                    return True
-                return False
-
-            await eventually(taken, "a connection over which messages are taken")
+            await _until_taken(bus)
 
 
 async def test_a_queue_that_is_full_holds_back_no_event_for_another_one(vhost: VirtualHost) -> None:
@@ -102,3 +88,13 @@ async def _until_fault(bus: RabbitBus, word: str) -> None:
         return word in await _fault(bus)
 
     await eventually(told, f"a fault that says {word}")
+
+
+async def _until_taken(bus: RabbitBus) -> None:
+    async def taken() -> bool:
+        with suppress(BusFault):
+            await bus.publish(uploaded(0))
+            return True
+        return False
+
+    await eventually(taken, "a connection over which messages are taken")

@@ -30,7 +30,6 @@ class Outbox:
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
-        self._count = 0
         self._waiting: defaultdict[str, dict[str, Event]] = defaultdict(dict)  # by routing key, then by identifier
 
     async def send(self, event: Event) -> None:
@@ -40,17 +39,19 @@ class Outbox:
                 await self._bus.publish(event)
         except (BusFault, TimeoutError) as error:
             reason = str(error) or "the broker did not confirm in time"
-            if self._count >= _MOST:
+            if self._count() >= _MOST:
                 log.error("event dropped: too many wait for the broker already", reason=reason, **_about(event))
                 return
             log.warning("event waits for the broker", reason=reason, **_about(event))
             self._waiting[routing_key(event)][event.id] = event
-            self._count += 1
             metrics.OUTBOX.inc()
 
     def is_behind(self) -> bool:
         """Whether events wait for the broker."""
-        return self._count > 0
+        return self._count() > 0
+
+    def _count(self) -> int:
+        return sum(map(len, self._waiting.values()))
 
     async def run(self) -> None:
         """Send what waits, again and again, until cancelled; then try once more."""
@@ -79,7 +80,6 @@ class Outbox:
                 return
             log.info("event sent late", **_about(event))
             del events[event.id]
-            self._count -= 1
             metrics.OUTBOX.dec()
 
 

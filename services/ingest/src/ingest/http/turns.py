@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 _AT_ONCE = 2
-_LONGEST_WAITING = 4
+_OLDEST_EVERY = 4  # turns
 
 
 class Turns:
@@ -53,7 +53,7 @@ class Turns:
 
     def _pop(self) -> asyncio.Future[None]:
         self._passed_on += 1
-        if self._passed_on % _LONGEST_WAITING == 0:
+        if self._passed_on % _OLDEST_EVERY == 0:
             following = next(iter(self._waiting))
         else:
             following = min(self._waiting, key=self._waiting.__getitem__)

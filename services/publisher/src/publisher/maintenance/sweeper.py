@@ -1,7 +1,7 @@
 """The publisher's own sweep. A lock lets one replica sweep at a time; several do no harm."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 
 import structlog
@@ -35,13 +35,14 @@ class Sweeper:
             await asyncio.sleep(self._interval)
 
     async def _unless_another_sweeps(self) -> None:
-        try:
-            async with self._lock.hold() as held:
-                if held:
-                    await self._once()
-        except StorageFull as fault:
-            log.warning("there is no room for the lock of the sweep: sweeping without it", reason=str(fault))
-            await self._once()
+        async with AsyncExitStack() as stack:
+            try:
+                is_our_turn = await stack.enter_async_context(self._lock.hold())
+            except StorageFull as fault:
+                log.warning("there is no room for the lock of the sweep: sweeping without it", reason=str(fault))
+                is_our_turn = True
+            if is_our_turn:
+                await self._once()
 
     async def _once(self) -> None:
         swept = True
