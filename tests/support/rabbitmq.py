@@ -1,10 +1,13 @@
 """A real RabbitMQ, and a virtual host of its own for each test."""
 
 import asyncio
+import http.client
 import os
 import re
+import socket
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote
@@ -13,7 +16,7 @@ from uuid import uuid4
 import aiohttp
 from tests.support.debian_rabbitmq import MODEST, PORTS, PROGRAM, launch_debian, prepare
 from tests.support.docker import ready, run_container
-from tests.support.servers import Addresses, Started, Unavailable, answers, free_port, shared, wait_for
+from tests.support.servers import Addresses, Started, Unavailable, free_port, shared, wait_for
 
 from common.messaging.topology import QUEUES
 
@@ -34,10 +37,8 @@ def _from_environment(_: Path) -> Started:
 def _in_docker(_: Path) -> Started:
     settings = {"RABBITMQ_DEFAULT_USER": "guest", "RABBITMQ_DEFAULT_PASS": "guest", **MODEST}
     identity, ports = run_container(IMAGE, [5672, 15672], settings)
-    management = f"http://{ports[15672]}"
-    return ready(
-        identity, {"amqp": ports[5672], "management": management}, "RabbitMQ in Docker", lambda: answers(management)
-    )
+    addresses = {"amqp": ports[5672], "management": f"http://{ports[15672]}"}
+    return ready(identity, addresses, "RabbitMQ in Docker", lambda: _has_started(addresses))
 
 
 def _of_debian(folder: Path) -> Started:
@@ -46,9 +47,24 @@ def _of_debian(folder: Path) -> Started:
     ports = {name: free_port() for name in PORTS}
     prepare(folder, ports)
     process, stopper = launch_debian(folder, ports)
-    management = f"http://127.0.0.1:{ports['management']}"
-    wait_for("Debian's RabbitMQ", lambda: answers(management), process)
-    return {"amqp": f"127.0.0.1:{ports['amqp']}", "management": management}, stopper
+    addresses = {"amqp": f"127.0.0.1:{ports['amqp']}", "management": f"http://127.0.0.1:{ports['management']}"}
+    wait_for("Debian's RabbitMQ", lambda: _has_started(addresses), process)
+    return addresses, stopper
+
+
+def _has_started(addresses: Addresses) -> bool:
+    """Whether virtual hosts can be made and clients can connect.
+
+    The management listens before it knows its addresses (it answers 404), and before the broker takes connections.
+    """
+    host, port = addresses["amqp"].split(":")
+    try:
+        management = http.client.HTTPConnection(addresses["management"].removeprefix("http://"), timeout=2)
+        with closing(management), socket.create_connection((host, int(port)), timeout=2):
+            management.request("GET", "/api/vhosts")
+            return management.getresponse().status == HTTPStatus.UNAUTHORIZED
+    except (OSError, http.client.HTTPException):
+        return False
 
 
 def _are_all(names: set[str]) -> bool:

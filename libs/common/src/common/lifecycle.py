@@ -100,11 +100,12 @@ async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settin
     async with AsyncExitStack() as http:
         app = make_app(service.name, service.routes, health, settings)
         connections = most_connections()
-        serving = _serve(app, "SERVICE_PORT", settings.service_port, connections, service.proxies)
-        runner = await http.enter_async_context(serving)
+        # The metrics come first: a service that answers `/readyz` can be scraped.
         if not settings.disable_prometheus_metrics:
             metrics_app = make_metrics_app(settings.metrics_path)
             await http.enter_async_context(_serve(metrics_app, "METRICS_PORT", settings.metrics_port, _SCRAPERS))
+        serving = _serve(app, "SERVICE_PORT", settings.service_port, connections, service.proxies)
+        runner = await http.enter_async_context(serving)
         log.info(
             "started",
             version=VERSION,
