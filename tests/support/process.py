@@ -67,8 +67,9 @@ class Process:
         return decoders_of(self._process.pid)
 
     def lines(self) -> list[dict[str, object]]:
-        """What it has logged so far."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """What it has logged so far. A line that is just being written is left out."""
+        whole = self.log.read_bytes().rpartition(b"\n")[0]
+        return [json.loads(line) for line in whole.decode().splitlines() if line.startswith("{")]
 
 
 def decoders_of(service: int) -> list[int]:
