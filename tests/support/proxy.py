@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Self
 
+from tests.support.servers import free_port
+
 _KNOWN_BY = 4096  # bytes that a client says first, by which a connection can be chosen
 _TURNS_TO_ACCEPT = 5  # of the loop, from a connection that can be accepted to the start of its task
 _METHODS = (b"PUT ", b"GET ", b"HEAD ", b"DELETE ", b"POST ")
@@ -46,7 +48,7 @@ class Proxy:
         self._breaks = 0
         self._listings: dict[bytes, bytes] = {}  # answers of the server, by the first line of the request
         self._repeats_listings = False
-        self.port = 0
+        self.port = free_port()  # nobody takes it while the proxy is cut
 
     @classmethod
     @asynccontextmanager
@@ -62,7 +64,6 @@ class Proxy:
     async def restore(self) -> None:
         """Accept connections (again), on the same port."""
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self) -> None:
         """Break all connections, and refuse new ones."""
