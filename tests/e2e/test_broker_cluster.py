@@ -1,6 +1,7 @@
 """Three nodes of RabbitMQ, which are killed under a load of uploads."""
 
 import asyncio
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -84,7 +85,10 @@ async def test_a_cluster_that_loses_its_leader_and_then_its_majority_loses_nothi
             await eventually(lambda name=name: complete(deployment, name), name, _SECONDS)  # type: ignore[misc]
 
         async def at_rest() -> bool:
-            found = await cluster.queues()
+            try:
+                found = await cluster.queues()
+            except subprocess.CalledProcessError:  # the first node is not back yet
+                return False
             consumed = all(found[queue.name]["consumers"] for queue in QUEUES)
             return consumed and not any(queue["messages"] for queue in found.values())
 

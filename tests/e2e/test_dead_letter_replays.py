@@ -36,6 +36,16 @@ async def replaying(deployment: Deployment, proxy: Proxy) -> AsyncIterator[async
         await process.communicate()
 
 
+async def all_returned(vhost: VirtualHost, everything: list[str]) -> None:
+    """Wait until no process holds any of the events."""
+
+    async def are_there() -> bool:
+        found = [*await ids(vhost, RESIZER_LIVE.dead), *await ids(vhost, RESIZER_LIVE.name)]
+        return set(found) == set(everything)
+
+    await eventually(are_there, "every event in one of the queues")
+
+
 @pytest.mark.parametrize("moment", ["unconfirmed", "unacknowledged", 1, 2])
 async def test_a_replay_that_is_killed_loses_nothing(deployment: Deployment, moment: str | int) -> None:
     vhost = broker_of(deployment)
@@ -55,11 +65,7 @@ async def test_a_replay_that_is_killed_loses_nothing(deployment: Deployment, mom
         process.kill()
         await process.wait()
 
-    async def all_returned() -> bool:
-        found = [*await ids(vhost, RESIZER_LIVE.dead), *await ids(vhost, RESIZER_LIVE.name)]
-        return set(found) == set(everything)
-
-    await eventually(all_returned, "every event in one of the queues")
+    await all_returned(vhost, everything)
     ended = await command(deployment, "replay", "--yes")
     assert ended.status == 0, ended.errors
     assert await ids(vhost, RESIZER_LIVE.dead) == []
@@ -72,8 +78,9 @@ async def test_a_replay_that_is_killed_loses_nothing(deployment: Deployment, mom
 
 async def test_a_stopped_replay_says_how_to_go_on(deployment: Deployment) -> None:
     vhost = broker_of(deployment)
+    everything = [str(number) for number in range(1, 41)]
     await all_queues(deployment)
-    await put_dead(vhost, *range(1, 41))
+    await put_dead(vhost, *map(int, everything))
     async with Proxy.to(*vhost.address) as proxy, replaying(deployment, proxy) as process:
         proxy.slow(0.02)  # seconds for each piece of a call and of an answer, so that it is stopped before its end
         assert process.stdout is not None
@@ -86,8 +93,9 @@ async def test_a_stopped_replay_says_how_to_go_on(deployment: Deployment) -> Non
         said = (await process.stderr.read()).decode()
         assert await process.wait() == 2
     assert "this goes on: python -m publisher dead-letters replay --yes" in said
+    await all_returned(vhost, everything)
     await command(deployment, "replay", "--yes")
-    assert set(await ids(vhost, RESIZER_LIVE.name)) == {str(number) for number in range(1, 41)}
+    assert set(await ids(vhost, RESIZER_LIVE.name)) == set(everything)
 
 
 async def test_a_queue_that_is_full_takes_nothing_and_nothing_is_lost(deployment: Deployment) -> None:
