@@ -41,7 +41,7 @@ class Python:
 
 @pytest.fixture(params=KINDS)
 async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deployment]:
-    async with Deployment.prepared(request.param, tmp_path, IMAGE_WALL_SECONDS="5") as deployment:
+    async with Deployment.prepared(request.param, tmp_path) as deployment:
         yield deployment
 
 
@@ -98,7 +98,7 @@ async def test_a_machine_that_cannot_start_decoders_leaves_the_work_and_comes_ba
 
 
 async def test_a_stopped_decoder_fails_no_photo(deployment: Deployment) -> None:
-    await deployment.start()
+    await deployment.start(IMAGE_WALL_SECONDS="5")
     signal_resizing(deployment, signal.SIGSTOP)
     name = await deployment.uploaded(photo(300, 200))
     await rendered(deployment, [name])

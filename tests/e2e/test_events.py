@@ -39,7 +39,7 @@ async def test_any_replica_tells(deployment: Deployment) -> None:
 
     await eventually(ready, "readiness, by the other replica")
     assert (await deployment.publish(name))[0] == 200
-    await asyncio.wait_for(following, 30)
+    await asyncio.wait_for(following, 90)
     assert seen[-1] == "active"
 
 

@@ -156,9 +156,10 @@ async def test_an_upload_while_the_broker_takes_nothing(deployment: Deployment) 
     async with Proxy.to(*deployment.vhost.address) as proxy:
         await deployment.start("resizer", "publisher")
         await deployment.start("ingest", RABBITMQ_URL=deployment.vhost.url_through(proxy.port))
+        data = photo(1600, 1200)
         proxy.stall()
-        async with asyncio.timeout(10):
-            name = await deployment.uploaded(photo(1600, 1200))
+        async with asyncio.timeout(10):  # which the broker would have to confirm the event
+            name = await deployment.uploaded(data)
         proxy.flow()
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.json")
 
