@@ -107,8 +107,6 @@ async def dripping(streams: list[Stream]) -> None:
         (b"", silent),
         (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Unfinished: ", silent),
         (b"GET /livez HTTP/1.1\r\nHost: x\r\nX-Unfinished: ", dripping),
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", silent),  # answered, and kept open
-        (b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /li", dripping),
     ],
 )
 async def test_heads_that_never_end_are_given_up_and_keep_nobody_out(
@@ -121,6 +119,23 @@ async def test_heads_that_never_end_are_given_up_and_keep_nobody_out(
             await asyncio.gather(*map(closed, streams))
         going_on.cancel()
     await served(deployment)
+
+
+async def test_crowds_that_were_answered_keep_nobody_out(deployment: Deployment) -> None:
+    begin = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\nGET /li"
+    async with connections(port(deployment.processes["standalone"]), 300, begin) as streams:
+        going_on = asyncio.ensure_future(dripping(streams))
+        await served(deployment)
+        going_on.cancel()
+
+
+async def test_a_proxy_may_keep_a_connection_for_a_minute(deployment: Deployment) -> None:
+    ask = b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with connections(port(deployment.processes["standalone"]), 1, ask) as [(reader, writer)]:
+        assert b" 200 " in await reader.read(10_000)
+        await asyncio.sleep(61)
+        writer.write(ask)
+        assert b" 200 " in await reader.read(10_000)
 
 
 async def test_more_requests_than_can_be_served_are_told_so_and_health_is_still_seen(deployment: Deployment) -> None:

@@ -13,6 +13,7 @@ from tests.support.eventually import eventually
 from tests.support.servers import free_port
 
 from common.http import BoundedSite
+from common.http.patience import PATIENCE
 from common.http.server import refuse_excess
 
 MOST = 16  # connections
@@ -48,7 +49,7 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     runner, found = web.AppRunner(app), free_port()
     await runner.setup()
     try:
-        await BoundedSite(runner, found, MOST, untaken_seconds=UNTAKEN_SECONDS).start()
+        await BoundedSite(runner, found, MOST, patience=PATIENCE._replace(untaken_seconds=UNTAKEN_SECONDS)).start()
         yield found
     finally:
         await runner.cleanup()

@@ -15,8 +15,8 @@ from aiohttp.typedefs import Handler
 from common import metrics
 from common.http.accepting import Acceptor, AcceptQueue
 from common.http.answers import error_response
-from common.http.bodies import GRACE
 from common.http.clients import EVERYWHERE
+from common.http.patience import PATIENCE, Patience
 from common.http.untaken import SendWatch
 from common.settings.values import Network
 
@@ -24,8 +24,6 @@ log = structlog.get_logger()
 
 HEALTH = ("/ping", "/livez", "/readyz")
 
-# A browser sends a whole head at once; a client that keeps a connection opens another when it has been closed.
-_HEAD_SECONDS = 10.0
 _MOST = 4096  # connections, also with more descriptors: each takes some memory
 _LEAST = 16
 # Descriptors for connections in excess, for those that are closed but not yet gone, for those that wait at both ports,
@@ -87,23 +85,29 @@ class Connections:
 
 
 class Connection(web.RequestHandler):
-    """One connection. aiohttp closes it when it has waited `keepalive_timeout` for a whole head, the first included."""
+    """One connection. aiohttp closes it when it has waited too long for a whole head."""
 
-    __slots__ = ("_connections", "_watch", "in_excess")
+    __slots__ = ("_connections", "_patience", "_watch", "in_excess")
 
     def __init__(
-        self, server: web.Server, connections: Connections, watch: SendWatch, loop: asyncio.AbstractEventLoop
+        self,
+        server: web.Server,
+        connections: Connections,
+        watch: SendWatch,
+        patience: Patience,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         # No client compresses what it sends, and what a body inflates to would escape every limit.
         super().__init__(
             server,
             loop=loop,
-            keepalive_timeout=_HEAD_SECONDS,
+            keepalive_timeout=patience.idle_seconds,
             auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]
         )
         self._connections = connections
         self._watch = watch
+        self._patience = patience
         self.in_excess = False
 
     @property
@@ -149,6 +153,7 @@ class Connection(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         super().connection_made(transport)
+        self._expect_first_head()
         assert isinstance(transport, asyncio.Transport)
         self._watch.add(transport)
         if transport.get_extra_info("peername") is None:
@@ -156,6 +161,13 @@ class Connection(web.RequestHandler):
             self.force_close()
         else:
             self._connections.opened(self)
+
+    def _expect_first_head(self) -> None:
+        """Wait for it for a shorter time than aiohttp does, which is that between requests."""
+        assert self._keepalive_handle is not None
+        self._keepalive_handle.cancel()
+        self._next_keepalive_close_time = self._loop.time() + self._patience.head_seconds
+        self._keepalive_handle = self._loop.call_at(self._next_keepalive_close_time, self._process_keepalive)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Called by the loop."""
@@ -166,12 +178,9 @@ class Connection(web.RequestHandler):
 
 
 class BoundedSite(web.BaseSite):
-    """A port at which the runner's application takes at most so many connections.
+    """A port at which the runner's application takes at most so many connections, and waits for none without end."""
 
-    A connection whose client lags by `untaken_seconds` behind the slowest rate of taking an answer is closed.
-    """
-
-    __slots__ = ("_acceptor", "_most", "_port", "_proxies", "_untaken_seconds", "_watching")
+    __slots__ = ("_acceptor", "_most", "_patience", "_port", "_proxies", "_watching")
 
     def __init__(
         self,
@@ -179,13 +188,13 @@ class BoundedSite(web.BaseSite):
         port: int,
         most: int,
         proxies: Iterable[Network] = EVERYWHERE,
-        untaken_seconds: float = GRACE,
+        patience: Patience = PATIENCE,
     ) -> None:
         super().__init__(runner)
         self._port = port
         self._most = most
         self._proxies = proxies
-        self._untaken_seconds = untaken_seconds
+        self._patience = patience
         self._acceptor: Acceptor | None = None
         self._watching: asyncio.Task[None] | None = None
 
@@ -198,14 +207,14 @@ class BoundedSite(web.BaseSite):
         """Listen. Raises OSError for a port that cannot be had."""
         await super().start()
         loop = asyncio.get_running_loop()
-        connections, watch = Connections(self._most), SendWatch(self._untaken_seconds)
+        connections, watch = Connections(self._most), SendWatch(self._patience.untaken_seconds)
         server = self._runner.server
         assert server is not None
         bound = await loop.create_server(asyncio.Protocol, port=self._port, start_serving=False)
         sockets = [one.dup() for one in bound.sockets]
         bound.close()
         queue = AcceptQueue(max(_SHORTEST_QUEUE, int(self._most * _QUEUE_SHARE)), self._proxies)
-        self._acceptor = Acceptor(sockets, lambda: Connection(server, connections, watch, loop), queue)
+        self._acceptor = Acceptor(sockets, lambda: Connection(server, connections, watch, self._patience, loop), queue)
         self._acceptor.listen()
         self._watching = loop.create_task(watch.run())
 
