@@ -14,6 +14,7 @@ from tests.support.pictures import photo
 from tests.support.process import Process
 
 DESCRIPTORS = 256
+OTHER = "127.0.0.2"  # the crowds come from 127.0.0.1, and of a client with many connections the newest may be lost
 WAIT_SECONDS = 40.0  # a service gives an unfinished head a quarter of that
 SLOW_UPLOAD = (
     b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 5000\r\n\r\n"
@@ -58,10 +59,14 @@ def port(process: Process) -> int:
     return int(process.url.rpartition(":")[2])
 
 
+def other_client() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(local_addr=(OTHER, 0), force_close=True)
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60))
+
+
 async def get(url: str) -> int:
-    """The status, over a connection of its own."""
-    connector, timeout = aiohttp.TCPConnector(force_close=True), aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http, http.get(url) as answer:
+    """The status that another client is answered, over a connection of its own."""
+    async with other_client() as http, http.get(url) as answer:
         await answer.read()
         return answer.status
 
@@ -84,7 +89,7 @@ async def takes_an_upload(process: Process) -> bool:
     form = aiohttp.FormData()
     form.add_field("file", photo(300, 200), filename="photo.jpg")
     # Over a connection of its own: one that has been idle for as long as heads may take is being closed.
-    async with aiohttp.ClientSession() as http, http.post(f"{process.url}/upload", data=form) as answer:
+    async with other_client() as http, http.post(f"{process.url}/upload", data=form) as answer:
         return answer.status == 200
 
 
