@@ -124,7 +124,7 @@ async def test_a_message_whose_consumers_keep_dying_is_dead_lettered_by_the_brok
         await bus.consume([Subscription(RESIZER_LIVE, {ImageUploaded: handler}, slots=1, deadline=60)])
 
         async def taken_again(life: int = life) -> bool:
-            return taken == life
+            return taken >= life  # a busy machine may lose the connection once more
 
         await eventually(taken_again, f"delivery {life}")
         await bus.drain(0)
@@ -180,11 +180,12 @@ async def test_events_that_failed_together_do_not_come_back_together(vhost: Virt
         for number in range(20):
             await bus.publish(EVENT.model_copy(update={"id": str(number)}))
 
-        async def all_wait() -> list[dict[str, Any]]:
-            waiting = await vhost.messages(RESIZER_LIVE.retry(600.0))
-            return waiting if len(waiting) == 20 else []
+        async def all_wait() -> bool:
+            return await bus.retry_count(RESIZER_LIVE) == 20
 
-        waiting = await eventually(all_wait, "the failed events in their retry queue")
+        await eventually(all_wait, "the failed events in their retry queue")
+        # Once: each time that messages are read and given back counts as a delivery, of which few are allowed.
+        waiting: list[dict[str, Any]] = await vhost.messages(RESIZER_LIVE.retry(600.0))
     lives = {int(message["properties"]["expiration"]) for message in waiting}
     assert len(lives) > 10
     assert 450_000 <= min(lives) <= max(lives) <= 600_000
