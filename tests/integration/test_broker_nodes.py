@@ -37,7 +37,7 @@ async def test_a_node_that_says_nothing_is_passed_over(vhost: VirtualHost) -> No
     with socket.create_server(("127.0.0.1", 0)) as listening:  # the system accepts connections for it
         for _ in range(3):
             url = joined(vhost.url_through(listening.getsockname()[1]), vhost.url)
-            async with opened(url, timeouts=BrokerTimeouts(connect=600, reach=0.3)) as bus:
+            async with opened(url, timeouts=BrokerTimeouts(connect=600, reach=2)) as bus:
                 await bus.publish(uploaded())
 
 
