@@ -29,5 +29,5 @@ def decoding_processes() -> set[int]:
 def _is_decoding(pid: str) -> bool:
     try:
         return b"common.sandbox.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except FileNotFoundError:  # it has ended meanwhile
+    except (FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
         return False
