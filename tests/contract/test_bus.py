@@ -64,7 +64,7 @@ async def test_a_bus_goes_on_until_a_task_of_it_ends_by_a_defect(bus: Bus) -> No
     ends = True
     await bus.publish(uploaded(2))
     with pytest.raises(Defect, match="cannot be told"):
-        await asyncio.wait_for(running, 20)
+        await asyncio.wait_for(running, 60)
 
 
 async def test_a_bus_that_is_drained_has_not_ended(bus: Bus) -> None:
@@ -154,7 +154,7 @@ async def test_draining_finishes_what_is_in_hand_and_takes_nothing_more(bus: Bus
         await bus.publish(uploaded(number))
     await bus.consume([subscription(handling, slots=2)])
     await eventually(lambda: handling.count(2), "two in hand")
-    draining = asyncio.create_task(bus.drain(10))
+    draining = asyncio.create_task(bus.drain(60))
     await asyncio.sleep(0.1)
     release.set()
     await draining

@@ -4,9 +4,11 @@ import asyncio
 import resource
 import socket
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
@@ -191,10 +193,14 @@ async def test_without_descriptors_it_says_so_and_accepts_again_later() -> None:
     async with accepting(most=1000) as (address, served):
         with connected(address, VISITOR), capture_logs() as lines:
             with _no_descriptors_left():
-                await asyncio.sleep(0.2)
+                await eventually(partial(said, lines), "word of it")
                 assert served == []
             await served_as_many(served, 1)
     assert [line["event"] for line in lines] == ["no connection can be accepted for a second"]
+
+
+async def said(lines: list[MutableMapping[str, Any]]) -> bool:
+    return bool(lines)
 
 
 @contextmanager

@@ -32,7 +32,7 @@ async def test_an_outsider_who_knows_only_the_description_gets_every_event(vhost
         for event in sent:
             await bus.publish(event)
         got = {}
-        async with asyncio.timeout(20), mine.iterator(no_ack=True) as messages:
+        async with asyncio.timeout(60), mine.iterator(no_ack=True) as messages:
             async for message in messages:
                 body = json.loads(message.body)
                 got[body["id"]] = body

@@ -140,8 +140,8 @@ async def test_when_the_service_stops_all_streams_end(site: StreamSite) -> None:
     following = [asyncio.create_task(drained(site, image)) for image in (IMAGE, IMAGE, OTHER)]
     await eventually(lambda: answer(site.status_streams.count == 3 and bool(site.looks(OTHER))), "three streams")
     site.status_streams.close()
-    await asyncio.wait_for(asyncio.gather(*following), 20)
-    await asyncio.wait_for(drained(site, IMAGE), 20)  # what comes then ends at once
+    await asyncio.wait_for(asyncio.gather(*following), 60)
+    await asyncio.wait_for(drained(site, IMAGE), 60)  # what comes then ends at once
     assert site.status_streams.count == 0
 
 
@@ -153,7 +153,7 @@ async def test_a_look_that_fails_ends_the_streams_that_it_was_for(site: StreamSi
         )
         site.incoming.away.add(IMAGE.tombstone_key)
         site.tell()
-        ends = await asyncio.wait_for(asyncio.gather(*following, return_exceptions=True), 20)
+        ends = await asyncio.wait_for(asyncio.gather(*following, return_exceptions=True), 60)
         assert [type(end) for end in ends] == [StorageFault] * 3
         site.incoming.away.clear()
         async with site.streams(1) as anew:
@@ -186,7 +186,7 @@ async def test_whatever_happens_in_whatever_order_all_are_told_what_is_there(sit
                 await open_now[place].aclose()
                 del told[place]
             else:
-                told[place] = await open_now[place].enter_async_context(site.streams(chance.choice((1, 2, 20))))
+                told[place] = await open_now[place].enter_async_context(site.streams(chance.choice((1, 2, 60))))
                 reasons += 2  # streams that are opened together need a look, or two
             if told and chance.random() < 0.3:
                 await site.clock.passes()
