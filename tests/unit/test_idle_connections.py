@@ -11,7 +11,7 @@ class Known:
     """What is asked of a connection."""
 
     is_idle: bool
-    closes_at: float = 0.0
+    idle_since: float = 0.0
     in_excess: bool = False
     closed: bool = False
 
@@ -27,16 +27,16 @@ def opened(most: int, *known: Known) -> None:
 
 def test_where_few_are_idle_the_one_that_waited_longest_goes_alone() -> None:
     busy = [Known(is_idle=False) for _ in range(250)]
-    idle = [Known(is_idle=True, closes_at=float(number)) for number in (2, 1, 3)]
+    idle = [Known(is_idle=True, idle_since=float(number)) for number in (2, 1, 3)]
     opened(252, *busy, *idle)
     assert [one.closed for one in idle] == [False, True, False]
     assert not any(one.closed or one.in_excess for one in busy)
 
 
 def test_where_many_are_idle_several_make_room_at_once() -> None:
-    idle = [Known(is_idle=True, closes_at=float(number)) for number in range(257)]
+    idle = [Known(is_idle=True, idle_since=float(number)) for number in range(257)]
     opened(256, *idle)
-    assert [one.closes_at for one in idle if one.closed] == [0, 1, 2, 3, 4]
+    assert [one.idle_since for one in idle if one.closed] == [0, 1, 2, 3, 4]
 
 
 def test_where_none_is_idle_what_is_beyond_the_limit_is_in_excess() -> None:

@@ -74,7 +74,7 @@ class Connections:
     def _close_idle(self) -> None:
         idle = [one for one in self._open if one.is_idle]
         # One in excess makes no room among those that are served, so it goes only where all of these are busy.
-        longest = nsmallest(ceil(len(idle) * _CLOSED_SHARE), idle, key=lambda one: (one.in_excess, one.closes_at))
+        longest = nsmallest(ceil(len(idle) * _CLOSED_SHARE), idle, key=lambda one: (one.in_excess, one.idle_since))
         for connection in longest:
             self._drop(connection, "waited for")
 
@@ -116,9 +116,10 @@ class Connection(web.RequestHandler):
         return self._waiter is not None and not self._waiter.done()
 
     @property
-    def closes_at(self) -> float:
-        """When it will be closed, by the loop's clock, if it has not sent a whole head."""
-        return self._next_keepalive_close_time
+    def idle_since(self) -> float:
+        """Since when it has been idle, by the loop's clock; its first head is waited for for a shorter time."""
+        seconds = self._patience.idle_seconds if self._request_count else self._patience.head_seconds
+        return self._next_keepalive_close_time - seconds
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
