@@ -77,24 +77,28 @@ async def test_sigterm_finishes_an_upload_that_is_half_sent(tmp_path: Path) -> N
     async with Deployment.prepared("embedded", tmp_path) as deployment:
         await deployment.start()
         data = photo(3000, 2000)
+        is_stopping = asyncio.Event()
 
-        async def slowly() -> AsyncIterator[bytes]:
+        async def in_halves() -> AsyncIterator[bytes]:
             yield b'--limit\r\nContent-Disposition: form-data; name="file"; filename="x.jpg"\r\n\r\n'
-            for start in range(0, len(data), len(data) // 10):
-                yield data[start : start + len(data) // 10]
-                await asyncio.sleep(0.3)
-            yield b"\r\n--limit--\r\n"
+            yield data[: len(data) // 2]
+            await is_stopping.wait()
+            yield data[len(data) // 2 :] + b"\r\n--limit--\r\n"
 
         async def upload() -> str:
             headers = {"Content-Type": "multipart/form-data; boundary=limit"}
             url = f"{deployment.url('ingest')}/upload"
-            async with deployment.http.post(url, data=slowly(), headers=headers) as answer:
+            async with deployment.http.post(url, data=in_halves(), headers=headers) as answer:
                 assert answer.status == 200
                 filename: str = (await answer.json())["filename"]
                 return filename
 
         sending = asyncio.create_task(upload())
-        await asyncio.sleep(0.8)
+
+        async def half_sent() -> bool:
+            return any(path.stat().st_size for path in (tmp_path / "temp").iterdir())
+
+        await eventually(half_sent, "a part of the upload")
         process = deployment.processes["standalone"]
         ending = asyncio.create_task(process.terminate())
 
@@ -103,6 +107,7 @@ async def test_sigterm_finishes_an_upload_that_is_half_sent(tmp_path: Path) -> N
                 return answer.status == 503 and (await answer.json())["stopping"] is True
 
         await eventually(not_ready, "a service that says that it is stopping")
+        is_stopping.set()
         name = await sending
         assert await ending == 0
         assert await deployment.buckets.incoming.get(name) == data
