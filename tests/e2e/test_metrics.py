@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.support.deployment import SECRET, Deployment, complete
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
+from tests.support.repaired import start_and_repair
 
 PHOTO = photo(300, 200)
 
@@ -30,7 +31,7 @@ class Scrape:
 @pytest.fixture(params=["embedded", "rabbit-s3"])
 async def deployment(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Deployment]:
     async with Deployment.prepared(request.param, tmp_path) as started:
-        await started.start()
+        await start_and_repair(started)
         yield started
 
 

@@ -95,11 +95,14 @@ async def test_an_upload_does_not_wait_for_the_bulk(tmp_path: Path) -> None:
         bus = RabbitBus(deployment.vhost.url, "test")
         bus.start()
         await eventually(lambda: _connected(bus), "a connection")
+        resizer = deployment.processes["resizer"]
+        resizer.suspend()  # so that the upload is there before much of the bulk is done, however slow its sender is
         for image in old:
             await active.put(str(image), photo(1200, 900))
             event: Event = ImageUploaded(source="/test", subject=image, data=LaneData(lane=Lane.BULK))
             await bus.publish(event)
         name = await deployment.uploaded(photo(600, 400))
+        resizer.resume()
         await deployment.wait_for(deployment.buckets.incoming, f"{name[:-4]}.modern.json")
         assert await bus.depth(RESIZER_BULK), "an upload and its modern formats are there before the bulk is"
         for image in old:

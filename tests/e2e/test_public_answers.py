@@ -6,7 +6,7 @@ Afterwards the buckets hold what was answered, and nothing of what was refused.
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from tests.support.deployment import SECRET, Deployment, complete, keys
 from tests.support.eventually import eventually
 from tests.support.pictures import photo
 
+from common.errors import NoSuchKey
 from common.images.names import ImageKey
 
 PHOTO = photo(300, 200)
@@ -125,8 +126,13 @@ async def calls(deployment: Deployment) -> list[Call]:
 
 
 async def contents(deployment: Deployment) -> Objects:
-    buckets = {"incoming": deployment.buckets.incoming, "active": deployment.buckets.active}
-    return {(name, key): await bucket.get(key) for name, bucket in buckets.items() for key in await keys(bucket)}
+    """All objects, without those that go while the others are read."""
+    found: Objects = {}
+    for name, bucket in (("incoming", deployment.buckets.incoming), ("active", deployment.buckets.active)):
+        for key in await keys(bucket):
+            with suppress(NoSuchKey):
+                found[name, key] = await bucket.get(key)
+    return found
 
 
 def of_image(image: str, objects: Objects) -> Objects:

@@ -12,6 +12,7 @@ from tests.support.collector import Collector
 from tests.support.deployment import Deployment
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
+from tests.support.repaired import start_and_repair
 from tests.support.servers import free_port
 from tests.support.store_faults import proxy_to, refuses_the_key
 from tests.support.traces import SPAN, TRACE, TRACEPARENT, all_sent, publish, tree, upload
@@ -45,8 +46,10 @@ async def start_resizer(deployment: Deployment, proxy: Proxy) -> None:
 @pytest.mark.parametrize("kind", ["rabbit-s3", "rabbit-local", "embedded"])
 async def test_an_upload_is_one_tree_to_the_last_object(kind: str, tmp_path: Path, collector: Collector) -> None:
     async with Deployment.prepared(kind, tmp_path, **collector.settings(GENERATE_WEBP="1")) as deployment:
-        first = ("standalone",) if deployment.in_one_process else ("ingest", "publisher")
-        await deployment.start(*first)
+        if deployment.in_one_process:
+            await start_and_repair(deployment)
+        else:
+            await deployment.start("ingest", "publisher")
         name = await upload(deployment)
         await publish(deployment, name, TRACEPARENT)
         if not deployment.in_one_process:

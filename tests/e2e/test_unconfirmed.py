@@ -145,7 +145,7 @@ async def _queues(broker: MortalBroker) -> set[str]:
 
 async def test_a_publish_whose_confirm_is_lost_is_sent_again_in_the_end(vhost: VirtualHost) -> None:
     async with Proxy.to(*vhost.address) as proxy:
-        timeouts = BrokerTimeouts(confirm=0.3, unconfirmed=1.5)
+        timeouts = BrokerTimeouts(confirm=0.3, unconfirmed=5.0)
         async with opened(vhost.url_through(proxy.port), DELAYS, timeouts) as bus:
             proxy.replace(CONFIRM, b"")
             event = uploaded(1)

@@ -91,6 +91,8 @@ class Reconciler:
             except Transient as fault:
                 log.warning("a bucket cannot be repaired now", reason=str(fault))
                 repaired = False
+        if repaired:
+            metrics.MAINTENANCE.labels("reconcile").set_to_current_time()
         return repaired
 
     async def repair_incoming(self) -> None:
