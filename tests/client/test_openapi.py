@@ -33,6 +33,7 @@ async def deployment(tmp_path: Path) -> AsyncIterator[Deployment]:
 
 
 @pytest.mark.explores
+@pytest.mark.timeout(600)  # thousands of requests, on a machine that may be busy
 async def test_nothing_answers_other_than_it_says(deployment: Deployment) -> None:
     names = [await deployment.uploaded(data) for data in (photo(300, 200), transparent_png(30, 20), SVG)]
     for name in names[1:]:
