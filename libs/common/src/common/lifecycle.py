@@ -1,6 +1,7 @@
 """The life of a service: wait for the store, run, and on SIGTERM finish the work in hand."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -82,6 +83,7 @@ def main(name: str, start: Callable[[], Coroutine[None, None, None]]) -> None:
 async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> None:
     """Run the service until SIGTERM or SIGINT, then drain it. Raises SettingsError for variables of OpenTelemetry."""
     tracing.start(service.name, settings.traces_url)
+    exempt_from_collection()
     try:
         fault = await _run(service, bus=bus, buckets=buckets, settings=settings)
     finally:
@@ -89,6 +91,15 @@ async def run(service: Service, *, bus: Bus, buckets: Buckets, settings: Setting
     log.info("stopped")
     if fault is not None:
         raise BackgroundFault(_reason(fault)) from fault
+
+
+def exempt_from_collection() -> None:
+    """Have the garbage collector never look again at what there is now: modules, classes and settings stay.
+
+    To look through them again and again took a tenth of a resizer's CPU time, without that of decoders.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _run(service: Service, *, bus: Bus, buckets: Buckets, settings: Settings) -> BaseException | None:
