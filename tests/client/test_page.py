@@ -99,6 +99,7 @@ async def test_a_phone_is_offered_its_camera(deployment: Deployment, tmp_path: P
         await page.send("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
         await page.open(f"{deployment.url('ingest')}/")
         await page.until("document.getElementById('camera').checkVisibility()")
+        assert await text(page, "#drop-title") == "Add photos"
         assert await page.evaluate("document.getElementById('camera').getAttribute('capture')") == "environment"
         taken = await page.send("Runtime.evaluate", expression="document.getElementById('camera')")
         files = [str(made(tmp_path, "image.jpg", photo(1600, 1200)))]

@@ -222,7 +222,9 @@ function takeChosen(input) {
 takeDrops();
 takeChosen(byId("choose"));
 takeChosen(byId("camera"));
-byId("camera-way").hidden = !matchMedia("(pointer: coarse)").matches;
+const byTouch = matchMedia("(pointer: coarse)").matches;
+byId("camera-way").hidden = !byTouch;
+if (byTouch) byId("drop-title").textContent = "Add photos"; // a finger drops no files
 byId("publish-all").addEventListener("click", publishAll);
 addEventListener("hashchange", followAddress);
 followAddress();
