@@ -13,7 +13,7 @@ class MaintenanceSettings(SizeSettings):
 
     incoming_ttl: Seconds = Field(86400.0, description="seconds after the upload in which an image can be activated")
     reconcile_after: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
-        600.0, description="age in seconds from which an image is repaired without an event"
+        600.0, description="seconds without a write after which an image is repaired without an event"
     )
 
     def contradictions(self) -> list[str]:

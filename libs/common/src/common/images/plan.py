@@ -13,10 +13,13 @@ from functools import cached_property
 from common.images.formats import MODERN_FORMATS, ORIGINALS, Format, Output
 from common.images.names import ImageKey
 from common.images.records import Stage, record_key
-from common.images.sizes import DEFAULT, Crop, Size
+from common.images.sizes import Crop, Size
 
 # Part of the configuration hash. Raise it when a change of the code makes other pictures from the same settings.
 RECIPE = 2
+
+# Their images have variants of these sizes, and no record that lists them.
+_SUFFIXES_OF_OLD_BACKENDS = ("BI", "MI", "SI")
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class Plan:
         """
         own = image.extension
         endings = {*ORIGINALS, own, own.lower(), own.upper(), own.capitalize()}
-        suffixes = {size.suffix for size in self.sizes} | {suffix for suffix, _ in DEFAULT}
+        suffixes = {size.suffix for size in self.sizes} | {*_SUFFIXES_OF_OLD_BACKENDS}
         of_variants = {ending for ending in endings if ending.lower() != Format.SVG} | {*MODERN_FORMATS}
         keys = {f"{image.name}.{ending}" for ending in endings}
         keys |= {f"{image.name}{suffix}.{ending}" for suffix in suffixes for ending in of_variants}

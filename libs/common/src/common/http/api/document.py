@@ -13,7 +13,10 @@ from common.http.api.operation import JSON, Body, Operation, Schema
 Description = dict[str, Any]
 
 _OF_BODIES = {400: "malformed", 408: "too slow", 413: "too large"}
-_ALWAYS = {500: "a defect of the service", 503: "the store or the broker is away: try again"}
+_ALWAYS = {
+    500: "a defect of the service",
+    503: "the store, the broker or the decoders cannot be used now, or a wait is over: try again",
+}
 _HEADERS = {401: "WWW-Authenticate", 408: "Retry-After", 429: "Retry-After", 503: "Retry-After"}
 _INTRODUCTION = (
     "A browser uploads a photo and gets its name. Smaller versions, the variants, are made in the background. The "
