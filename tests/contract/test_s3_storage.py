@@ -9,6 +9,7 @@ from typing import Self
 
 import aiohttp
 import pytest
+from botocore.awsrequest import AWSRequest
 from tests.support.s3 import TestBuckets
 from tests.support.stores import CACHE, KEY, attempts, s3_pair
 
@@ -41,6 +42,27 @@ async def test_a_refusal_and_an_unreachable_store_are_faults(s3_buckets: TestBuc
             for outcome in await asyncio.gather(*(attempt() for attempt in all_of_them), return_exceptions=True):
                 assert isinstance(outcome, StorageFault), outcome
                 assert "wrong" not in str(outcome)
+
+
+async def test_only_a_large_body_waits_for_leave_to_be_sent(s3_buckets: TestBuckets, tmp_path: Path) -> None:
+    waits = []
+
+    def note(request: AWSRequest, **_: object) -> None:
+        waits.append("Expect" in request.headers)
+
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(b"photo")
+    large.write_bytes(b"photo" * (1 << 20))
+    async with connect(s3_buckets.account) as client:
+        client.meta.events.register("request-created.s3", note)
+        bucket = s3_pair(client, s3_buckets.account, s3_buckets, tmp_path).incoming
+        await bucket.put(KEY, b"photo")
+        await bucket.put_file(KEY, small)
+        await bucket.put("tombstones/1475660224_1", b"", exclusive=True)
+        assert waits == [False] * 3
+        await bucket.put_file(KEY, large)
+        assert waits[3:] == [True]
+        assert await bucket.get(KEY) == large.read_bytes()
 
 
 async def test_s3_incoming_is_private_and_active_public(s3: Buckets, s3_buckets: TestBuckets, tmp_path: Path) -> None:

@@ -11,12 +11,16 @@ from typing import Any
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 from botocore import UNSIGNED
+from botocore.utils import determine_content_length
 
 NO_SIGNATURE = "none"
 
 _CONNECT_SECONDS = 5
 _SILENCE_SECONDS = 30  # that a store may let pass before it answers; a request is then sent again, twice
 _LOWEST_RATE = 100_000  # bytes a second that a store has to take
+# Bytes of a body that a store may refuse before it is sent. AWS's own clients begin to ask there, too:
+# https://docs.aws.amazon.com/sdk-for-kotlin/api/latest/s3/, continueHeaderThresholdBytes.
+_ASK_BEFORE = 2 << 20
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,7 @@ async def connect(account: S3Account) -> AsyncIterator[Any]:
         config=config,
     ) as client:
         client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+        client.meta.events.register_last("before-call.s3", _send_small_bodies_at_once)
         yield client
 
 
@@ -92,3 +97,10 @@ def _add_md5(params: dict[str, Any], **_: Any) -> None:
     """The library sends a newer checksum alone, and many vendors' servers want this one."""
     digest = hashlib.md5(params["body"], usedforsecurity=False).digest()
     params["headers"]["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+def _send_small_bodies_at_once(params: dict[str, Any], **_: Any) -> None:
+    """The library asks before each body whether it may send it, which is a way to the server and back."""
+    headers = params["headers"]
+    if headers.get("Expect") and (determine_content_length(params["body"]) or 0) < _ASK_BEFORE:
+        del headers["Expect"]
