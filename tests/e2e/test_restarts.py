@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.support.deployment import Deployment, complete, keys
 from tests.support.eventually import eventually
+from tests.support.folders import bytes_in
 from tests.support.pictures import photo
 from tests.support.proxy import Proxy
 
@@ -96,7 +97,7 @@ async def test_sigterm_finishes_an_upload_that_is_half_sent(tmp_path: Path) -> N
         sending = asyncio.create_task(upload())
 
         async def half_sent() -> bool:
-            return any(path.stat().st_size for path in (tmp_path / "temp").iterdir())
+            return bytes_in(tmp_path / "temp") > 0
 
         await eventually(half_sent, "a part of the upload")
         process = deployment.processes["standalone"]

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
+from tests.support.folders import bytes_in
 from tests.support.pictures import photo
 from tests.support.servers import free_port
 
@@ -42,7 +43,7 @@ class Ingest:
 
     def in_hand(self) -> int:
         """Bytes in TEMP_FOLDER."""
-        return sum(path.stat().st_size for path in self.temporary.iterdir())
+        return bytes_in(self.temporary)
 
 
 @pytest.fixture
